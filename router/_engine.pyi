@@ -1,0 +1,394 @@
+"""The compiled media engine: the contract between Python, which decides, and Rust, which moves packets.
+
+Calls return at once: they check their arguments, put a command on the worker's queue and wake it. The interpreter is
+released inside. Ids are never reused. A call with an id that was never issued, or was removed, raises
+`EngineStateError`; a bad argument raises `ConfigError`; the operating system's refusals are `OSError` with their errno.
+Times are microseconds of the engine's monotonic clock unless a name says otherwise.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict, final
+
+__all__ = [
+    "Contributors",
+    "DtlsReceived",
+    "EncodingActive",
+    "Engine",
+    "PairSelected",
+    "ProducerSilent",
+    "StunReceived",
+    "TransportLost",
+    "TransportRemoved",
+    "build_info",
+    "srtp_apply",
+]
+
+Address = tuple[str, int]
+Kind = Literal["audio", "video"]
+
+class BuildInfo(TypedDict):
+    """How the engine was built."""
+
+    version: str
+    profile: Literal["debug", "release"]
+    target: str
+
+def build_info() -> BuildInfo:
+    """How this engine was built; a benchmark refuses a debug build."""
+
+def srtp_apply(function: int, session: int, packet: bytes, room: int = 64) -> tuple[int, bytes]:
+    """Calls one libsrtp function on a copy of `packet`, as the engine does: (status, resulting bytes).
+
+    For the self-test and published vectors. `function` and `session` are addresses as for `Engine`.
+    """
+
+class CodecParameters(TypedDict):
+    """One codec of an m-line; see `CodecConfig` in engine-rs/src/core/command.rs."""
+
+    payload_type: int
+    rtx_payload_type: int | None
+    codec: Literal["opus", "vp8", "vp9", "h264", "av1", "other"]
+    format: int
+    """Equal for formats that may be exchanged packet by packet, 32 bits."""
+    clock_rate: int
+    feedback: Sequence[Literal["nack", "pli", "fir", "transport-cc", "remb"]]
+
+class EncodingParameters(TypedDict):
+    """One encoding of a published track."""
+
+    rid: str | None
+    ssrc: int | None
+    rtx_ssrc: int | None
+
+class SocketInfo(TypedDict):
+    """A bound socket."""
+
+    id: int
+    worker: int
+    address: Address
+    receive_buffer_bytes: int
+    """What the kernel granted."""
+    send_buffer_bytes: int
+
+@final
+class StunReceived:
+    """A STUN message that the engine cannot settle alone. Not authenticated."""
+
+    socket: int
+    source: Address
+    data: bytes
+
+@final
+class DtlsReceived:
+    """A DTLS datagram from a tuple of this transport."""
+
+    transport: int
+    socket: int
+    source: Address
+    data: bytes
+
+@final
+class PairSelected:
+    """Media of this transport now goes to `address`."""
+
+    transport: int
+    socket: int
+    address: Address
+
+@final
+class TransportLost:
+    """The engine gave the transport up and stopped sending; the fork should be closed."""
+
+    transport: int
+    reason: Literal["consent-expired", "engine-bug"]
+
+@final
+class TransportRemoved:
+    """The transport left the engine: its SRTP sessions may be freed."""
+
+    transport: int
+
+@final
+class EncodingActive:
+    """The first authenticated packet of one encoding, also after silence."""
+
+    producer: int
+    encoding: int
+    ssrc: int
+
+@final
+class ProducerSilent:
+    """All encodings of a published track fell silent."""
+
+    producer: int
+    reason: Literal["bye", "timeout"]
+
+@final
+class Contributors:
+    """The CSRCs received on a published track changed; levels in -dBov (0-127) where RFC 6465 carries them."""
+
+    producer: int
+    sources: list[tuple[int, int | None]]
+
+Event = (
+    StunReceived
+    | DtlsReceived
+    | PairSelected
+    | TransportLost
+    | TransportRemoved
+    | EncodingActive
+    | ProducerSilent
+    | Contributors
+)
+
+class WorkerCounters(TypedDict):
+    """Totals of one worker since its start."""
+
+    worker: int
+    packets_received: int
+    bytes_received: int
+    packets_sent: int
+    bytes_sent: int
+    dropped: dict[str, int]
+    """Packets dropped, by `DropReason` slug; every reason is present."""
+    receive_batches: int
+    send_batches: int
+    kernel_drops: int
+    """Datagrams the kernel dropped on full receive buffers (SO_RXQ_OVFL)."""
+    send_errors: int
+    events_dropped: int
+    transports: int
+    producers: int
+    slots: int
+    busy_us: int
+    """Time spent outside the poll call."""
+    nack_received: int
+    nack_sent: int
+    pli_received: int
+    pli_sent: int
+    fir_received: int
+    fir_sent: int
+    retransmitted_packets: int
+    forward_delay_us: list[int]
+    """Histogram of the time from receiving a batch to sending it, upper bounds 50, 100, 250, 500, 1000, 2500, 5000,
+    10000, 50000 us and infinity."""
+
+class EncodingStats(TypedDict):
+    """Received stream, W3C inbound-rtp meanings in snake_case."""
+
+    ssrc: int | None
+    rtx_ssrc: int | None
+    rid: str | None
+    packets_received: int
+    bytes_received: int
+    header_bytes_received: int
+    packets_lost: int
+    packets_duplicated: int
+    packets_repaired: int
+    """Arrived by RTX or late after a NACK."""
+    retransmitted_packets_received: int
+    nack_count: int
+    pli_count: int
+    fir_count: int
+    key_frames_received: int
+    frames_received: int
+    jitter_s: float
+    frame_width: int | None
+    frame_height: int | None
+    frames_per_second: float
+    bitrate_bps: int
+    last_packet_us: int | None
+
+class ProducerStats(TypedDict):
+    """A published track."""
+
+    id: int
+    kind: Kind
+    mid: str | None
+    paused: bool
+    contributor: int
+    codec: str | None
+    payload_type: int | None
+    audio_level: int | None
+    """Last RFC 6464 level in -dBov, 0-127."""
+    encodings: list[EncodingStats]
+
+class SlotStats(TypedDict):
+    """A sending m-line, W3C outbound-rtp meanings in snake_case, with the receiver's reports."""
+
+    id: int
+    kind: Kind
+    mid: str | None
+    ssrc: int
+    rtx_ssrc: int | None
+    producer: int | None
+    encoding: int | None
+    reason: str
+    """Why the slot shows what it shows: a short text for people."""
+    codec: str | None
+    payload_type: int | None
+    packets_sent: int
+    bytes_sent: int
+    header_bytes_sent: int
+    retransmitted_packets_sent: int
+    retransmitted_bytes_sent: int
+    nack_count: int
+    pli_count: int
+    fir_count: int
+    bitrate_bps: int
+    packets_lost: int
+    """As the receiver reported."""
+    fraction_lost: float
+    jitter_s: float
+    round_trip_time_s: float | None
+
+class TransportStats(TypedDict):
+    """One peer."""
+
+    id: int
+    worker: int
+    socket: int | None
+    remote_address: Address | None
+    selected_pair_changes: int
+    tuples: int
+    secured: bool
+    """SRTP is keyed and media may pass."""
+    packets_received: int
+    bytes_received: int
+    packets_sent: int
+    bytes_sent: int
+    dropped: dict[str, int]
+    """Only reasons that occurred."""
+    current_round_trip_time_s: float | None
+    """Of the engine's own path challenges."""
+    last_authenticated_us: int | None
+    producers: list[ProducerStats]
+    slots: list[SlotStats]
+
+@final
+class Engine:
+    """Worker threads with their sockets. Close it, or its threads keep the process alive."""
+
+    def __init__(self, *, srtp_functions: tuple[int, int, int, int], workers: int = 1) -> None:
+        """`srtp_functions`: addresses of libsrtp 2's protect, unprotect, protect_rtcp and unprotect_rtcp."""
+
+    @property
+    def workers(self) -> int:
+        """Number of worker threads."""
+
+    @property
+    def event_fd(self) -> int:
+        """Readable while events wait."""
+
+    def poll_events(self, limit: int = 1024) -> list[Event]:
+        """Takes waiting events, oldest first of each worker; clears `event_fd` when none is left."""
+
+    def now_us(self) -> int:
+        """The engine's clock."""
+
+    def open_socket(
+        self, worker: int, address: Address, *, receive_buffer_bytes: int = 4194304, send_buffer_bytes: int = 4194304
+    ) -> SocketInfo:
+        """Binds a UDP socket, IPv4 or IPv6 by the address (port 0: any), and gives it to the worker."""
+
+    def close_socket(self, socket: int) -> None:
+        """Closes it. Tuples on it are forgotten."""
+
+    def send_datagram(self, socket: int, address: Address, data: bytes) -> None:
+        """Sends STUN or DTLS made in Python."""
+
+    def create_transport(
+        self,
+        socket: int,
+        *,
+        local_ufrag: str,
+        local_password: str,
+        cname: str,
+        timeout_us: int = 30_000_000,
+        allow_mixed_extensions: bool = False,
+    ) -> int:
+        """A new peer on this socket's worker. Passes no media before `set_srtp`."""
+
+    def remove_transport(self, transport: int) -> None:
+        """BYE for its slots, then everything of it is dropped; `TransportRemoved` follows."""
+
+    def set_remote_ice(self, transport: int, ufrag: str, password: str) -> None:
+        """The peer's credentials, needed to challenge new paths."""
+
+    def restart_ice(self, transport: int, local_ufrag: str, local_password: str) -> None:
+        """New local credentials beside the old ones, which die 10 s after the new ones gave a pair."""
+
+    def add_tuple(self, transport: int, socket: int, address: Address, *, nominated: bool, priority: int) -> None:
+        """Python authenticated a check from here and answered it."""
+
+    def validate_tuple(self, transport: int, socket: int, address: Address) -> None:
+        """DTLS finished here: return-routability is proven."""
+
+    def set_srtp(self, transport: int, inbound: int, outbound: int) -> None:
+        """Fingerprint verified. Addresses of two `srtp_t`; their owner lives until `TransportRemoved`."""
+
+    def set_receive_limit(self, transport: int, max_bitrate_bps: int | None) -> None:
+        """Caps by REMB what the peer sends."""
+
+    def add_producer(
+        self,
+        transport: int,
+        *,
+        kind: Kind,
+        mid: str | None,
+        codecs: Sequence[CodecParameters],
+        extensions: Mapping[str, int],
+        encodings: Sequence[EncodingParameters],
+        contributor: int,
+        media_timeout_us: int = 5_000_000,
+    ) -> int:
+        """A track the peer publishes. `extensions` maps URI to id; unknown URIs are ignored."""
+
+    def pause_producer(self, producer: int, paused: bool) -> None:
+        """Server-side mute."""
+
+    def remove_producer(self, producer: int) -> None:
+        """Slots that show it go quiet."""
+
+    def request_key_frame(self, producer: int) -> None:
+        """PLI or FIR to the publisher, merged and throttled."""
+
+    def add_slot(
+        self,
+        transport: int,
+        *,
+        kind: Kind,
+        mid: str | None,
+        ssrc: int,
+        rtx_ssrc: int | None,
+        codecs: Sequence[CodecParameters],
+        extensions: Mapping[str, int],
+    ) -> int:
+        """A sending m-line, showing nothing."""
+
+    def assign_slot(self, slot: int, producer: int | None) -> None:
+        """Shows a producer of the same worker and kind, or nothing."""
+
+    def set_slot_limits(
+        self,
+        slot: int,
+        *,
+        max_bitrate_bps: int | None = None,
+        max_width: int | None = None,
+        max_height: int | None = None,
+        max_frame_rate: int | None = None,
+        max_temporal_layers: int | None = None,
+    ) -> None:
+        """Replaces all limits of the slot."""
+
+    def remove_slot(self, slot: int) -> None:
+        """With an RTCP BYE."""
+
+    def counters(self) -> list[WorkerCounters]:
+        """One snapshot of totals per worker, cheap whatever the number of peers."""
+
+    def transport_stats(self, transports: Sequence[int]) -> list[TransportStats]:
+        """One snapshot of these peers; those that are gone are left out."""
+
+    def close(self) -> None:
+        """Ends the threads and closes the sockets. Idempotent."""

@@ -1,0 +1,19 @@
+//! Where the core puts what it makes. The IO shell's sink is a send batch; a test's sink is a list.
+
+use super::Event;
+use crate::ids::Tuple;
+
+/// The largest datagram the core reads or writes, in bytes. Larger ones are dropped on arrival.
+pub const MAX_DATAGRAM: usize = 1500;
+
+/// Receiver of the core's output. No call may fail: a full batch is flushed, a full event queue counts and drops.
+pub trait Sink {
+    /// Scratch space for the next datagram: at least `MAX_DATAGRAM + SRTP_MAX_OVERHEAD` bytes.
+    fn scratch(&mut self) -> &mut [u8];
+
+    /// Queues the first `len` bytes of the scratch space to `to`.
+    fn commit(&mut self, len: usize, to: Tuple);
+
+    /// Hands an event to Python.
+    fn event(&mut self, event: Event);
+}

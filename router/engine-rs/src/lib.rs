@@ -1,0 +1,12 @@
+//! The media engine of fork-router.
+//!
+//! Everything but [`io`] and `py` is sans-IO: bytes and a time go in, bytes, events and the next deadline come out.
+//! Direction of dependency: `wire` depends on nothing; `recv`, `route`, `send`, `ice` and `srtp` on `wire`;
+//! `core` on all of those; `io` on `core`; `py` on `io`. Only `io` reads a clock, owns a socket or starts a thread.
+
+#![deny(unsafe_code)]
+
+pub mod core;
+pub mod ids;
+pub mod srtp;
+pub mod time;
