@@ -1,0 +1,116 @@
+"""Durations and outcomes that Python itself sees, kept in a registry of our own.
+
+One `Metrics` per router. Parts that are not given one (`rtc`) call the module's `record_*` functions, which write to the
+process-wide default. Packet totals are not here: the engine keeps those, and `router.admin.collector` reads them once
+per scrape. No label grows with users: rooms, peers and tokens never become labels.
+"""
+
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+from router import __version__
+
+DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+
+HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch"]
+
+# Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
+disable_created_metrics()
+
+
+class Metrics:
+    """Histograms and counters of one router, in their own registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self.join_duration = Histogram(
+            "sfu_join_duration_seconds",
+            "Time from the join request to the first moment media could flow.",
+            buckets=DURATION_BUCKETS,
+            registry=self.registry,
+        )
+        self.handshake_duration = Histogram(
+            "sfu_dtls_handshake_duration_seconds",
+            "Duration of completed DTLS handshakes.",
+            buckets=DURATION_BUCKETS,
+            registry=self.registry,
+        )
+        self.handshakes = Counter(
+            "sfu_dtls_handshakes", "DTLS handshakes by result.", ["result"], registry=self.registry
+        )
+        self.sessions_started = Counter(
+            "sfu_sessions_started", "Sessions that were answered.", ["transport"], registry=self.registry
+        )
+        self.sessions_ended = Counter("sfu_sessions_ended", "Sessions that ended.", ["reason"], registry=self.registry)
+        self.loop_lag = Histogram(
+            "sfu_event_loop_delay_seconds",
+            "How late the event loop woke a timer.",
+            buckets=LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self.loop_lag_last = Gauge(
+            "sfu_event_loop_lag_seconds",
+            "Worst lateness of the event loop in the last ten seconds.",
+            registry=self.registry,
+        )
+        self.redis_up = Gauge(
+            "sfu_redis_up",
+            "1 when the last write to Redis succeeded, else 0; 0 also without Redis.",
+            registry=self.registry,
+        )
+        self.handler_errors = Counter(
+            "sfu_handler_errors", "Event handlers that raised; the connection went on.", registry=self.registry
+        )
+        build = Gauge("sfu_build_info", "Always 1; the labels tell the build.", ["version"], registry=self.registry)
+        build.labels(version=__version__).set(1)
+
+    def record_join(self, seconds: float) -> None:
+        """A participant's session can carry media, `seconds` after its request arrived."""
+        self.join_duration.observe(seconds)
+
+    def record_handshake(self, seconds: float, result: HandshakeResult = "ok") -> None:
+        """A DTLS handshake ended."""
+        self.handshakes.labels(result=result).inc()
+        if result == "ok":
+            self.handshake_duration.observe(seconds)
+
+    def record_session_started(self, transport: Literal["whip", "whep"]) -> None:
+        """An offer was answered."""
+        self.sessions_started.labels(transport=transport).inc()
+
+    def record_session_ended(self, reason: str) -> None:
+        """A session ended; `reason` is one of a fixed set of slugs."""
+        self.sessions_ended.labels(reason=reason).inc()
+
+
+_default: Metrics | None = None
+
+
+def default_metrics() -> Metrics:
+    """The process-wide instance."""
+    global _default
+    if _default is None:
+        _default = Metrics()
+    return _default
+
+
+def record_join(seconds: float) -> None:
+    """See `Metrics.record_join`."""
+    default_metrics().record_join(seconds)
+
+
+def record_handshake(seconds: float, result: HandshakeResult = "ok") -> None:
+    """See `Metrics.record_handshake`."""
+    default_metrics().record_handshake(seconds, result)
+
+
+def record_session_started(transport: Literal["whip", "whep"]) -> None:
+    """See `Metrics.record_session_started`."""
+    default_metrics().record_session_started(transport)
+
+
+def record_session_ended(reason: str) -> None:
+    """See `Metrics.record_session_ended`."""
+    default_metrics().record_session_ended(reason)
