@@ -1,0 +1,80 @@
+"""Debian's headless Chromium through playwright, with WebRTC on every interface and no call home."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+EXECUTABLE = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--allow-loopback-in-peer-connection",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--disable-background-timer-throttling",
+    "--disable-renderer-backgrounding",
+    "--disable-backgrounding-occluded-windows",
+]
+
+
+@asynccontextmanager
+async def launch_chromium(*secure_origins: str) -> AsyncIterator[Browser]:
+    """A browser that treats these plain-HTTP origins as secure, so that they may use devices."""
+    arguments = [*ARGUMENTS]
+    if secure_origins:
+        arguments.append(f"--unsafely-treat-insecure-origin-as-secure={','.join(secure_origins)}")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=arguments)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@dataclass(slots=True)
+class Window:
+    """One browser window with what its console complained about."""
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    @classmethod
+    async def open(cls, browser: Browser, *, width: int = 1000, height: int = 700) -> "Window":
+        """A window in a context of its own, so that nothing is shared with other windows."""
+        context = await browser.new_context(viewport={"width": width, "height": height})
+        window = cls(await context.new_page())
+        window.page.on("console", window._on_console)
+        window.page.on("pageerror", lambda error: window.errors.append(str(error)))
+        return window
+
+    async def add_init_script(self, source: str) -> None:
+        """Runs `source` before any script of each page."""
+        await self.page.add_init_script(source)
+
+    async def goto(self, url: str) -> None:
+        """Loads a page."""
+        await self.page.goto(url)
+
+    async def evaluate(self, expression: str) -> Any:
+        """The JSON value of an expression; promises are awaited."""
+        return await self.page.evaluate(f"(async () => ({expression}))()")
+
+    async def screenshot(self, path: Path) -> None:
+        """A PNG of the viewport."""
+        await self.page.screenshot(path=path)

@@ -1,0 +1,54 @@
+"""A network namespace for the router, joined to this one by a veth pair.
+
+Firefox does not use loopback for ICE, so the router lives at 10.77.N.2 in a namespace of its own and the browsers reach
+it over a real (virtual) link. Needs root and iproute2; what the test made, the test removes.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace and the two ends of its link."""
+
+    name: str
+    outside: str
+    inside: str
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line that runs `arguments` inside."""
+        return ["ip", "netns", "exec", self.name, *arguments]
+
+
+def available() -> bool:
+    """Whether this machine lets us make namespaces."""
+    return os.geteuid() == 0 and shutil.which("ip") is not None
+
+
+def run_ip(*arguments: str) -> None:
+    """Runs one `ip` command; its error text is the exception's."""
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+
+
+@contextmanager
+def create_namespace() -> Iterator[Namespace]:
+    """Makes the namespace, yields it, removes it with its link."""
+    unique = os.getpid() % 200 + 20
+    name, link = f"router-{os.getpid()}", f"rt{os.getpid()}"
+    space = Namespace(name, f"10.77.{unique}.1", f"10.77.{unique}.2")
+    run_ip("netns", "add", name)
+    try:
+        run_ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
+        run_ip("addr", "add", f"{space.outside}/24", "dev", link)
+        run_ip("link", "set", link, "up")
+        run_ip("-n", name, "addr", "add", f"{space.inside}/24", "dev", "eth0")
+        run_ip("-n", name, "link", "set", "eth0", "up")
+        run_ip("-n", name, "link", "set", "lo", "up")
+        yield space
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)

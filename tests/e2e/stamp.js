@@ -1,0 +1,98 @@
+/*
+ * The stamped test pattern. `installStamp(id)` makes getUserMedia give a canvas whose blocks spell the sender's id and
+ * a frame counter, with a tone of the sender's own pitch; `readStamps()` reads every picture of the page back.
+ * Blocks are large, so the smallest simulcast layer still spells them.
+ */
+(() => {
+  const COLUMNS = 8;
+  const ROWS = 4;
+  const [WIDTH, HEIGHT, FRAMES_PER_SECOND] = [640, 360, 30];
+
+  /** Row 0: the id, rows 1-2: the counter, row 3: their exclusive or, so that a torn picture is noticed. */
+  const rowsOf = (id, counter) => [id, counter >> 8, counter & 255, id ^ (counter >> 8) ^ (counter & 255)];
+
+  function draw(context, id, counter) {
+    const [width, height] = [WIDTH / COLUMNS, HEIGHT / ROWS];
+    rowsOf(id, counter).forEach((byte, row) => {
+      for (let bit = 0; bit < COLUMNS; bit++) {
+        context.fillStyle = (byte >> (7 - bit)) & 1 ? "#e8e8e8" : "#181818";
+        context.fillRect(bit * width, row * height, width, height);
+      }
+    });
+  }
+
+  function pictureTrack(id) {
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: WIDTH, height: HEIGHT });
+    const context = canvas.getContext("2d");
+    let counter = 0;
+    draw(context, id, counter);
+    setInterval(() => draw(context, id, (counter = (counter + 1) & 0xffff)), 1000 / FRAMES_PER_SECOND);
+    return canvas.captureStream(FRAMES_PER_SECOND).getVideoTracks()[0];
+  }
+
+  function toneTrack(id) {
+    const context = new AudioContext();
+    const oscillator = context.createOscillator();
+    const gain = context.createGain();
+    const output = context.createMediaStreamDestination();
+    oscillator.frequency.value = 300 + 100 * id;
+    gain.gain.value = 0.3;
+    oscillator.connect(gain).connect(output);
+    oscillator.start();
+    return output.stream.getAudioTracks()[0];
+  }
+
+  window.installStamp = (id) => {
+    const open = async (constraints) => {
+      const stream = new MediaStream();
+      if (constraints.video) stream.addTrack(pictureTrack(id));
+      if (constraints.audio) stream.addTrack(toneTrack(id));
+      return stream;
+    };
+    navigator.mediaDevices.getUserMedia = open;
+    navigator.mediaDevices.getDisplayMedia = () => open({ video: true });
+  };
+
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, { width: 64, height: 32 });
+
+  function readStamp(video) {
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(video, 0, 0, canvas.width, canvas.height);
+    const bytes = Array.from({ length: ROWS }, (_, row) => {
+      let byte = 0;
+      for (let bit = 0; bit < COLUMNS; bit++) {
+        const [red] = context.getImageData(bit * 8 + 4, row * 8 + 4, 1, 1).data;
+        byte = (byte << 1) | (red > 128 ? 1 : 0);
+      }
+      return byte;
+    });
+    const valid = (bytes[0] ^ bytes[1] ^ bytes[2]) === bytes[3];
+    return { id: bytes[0], counter: (bytes[1] << 8) | bytes[2], valid };
+  }
+
+  /** One entry for each remote tile of the demo room that has a picture. */
+  window.readStamps = () =>
+    [...document.querySelectorAll(".tile.has-picture")]
+      .filter((tile) => tile.dataset.participant !== "me" && tile.querySelector("video").videoWidth > 0)
+      .map((tile) => ({ name: tile.querySelector(".name").textContent, ...readStamp(tile.querySelector("video")) }));
+
+  /** Frames decoded, audio energy and losses by receiving m-line that has media. */
+  window.readReception = async () => {
+    const report = await room.peerConnection.getStats();
+    const streams = [...report.values()].filter((stat) => stat.type === "inbound-rtp" && stat.packetsReceived > 0);
+    return streams.map((stat) => ({
+      mid: stat.mid,
+      kind: stat.kind,
+      timestamp: stat.timestamp,
+      packetsReceived: stat.packetsReceived,
+      packetsLost: stat.packetsLost ?? 0,
+      framesDecoded: stat.framesDecoded ?? 0,
+      frameWidth: stat.frameWidth ?? 0,
+      audioEnergy: stat.totalAudioEnergy ?? 0,
+      samples: stat.totalSamplesReceived ?? 0,
+      concealed: stat.concealedSamples ?? 0,
+    }));
+  };
+})();
