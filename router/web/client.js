@@ -382,10 +382,11 @@ export class Room extends EventTarget {
 
   #connected(pc) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new RouterError({ slug: "connect-timeout", detail: "no media path to the router" }, 0)), CONNECT_TIMEOUT_MS);
+      const fail = (slug) => reject(new RouterError({ slug, detail: "no media path to the router could be set up" }, 0));
+      const timer = setTimeout(() => fail("connect-timeout"), CONNECT_TIMEOUT_MS);
       const check = () => {
         if (pc.connectionState === "connected") resolve();
-        else if (["failed", "closed"].includes(pc.connectionState)) reject(new RouterError({ slug: "connect-failed", detail: "the media path could not be set up" }, 0));
+        else if (["failed", "closed"].includes(pc.connectionState)) fail("connect-failed");
         else return;
         clearTimeout(timer);
       };
@@ -494,9 +495,9 @@ export class Room extends EventTarget {
   #onMessage(message) {
     const handler = {
       welcome: this.#onWelcome,
-      joined: this.#onJoined,
+      joined: this.#onParticipant,
       left: this.#onLeft,
-      changed: this.#onChanged,
+      changed: this.#onParticipant,
       slots: this.#onSlots,
       error: this.#onServerError,
     }[message.type];
@@ -512,10 +513,6 @@ export class Room extends EventTarget {
     this.#describe();
   }
 
-  #onJoined({ participant }) {
-    this.participants.set(participant.id, participant);
-    this.#emit("participantjoined", { participant });
-  }
 
   #onLeft({ participant_id: id, reason }) {
     const participant = this.participants.get(id);
@@ -523,9 +520,9 @@ export class Room extends EventTarget {
     if (participant) this.#emit("participantleft", { participant, reason });
   }
 
-  #onChanged({ participant }) {
+  #onParticipant({ type, participant }) {
     this.participants.set(participant.id, participant);
-    this.#emit("participantchanged", { participant });
+    this.#emit(`participant${type}`, { participant });
   }
 
   #onSlots({ session, slots }) {
@@ -534,9 +531,8 @@ export class Room extends EventTarget {
     this.#emit("slotchange", {});
   }
 
-  #onServerError({ slug, detail }) {
-    const error = new RouterError({ slug, detail }, 0);
-    this.#emit("error", { error });
+  #onServerError(problem) {
+    this.#emit("error", { error: new RouterError(problem, 0) });
   }
 
   /** Tells the room what each m-line is; a track sent but not described shows as "unknown". */
@@ -589,18 +585,16 @@ export class Room extends EventTarget {
 }
 
 /** Publishes a stream by plain WHIP (RFC 9725). Resolves to an object with `stop()`. */
-export async function whipPublish(url, token, stream) {
-  return openSession(url, token, (pc) => {
+export const whipPublish = (url, token, stream) =>
+  openSession(url, token, (pc) => {
     for (const track of stream.getTracks()) pc.addTransceiver(track, { direction: "sendonly", streams: [stream] });
   });
-}
 
 /** Plays one audio and one video track by plain WHEP. Resolves to an object with `stream` and `stop()`. */
-export async function whepPlay(url, token) {
-  return openSession(url, token, (pc) => {
+export const whepPlay = (url, token) =>
+  openSession(url, token, (pc) => {
     for (const kind of ["audio", "video"]) pc.addTransceiver(kind, { direction: "recvonly" });
   });
-}
 
 async function openSession(url, token, addTransceivers) {
   const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });

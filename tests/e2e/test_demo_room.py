@@ -93,11 +93,7 @@ async def test_demo_room_on_a_phone(output: Path) -> None:
         await ada.screenshot(output / "phone.png")
         assert not await ada.evaluate("document.documentElement.scrollWidth > innerWidth")
         await bob.page.click("#toggle-microphone")
-        await wait_for(
-            ada,
-            "[...document.querySelectorAll('.tile')].some(t => t.dataset.participant !== 'me' && !t.querySelector('.mute').hidden)",
-            "Bob shown as muted",
-        )
+        await wait_for(ada, OTHER_IS_MUTED, "Bob shown as muted")
         await bob.page.click("#toggle-screen")
         await wait_for(ada, "document.querySelectorAll('.tile.screen.has-picture').length === 1", "Bob's screen")
         await bob.page.click("#leave")
