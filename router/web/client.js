@@ -182,13 +182,9 @@ export class Room extends EventTarget {
     this.audioBlocked = false;
   }
 
-  get state() {
-    return this.#state;
-  }
+  get state() { return this.#state; }
 
-  get peerConnection() {
-    return this.#pc;
-  }
+  get peerConnection() { return this.#pc; }
 
   /** Connects: resolves once media can flow. Tracks published before are sent from the first packet on. */
   async join() {
@@ -273,17 +269,11 @@ export class Room extends EventTarget {
     this.#emit("localtrack", { source, track: entry.track });
   }
 
-  async unmute(source) {
-    await this.mute(source, false);
-  }
+  unmute(source) { return this.mute(source, false); }
 
-  isMuted(source) {
-    return this.#muted.get(source) === true;
-  }
+  isMuted(source) { return this.#muted.get(source) === true; }
 
-  localTrack(source) {
-    return this.#localTracks.get(source)?.track ?? null;
-  }
+  localTrack(source) { return this.#localTracks.get(source)?.track ?? null; }
 
   /** The received track that shows a published track now, or null while it has no slot. */
   trackFor(trackId) {
@@ -334,7 +324,6 @@ export class Room extends EventTarget {
     this.#emit("audioblocked", {});
   }
 
-  // -- connection ----------------------------------------------------------------------------------------------
 
   async #connect() {
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: this.#options.iceServers });
@@ -484,7 +473,6 @@ export class Room extends EventTarget {
     if (this.#session) request(this.#session.url, { method: "DELETE", keepalive: true }, this.#options.token).catch(() => {});
   };
 
-  // -- roster --------------------------------------------------------------------------------------------------
 
   #openEvents() {
     const url = new URL(`${this.#options.baseUrl}/rooms/${encodeURIComponent(this.#options.room)}/events`);
@@ -546,7 +534,6 @@ export class Room extends EventTarget {
     this.#events?.send({ type: "publish", session: this.#session.id, tracks });
   }
 
-  // -- the rest ------------------------------------------------------------------------------------------------
 
   async #publishDevice(source, stream) {
     const [track] = stream.getTracks();
