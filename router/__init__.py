@@ -1,4 +1,4 @@
-"""fork-router: a WebRTC router (SFU). `router.rtc` holds the connection objects, `router.server` runs the whole router."""
+"""fork-router, a WebRTC router (SFU): `router.rtc` holds the connection objects, `router.server` the whole router."""
 
 from typing import Final
 

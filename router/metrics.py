@@ -1,8 +1,8 @@
 """Durations and outcomes that Python itself sees, kept in a registry of our own.
 
-One `Metrics` per router. Parts that are not given one (`rtc`) call the module's `record_*` functions, which write to the
-process-wide default. Packet totals are not here: the engine keeps those, and `router.admin.collector` reads them once
-per scrape. No label grows with users: rooms, peers and tokens never become labels.
+One `Metrics` per router. Parts that are not given one (`rtc`) call the module's `record_*` functions, which write to
+the process-wide default. Packet totals are not here: the engine keeps them, and `router.admin.collector` reads them
+once per scrape. No label grows with users: rooms, peers and tokens never become labels.
 """
 
 from typing import Final, Literal
@@ -17,7 +17,7 @@ LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch"]
 
 # Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:

@@ -1,0 +1,191 @@
+"""Settings of the router: where each value comes from, what is allowed, and how a wrong one is reported.
+
+Order, later wins: defaults < `config/router.yaml` (or `--config`, or `ROUTER_CONFIG`) < `ROUTER_*` environment, nested
+with `__` < flags. An unknown key is refused wherever it stands. Every mistake becomes a `ConfigError` of one line that
+names the key, the value and what was expected; the values of secrets are never repeated.
+`config/router.yaml` explains each key; `tests/test_config.py` keeps both in step.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from router.config_file import read_file
+from router.config_model import (
+    AdminSettings,
+    AuthSettings,
+    LogSettings,
+    MediaSettings,
+    PublicSettings,
+    RedisSettings,
+    RoomSettings,
+    is_loopback,
+)
+from router.config_report import describe
+from router.errors import ConfigError
+
+__all__ = ["CONFIG_VARIABLE", "DEFAULT_FILE", "ENV_PREFIX", "Settings", "load_settings"]
+
+ENV_PREFIX: Final = "ROUTER_"
+CONFIG_VARIABLE: Final = "ROUTER_CONFIG"
+DEFAULT_FILE: Final = Path("config/router.yaml")
+MIN_SECRET_BYTES: Final = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as the hash
+MASK: Final = "**********"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Build it with `load_settings`, which turns mistakes into `ConfigError`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    dev: bool = False
+    public: PublicSettings = PublicSettings()
+    admin: AdminSettings = AdminSettings()
+    media: MediaSettings = MediaSettings()
+    rooms: RoomSettings = RoomSettings()
+    auth: AuthSettings = AuthSettings()
+    redis: RedisSettings = RedisSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def public_host(self) -> str:
+        """Where the public port listens: loopback in development unless said otherwise."""
+        return self.public.host or ("127.0.0.1" if self.dev else "0.0.0.0")  # noqa: S104 - a server's purpose
+
+    def check_startable(self) -> None:
+        """Raises `ConfigError` for what may be shown but not served: missing secrets, development in public."""
+        if self.media.port and self.media.port + self.media.workers > 65536:
+            raise ConfigError(
+                f"media.port is {self.media.port}: with media.workers {self.media.workers}, one port each, "
+                f"expected {65536 - self.media.workers} or less"
+            )
+        if self.dev:
+            self._check_development()
+        else:
+            self._check_production()
+
+    def _check_development(self) -> None:
+        for key, host in (("public.host", self.public_host), ("admin.host", self.admin.host)):
+            if not is_loopback(host):
+                raise ConfigError(
+                    f"{key} is {host!r}: dev mode hands out tokens, expected a loopback address such as 127.0.0.1"
+                )
+
+    def _check_production(self) -> None:
+        if not self.auth.secrets:
+            raise ConfigError(
+                f"auth.secrets is empty: expected a secret of {MIN_SECRET_BYTES} bytes or more, set "
+                "ROUTER_AUTH__SECRETS to the output of: openssl rand -hex 32 (to try things out: router serve --dev)"
+            )
+        for index, secret in enumerate(self.auth.secrets):
+            size = len(secret.get_secret_value().encode())
+            if size < MIN_SECRET_BYTES:
+                raise ConfigError(
+                    f"auth.secrets.{index} has {size} bytes: expected {MIN_SECRET_BYTES} or more, "
+                    "such as the output of: openssl rand -hex 32"
+                )
+        if self.admin.token is None:
+            raise ConfigError(
+                "admin.token is not set: expected a bearer token of 16 characters or more, set ROUTER_ADMIN__TOKEN "
+                "to the output of: openssl rand -hex 16"
+            )
+
+    def redacted(self) -> dict[str, Any]:
+        """The effective values with secrets masked, ready for JSON or YAML."""
+        dumped: dict[str, Any] = self.model_dump(mode="json")
+        if self.redis.url is not None:
+            dumped["redis"]["url"] = _mask_userinfo(self.redis.url.get_secret_value())
+        return dumped
+
+
+def load_settings(*, file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Reads all sources. `file` must exist when given; the default file may be missing. `flags` nest like the file."""
+    environment = dict(os.environ)
+    _check_environment_names(environment)
+    if file is None and environment.get(CONFIG_VARIABLE):
+        file = Path(environment[CONFIG_VARIABLE])
+    values = read_file(file or DEFAULT_FILE, required=file is not None)
+    given = dict(flags or {})
+    try:
+        return _sources(values)(**given)
+    except ValidationError as error:
+        origins = {"a flag": given, "environment": _named_variables(environment), str(file or DEFAULT_FILE): values}
+        raise ConfigError(describe(error, Settings, origins)) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment: {' '.join(str(error).split())}") from None
+
+
+def _sources(values: dict[str, Any]) -> type[Settings]:
+    class Sources(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, values)
+
+    return Sources
+
+
+def _named_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Our variables as a tree whose leaves are variable names, to tell where a wrong value came from."""
+    tree: dict[str, Any] = {}
+    for name in environment:
+        upper = name.upper()
+        if not upper.startswith(ENV_PREFIX):
+            continue
+        *parents, leaf = upper.removeprefix(ENV_PREFIX).lower().split("__")
+        node = tree
+        for parent in parents:
+            child = node.setdefault(parent, {})
+            node = child if isinstance(child, dict) else {}
+        node[leaf] = name
+    return tree
+
+
+def _check_environment_names(environment: Mapping[str, str]) -> None:
+    """Refuses a variable that names no setting; pydantic-settings ignores those of the first level."""
+    for name in environment:
+        upper = name.upper()
+        if not upper.startswith(ENV_PREFIX) or upper == CONFIG_VARIABLE or _is_service_link(upper):
+            continue
+        first = upper.removeprefix(ENV_PREFIX).lower().split("__")[0]
+        field = Settings.model_fields.get(first)
+        if field is None:
+            known = ", ".join(f"{ENV_PREFIX}{key.upper()}" for key in Settings.model_fields)
+            raise ConfigError(f"{name}: unknown variable, expected one starting with {known}")
+        annotation = field.annotation
+        is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        if is_section and "__" not in upper and not environment[name].lstrip().startswith("{"):
+            raise ConfigError(f"{name}: expected {name}__KEY, or a JSON object with the keys of {first}")
+
+
+def _is_service_link(name: str) -> bool:
+    """Kubernetes puts such variables into every pod when a Service is called "router"."""
+    rest = name.removeprefix(ENV_PREFIX)
+    return rest == "PORT" or rest.startswith(("SERVICE_", "PORT_"))
+
+
+def _mask_userinfo(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None and "password" not in parts.query:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{MASK}@{host}" if "@" in parts.netloc else host, query="").geturl()

@@ -1,0 +1,170 @@
+"""The sections of the settings: types, bounds, defaults. `router.config` reads, `config/router.yaml` explains them."""
+
+import json
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import NoDecode
+
+MIN_ADMIN_TOKEN_CHARS: Final = 16
+ICE_URL_SCHEMES: Final = ("stun", "stuns", "turn", "turns")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server listening on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(value: Any) -> Any:
+    """A list from the environment: JSON, or values separated by commas."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"is not valid JSON ({error})") from None
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError("expected an IPv4 or IPv6 address") from None
+
+
+def _ice_url(value: str) -> str:
+    scheme, _, rest = value.partition(":")
+    if scheme not in ICE_URL_SCHEMES or not rest or "/" in rest:
+        raise ValueError(f"expected {', '.join(f'{name}:HOST:PORT' for name in ICE_URL_SCHEMES)} without slashes")
+    return value
+
+
+def _web_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("expected http://HOST or https://HOST, optionally with a port and a path")
+    return value.rstrip("/")
+
+
+def _origin(value: str) -> str:
+    if value == "*":
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query or parts.fragment:
+        raise ValueError('expected "*" or an origin such as https://example.org')
+    return value
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    scheme = value.get_secret_value().partition("://")[0]
+    if scheme not in ("redis", "rediss", "unix", "valkey", "valkeys"):
+        raise ValueError("expected redis://HOST:PORT/DB, rediss://, valkey:// or unix://PATH")
+    return value
+
+
+def _admin_token(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < MIN_ADMIN_TOKEN_CHARS:
+        raise ValueError(f"expected {MIN_ADMIN_TOKEN_CHARS} characters or more")
+    return value
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+BufferBytes = Annotated[int, Field(ge=65_536, le=1 << 30)]
+Address = Annotated[str, AfterValidator(_address)]
+Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split)]
+IceUrl = Annotated[str, AfterValidator(_ice_url)]
+
+
+class Section(BaseModel):
+    """Unknown keys are refused, values cannot be changed after start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PublicSettings(Section):
+    """The port that participants use."""
+
+    host: str | None = None
+    port: Port = 8080
+    url: Annotated[str, AfterValidator(_web_url)] | None = None
+    allowed_origins: Annotated[
+        tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)
+    ] = ("*",)
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    request_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
+
+
+class AdminSettings(Section):
+    """The port that operators use."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8081
+    token: Annotated[SecretStr, AfterValidator(_admin_token)] | None = None
+    metrics_without_token: bool = False
+
+
+class IceServer(Section):
+    """A STUN or TURN server that is told to clients."""
+
+    urls: Annotated[
+        tuple[IceUrl, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v), Field(min_length=1)
+    ]
+    username: str | None = None
+    credential: SecretStr | None = None
+
+
+class MediaSettings(Section):
+    """UDP sockets and the engine behind them."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    addresses: Annotated[Addresses, Field(min_length=1)] = ("0.0.0.0",)  # noqa: S104 - a server's purpose
+    port: Port = 10000
+    announced_addresses: Addresses = ()
+    stun_servers: Annotated[tuple[IceUrl, ...], NoDecode, BeforeValidator(_split)] = ()
+    ice_servers: Annotated[tuple[IceServer, ...], NoDecode, BeforeValidator(_split)] = ()
+    receive_buffer_bytes: BufferBytes = 4_194_304
+    send_buffer_bytes: BufferBytes = 4_194_304
+    timeout_s: Annotated[float, Field(ge=2, le=300)] = 30.0
+
+
+class RoomSettings(Section):
+    """Life and caps of rooms."""
+
+    create_on_first_use: bool = True
+    empty_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    max_rooms: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    max_participants: Annotated[int, Field(ge=1, le=10_000)] = 500
+    max_tracks_per_participant: Annotated[int, Field(ge=1, le=64)] = 16
+    max_sessions_per_participant: Annotated[int, Field(ge=1, le=64)] = 8
+
+
+class AuthSettings(Section):
+    """Keys that sign join tokens."""
+
+    secrets: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
+
+
+class RedisSettings(Section):
+    """Where the room directory is published."""
+
+    url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "fork-router"
+    ttl_s: Annotated[float, Field(ge=2, le=3600)] = 30.0
+
+
+class LogSettings(Section):
+    """What is logged, and how."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
