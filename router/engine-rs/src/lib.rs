@@ -10,3 +10,4 @@ pub mod core;
 pub mod ids;
 pub mod srtp;
 pub mod time;
+pub mod wire;
