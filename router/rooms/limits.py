@@ -1,0 +1,38 @@
+"""Every cap on what clients can make the rooms hold, in one place (threats-and-faults.md T5)."""
+
+from dataclasses import dataclass
+
+from router.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    """Caps and delays of all rooms of one router.
+
+    >>> RoomLimits(max_rooms=2).max_rooms
+    2
+    """
+
+    max_rooms: int = 1_000
+    max_participants_per_room: int = 300
+    max_sessions_per_participant: int = 4
+    """Two for a person (publish and play), two more for a reload whose predecessor has not timed out yet."""
+    max_tracks_per_participant: int = 16
+    max_slots_per_session: int = 64
+    max_watchers_per_room: int = 1_200
+    """Events WebSockets."""
+    max_watchers_per_identity: int = 8
+    max_candidates_per_session: int = 64
+    """Remote candidates remembered; more are dropped, since ICE-lite does not need them."""
+    max_ended_sessions: int = 4_096
+    """Ended sessions remembered, so that DELETE stays idempotent."""
+    empty_room_delay_s: float = 30.0
+    """A room closes this long after its last participant and watcher left."""
+    connect_timeout_s: float = 30.0
+    """A session that has not connected by then is removed."""
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            lowest = 0 if name.endswith("_s") else 1
+            if getattr(self, name) < lowest:
+                raise ConfigError(f"{name}: expected at least {lowest}, got {getattr(self, name)!r}")

@@ -1,0 +1,181 @@
+"""All rooms of one router: making them on first use, finding sessions for their owners, closing everything once."""
+
+import asyncio
+import hmac
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from router.errors import CapacityError, ConflictError, ForbiddenError, NotFoundError
+from router.metrics import Metrics, default_metrics
+from router.rooms.limits import RoomLimits
+from router.rooms.names import check_room_name
+from router.rooms.offers import Endpoint, admit_offer
+from router.rooms.rights import JoinGrant
+from router.rooms.room import Room, no_publisher
+from router.rooms.session import Session
+from router.rtc.description import RTCDescription
+
+if TYPE_CHECKING:
+    from router.rtc import RTCConnection
+
+logger = logging.getLogger(__name__)
+
+OpenOrigin = Callable[[], "RTCConnection"]
+"""Makes the originating connection of a new room, with the node's sockets added."""
+CallLater = Callable[[float, Callable[[], object]], asyncio.TimerHandle]
+
+
+class RoomRegistry:
+    """Rooms by name. Used on one event loop."""
+
+    def __init__(
+        self,
+        open_origin: OpenOrigin,
+        *,
+        limits: RoomLimits | None = None,
+        create_on_first_use: bool = True,
+        metrics: Metrics | None = None,
+        call_later: CallLater | None = None,
+    ) -> None:
+        self.limits = limits or RoomLimits()
+        self.create_on_first_use = create_on_first_use
+        self.metrics = metrics or default_metrics()
+        self.draining = False
+        self.closed = False
+        self._open_origin = open_origin
+        self._call_later = call_later
+        self._rooms: dict[str, Room] = {}
+        self._sessions: dict[str, Session] = {}
+        self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        """Room and identity of sessions that ended, oldest first."""
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def rooms(self) -> Mapping[str, Room]:
+        """Open rooms by name, in order of creation."""
+        return MappingProxyType(self._rooms)
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """The loop's timer, unless another was given."""
+        return (self._call_later or asyncio.get_running_loop().call_later)(delay_s, callback)
+
+    def check_draining(self) -> None:
+        """Refuses newcomers while the router goes away."""
+        if self.draining or self.closed:
+            raise CapacityError("the router is draining", slug="draining", retry_after_s=5)
+
+    # -- rooms ---------------------------------------------------------------------------------------------------
+
+    def get_room(self, name: str) -> Room:
+        """An open room."""
+        room = self._rooms.get(check_room_name(name))
+        if room is None:
+            raise NotFoundError("no such room", slug="unknown-room")
+        return room
+
+    def create_room(self, name: str) -> Room:
+        """A new room, which closes by itself if nobody comes."""
+        check_room_name(name)
+        self.check_draining()
+        if name in self._rooms:
+            raise ConflictError("a room of this name is open", slug="room-exists")
+        if len(self._rooms) >= self.limits.max_rooms:
+            raise CapacityError("the router has no place for another room", slug="too-many-rooms", retry_after_s=30)
+        room = self._rooms[name] = Room(name, self, self._open_origin())
+        logger.info("room created", extra={"room": name})
+        return room
+
+    def open_room(self, name: str) -> Room:
+        """The room, created now if it is not open and the setting allows it."""
+        if check_room_name(name) not in self._rooms and self.create_on_first_use:
+            return self.create_room(name)
+        return self.get_room(name)
+
+    async def join(self, room_name: str, grant: JoinGrant, offer: RTCDescription, endpoint: Endpoint) -> Session:
+        """Joins a room by an offer; see `Room.join`. An offer that must be refused opens no room."""
+        grant.check_room(room_name)
+        admitted = admit_offer(offer, grant, endpoint)
+        if check_room_name(room_name) not in self._rooms and self.create_on_first_use and not admitted.tracks:
+            raise no_publisher()
+        return await self.open_room(room_name).join(grant, offer, endpoint)
+
+    def close_room(self, room: Room, reason: str = "room-closed") -> asyncio.Task[None]:
+        """Empties the room at once; the task closes its connections, the origin last. Idempotent."""
+        if room.closing is None:
+            sessions = room.detach(reason)
+            if self._rooms.get(room.name) is room:
+                del self._rooms[room.name]
+            room.closing = self._track(self._close_origin(room, sessions))
+            logger.info("room closed", extra={"room": room.name, "reason": reason})
+        return room.closing
+
+    async def _close_origin(self, room: Room, sessions: list[asyncio.Task[None]]) -> None:
+        await asyncio.gather(*sessions, return_exceptions=True)
+        await room.origin.close()
+
+    # -- sessions ------------------------------------------------------------------------------------------------
+
+    def find_session(self, room_name: str, session_id: str, identity: str) -> Session:
+        """A living session, for its owner only."""
+        session = self._sessions.get(session_id)
+        if session is None or session.room.name != room_name:
+            raise NotFoundError("no such session", slug="unknown-session")
+        if not _same(session.participant.identity, identity):
+            raise ForbiddenError("the session belongs to somebody else", slug="not-your-session")
+        return session
+
+    async def end_session(self, room_name: str, session_id: str, identity: str, reason: str = "left") -> None:
+        """Ends the session of its owner; a session that ended before is no error, one that never was is."""
+        owner = self._ended.get(session_id)
+        if owner is not None and owner[0] == room_name:
+            if not _same(owner[1], identity):
+                raise ForbiddenError("the session belongs to somebody else", slug="not-your-session")
+            return
+        session = self.find_session(room_name, session_id, identity)
+        await asyncio.shield(session.room.end_session(session, reason))
+
+    def add_session(self, session: Session) -> None:
+        """For `Room`."""
+        self._sessions[session.id] = session
+        self.metrics.record_session_started(session.endpoint)
+
+    def remove_session(self, session: Session, reason: str) -> None:
+        """For `Room`."""
+        if self._sessions.pop(session.id, None) is None:
+            return
+        self._ended[session.id] = (session.room.name, session.participant.identity)
+        while len(self._ended) > self.limits.max_ended_sessions:
+            self._ended.popitem(last=False)
+        self.metrics.record_session_ended(reason)
+
+    def close_connection(self, connection: "RTCConnection") -> asyncio.Task[None]:
+        """Closes a fork in a task of its own, which the registry waits for."""
+        return self._track(connection.close())
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Closes all rooms and waits for every connection. Idempotent."""
+        self.closed = True
+        for room in tuple(self._rooms.values()):
+            self.close_room(room, "shutting-down")
+        while self._closing:
+            await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _track(self, closing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._on_closed)
+        return task
+
+    def _on_closed(self, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("closing a connection failed", exc_info=error)
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())

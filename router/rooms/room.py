@@ -1,0 +1,306 @@
+"""A room: one originating connection, forked for every session, and the policy that fills slots with tracks.
+
+Changes that touch who receives what are gathered and settled once per turn of the loop, so that a hundred joins cost
+one assignment and not a hundred. A session that ends is the exception: its tracks leave all slots before its connection
+closes. Every session ends exactly once, whatever ends it: DELETE, loss of the peer, no connection in time, closing.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from router import clock
+from router.errors import CapacityError, ConflictError, ConnectionClosedError, RouterError
+from router.rooms.assignment import SlotView, TrackView, assign_tracks
+from router.rooms.offers import AdmittedOffer, Endpoint, admit_offer, check_whep_answer, check_whip_answer
+from router.rooms.participant import Participant, PublishedTrack
+from router.rooms.rights import JoinGrant
+from router.rooms.roster import Roster, Watcher
+from router.rooms.session import Session
+from router.rtc.description import RTCDescription
+
+if TYPE_CHECKING:
+    from router.rooms.registry import RoomRegistry
+    from router.rtc import RTCConnection, RTCMediaStreamTrack
+
+logger = logging.getLogger(__name__)
+
+RETRY_PUBLISHER_S = 2
+RETRY_FULL_S = 10
+RETRY_PUBLISHING_S = 30
+"""A publisher that vanished is noticed within this time."""
+
+
+class Room:
+    """Participants, their sessions and tracks."""
+
+    def __init__(self, name: str, registry: "RoomRegistry", origin: "RTCConnection") -> None:
+        self.name = name
+        self.origin = origin
+        self.limits = registry.limits
+        self.participants: dict[str, Participant] = {}
+        """By identity, in order of joining."""
+        self.roster = Roster(name, registry.limits)
+        self.closed = False
+        self.closing: asyncio.Task[None] | None = None
+        self.created_s = clock.wall_s()
+        self._registry = registry
+        self._tracks: dict[str, PublishedTrack] = {}
+        self._assignment: asyncio.Handle | None = None
+        self._empty_timer: asyncio.TimerHandle | None = None
+        self.check_empty()
+
+    @property
+    def sessions(self) -> list[Session]:
+        """All sessions, in order of joining."""
+        return [session for participant in self.participants.values() for session in participant.sessions.values()]
+
+    def find_track(self, track_id: str | None) -> PublishedTrack | None:
+        """A published track by its public id."""
+        return self._tracks.get(track_id) if track_id else None
+
+    # -- joining -------------------------------------------------------------------------------------------------
+
+    async def join(self, grant: JoinGrant, offer: RTCDescription, endpoint: Endpoint) -> Session:
+        """A new session that answers `offer`. Raises what RFC 9725 and the WHEP draft want answered."""
+        started_us = clock.monotonic_us()
+        admitted = admit_offer(offer, grant, endpoint)
+        self._check_admission(grant, admitted, endpoint)
+        participant = self.participants.get(grant.identity) or Participant(grant.identity, grant.name)
+        connection = self.origin.fork()
+        try:
+            session = self._negotiate(participant, connection, admitted.offer, endpoint)
+        except BaseException:
+            await connection.close()
+            raise
+        session.started_us = started_us
+        self._add_session(session)
+        return session
+
+    def _check_admission(self, grant: JoinGrant, admitted: AdmittedOffer, endpoint: Endpoint) -> None:
+        if self.closed:
+            raise ConnectionClosedError("the room was closed", retry_after_s=RETRY_PUBLISHER_S)
+        self._registry.check_draining()
+        participant = self.participants.get(grant.identity)
+        if participant is None and len(self.participants) >= self.limits.max_participants_per_room:
+            raise CapacityError("the room is full", slug="room-full", retry_after_s=RETRY_FULL_S)
+        if admitted.slots > self.limits.max_slots_per_session:
+            raise CapacityError(
+                f"at most {self.limits.max_slots_per_session} receiving m-lines, the offer has {admitted.slots}",
+                slug="too-many-slots",
+            )
+        if participant is not None:
+            _check_whip_conflict(participant, endpoint)
+            if len(participant.sessions) >= self.limits.max_sessions_per_participant:
+                raise CapacityError("too many sessions of this identity", slug="too-many-sessions", retry_after_s=30)
+        tracks = len(participant.tracks) if participant else 0
+        if tracks + admitted.tracks > self.limits.max_tracks_per_participant:
+            raise CapacityError(
+                f"at most {self.limits.max_tracks_per_participant} tracks per participant", slug="too-many-tracks"
+            )
+        if not admitted.tracks and not self._tracks:
+            raise no_publisher()
+
+    def _negotiate(
+        self, participant: Participant, connection: "RTCConnection", offer: RTCDescription, endpoint: Endpoint
+    ) -> Session:
+        session = Session(self, participant, connection, endpoint)
+        connection.on("connected", lambda *_: self._on_connected(session))
+        connection.on("disconnected", lambda *arguments: self._on_disconnected(session, arguments))
+        connection.on("trackconnected", lambda track, *_: self._on_track(session, track, live=True))
+        connection.on("trackdisconnected", lambda track, *_: self._on_track(session, track, live=False))
+        connection.set_description(offer, "remote")
+        for stream in connection.get_remote_streams():
+            connection.receive_stream(stream)
+        (check_whip_answer if endpoint == "whip" else check_whep_answer)(session.answer)
+        session.adopt(offer)
+        return session
+
+    def _add_session(self, session: Session) -> None:
+        if session.state == "ended":
+            raise ConnectionClosedError("the peer was lost while joining")
+        participant = session.participant
+        joins = not participant.sessions
+        self.participants[participant.identity] = participant
+        participant.sessions[session.id] = session
+        self._tracks.update((track.id, track) for track in session.tracks.values())
+        self._registry.add_session(session)
+        if session.state == "new":
+            session.connect_timer = self._registry.call_later(
+                self.limits.connect_timeout_s, lambda: self._on_connect_timeout(session)
+            )
+        self.check_empty()
+        (self.roster.tell_joined if joins else self.roster.tell_changed)(participant)
+        self._schedule_assignment()
+        logger.info(
+            "session joined",
+            extra={"room": self.name, "participant": participant.id, "endpoint": session.endpoint},
+        )
+
+    # -- what peers do -------------------------------------------------------------------------------------------
+
+    def _on_connected(self, session: Session) -> None:
+        if session.state != "new":
+            return
+        session.state = "connected"
+        if session.connect_timer is not None:
+            session.connect_timer.cancel()
+            session.connect_timer = None
+        self._registry.metrics.record_join((clock.monotonic_us() - session.started_us) / 1e6)
+        # The first message may have come before the answer told the client its session id.
+        self.roster.tell_slots(session)
+
+    def _on_disconnected(self, session: Session, arguments: tuple[object, ...]) -> None:
+        logger.debug("peer lost", extra={"room": self.name, "reason": str(arguments[-1:])})
+        self.end_session(session, "disconnected")
+
+    def _on_connect_timeout(self, session: Session) -> None:
+        session.connect_timer = None
+        if session.state == "new":
+            self.end_session(session, "never-connected")
+
+    def _on_track(self, session: Session, track: "RTCMediaStreamTrack", *, live: bool) -> None:
+        published = session.tracks.get(track.mid)
+        if session.state == "ended" or published is None or published.live == live:
+            return
+        published.live = live
+        if self.find_track(published.id) is None:
+            return
+        self.roster.tell_changed(session.participant)
+        self._schedule_assignment()
+
+    def declare_tracks(self, session: Session, declared: dict[str, dict[str, Any]]) -> None:
+        """What the publisher says of its tracks: `source` and `muted`, by mid, already checked."""
+        changed = False
+        for mid, fields in declared.items():
+            track = session.tracks[mid]
+            for name, value in fields.items():
+                changed |= getattr(track, name) != value
+                setattr(track, name, value)
+        if changed:
+            self.roster.tell_changed(session.participant)
+        self.roster.tell_slots(session)
+
+    # -- who receives what ---------------------------------------------------------------------------------------
+
+    def _schedule_assignment(self) -> None:
+        if self._assignment is None and not self.closed:
+            self._assignment = asyncio.get_running_loop().call_soon(self.assign_now)
+
+    def assign_now(self) -> None:
+        """Fills the slots of every session."""
+        if self._assignment is not None:
+            self._assignment.cancel()
+            self._assignment = None
+        live = [
+            TrackView(track.id, track.kind, participant.id)
+            for participant in self.participants.values()
+            for track in participant.tracks
+            if track.live
+        ]
+        for session in self.sessions:
+            if session.slots:
+                self._assign_session(session, live)
+
+    def _assign_session(self, session: Session, live: list[TrackView]) -> None:
+        slots = [SlotView(mid, slot.kind, session.shown[mid]) for mid, slot in session.slots.items()]
+
+        def can_show(slot: SlotView, track: TrackView) -> bool:
+            return session.slots[slot.mid].can_show(self._tracks[track.id].track)
+
+        chosen = assign_tracks(slots, live, receiver_id=session.participant.id, can_show=can_show)
+        changes = [(slot.mid, track_id) for slot, track_id in zip(slots, chosen, strict=True) if slot.shows != track_id]
+        for mid, track_id in changes:
+            published = self.find_track(track_id)
+            try:
+                session.slots[mid].assign(published.track if published else None)
+            except RouterError:
+                # The connection is going away; its `disconnected` ends the session.
+                logger.debug("slot refused a track", exc_info=True, extra={"room": self.name})
+            session.shown[mid] = track_id
+        if changes:
+            self.roster.tell_slots(session)
+
+    # -- leaving -------------------------------------------------------------------------------------------------
+
+    def end_session(self, session: Session, reason: str) -> asyncio.Task[None]:
+        """Takes the session out of the room at once; the task closes its connection. Idempotent."""
+        if session.closing is not None:
+            return session.closing
+        session.state = "ended"
+        if session.id not in session.participant.sessions:
+            session.closing = self._registry.close_connection(session.connection)
+            return session.closing
+        if session.connect_timer is not None:
+            session.connect_timer.cancel()
+            session.connect_timer = None
+        participant = session.participant
+        del participant.sessions[session.id]
+        for track in session.tracks.values():
+            self._tracks.pop(track.id, None)
+        if not participant.sessions:
+            del self.participants[participant.identity]
+            self.roster.tell_left(participant, reason)
+        else:
+            self.roster.tell_changed(participant)
+        if not self.closed:
+            self.assign_now()
+        session.closing = self._registry.close_connection(session.connection)
+        self._registry.remove_session(session, reason)
+        self.check_empty()
+        logger.info("session ended", extra={"room": self.name, "participant": participant.id, "reason": reason})
+        return session.closing
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tells the watcher everything from now on."""
+        if self.closed:
+            raise ConnectionClosedError("the room was closed", retry_after_s=RETRY_PUBLISHER_S)
+        you = self.participants.get(watcher.identity)
+        self.roster.add_watcher(watcher, self.participants.values(), you)
+        self.check_empty()
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Forgets the watcher."""
+        self.roster.remove_watcher(watcher)
+        self.check_empty()
+
+    def check_empty(self) -> None:
+        """Starts or stops the countdown to closing."""
+        empty = not self.participants and not self.roster.watchers
+        if self._empty_timer is not None and not (empty and not self.closed):
+            self._empty_timer.cancel()
+            self._empty_timer = None
+        elif self._empty_timer is None and empty and not self.closed:
+            delay = self.limits.empty_room_delay_s
+            self._empty_timer = self._registry.call_later(delay, self._on_empty)
+
+    def _on_empty(self) -> None:
+        self._empty_timer = None
+        self._registry.close_room(self)
+
+    async def close(self, reason: str = "room-closed") -> None:
+        """Ends all sessions and watchers, then the origin. Idempotent."""
+        await self._registry.close_room(self, reason)
+
+    def detach(self, reason: str) -> list[asyncio.Task[None]]:
+        """The synchronous part of closing: nobody is in the room afterwards."""
+        self.closed = True
+        if self._assignment is not None:
+            self._assignment.cancel()
+            self._assignment = None
+        closing = [self.end_session(session, reason) for session in self.sessions]
+        self.roster.end_watchers(reason, "the room was closed")
+        self.check_empty()
+        return closing
+
+
+def _check_whip_conflict(participant: Participant, endpoint: Endpoint) -> None:
+    if endpoint == "whip" and any(session.endpoint == "whip" for session in participant.sessions.values()):
+        raise ConflictError(
+            "this identity already publishes here", slug="already-publishing", retry_after_s=RETRY_PUBLISHING_S
+        )
+
+
+def no_publisher() -> ConflictError:
+    """WHEP draft, section 4.2: a player that comes too early tries again later."""
+    return ConflictError("nobody publishes in this room yet", slug="no-publisher", retry_after_s=RETRY_PUBLISHER_S)

@@ -1,0 +1,107 @@
+"""A session: one fork of the room's connection, one WHIP or WHEP resource, one peer connection at the other end.
+
+Its id is the secret part of its URL (RFC 9725 section 5 asks for unguessable URLs). ICE trickle and restart (sections
+4.3.2 and 4.3.3) act on it; the room decides when it begins and ends.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from router.rooms.offers import Endpoint
+from router.rooms.participant import Participant, PublishedTrack
+from router.rtc.description import RTCCandidate, RTCDescription
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from router.rooms.room import Room
+    from router.rtc import RTCConnection, RTCSlot
+
+SESSION_ID_BYTES = 24
+ETAG_BYTES = 8
+
+SessionState = Literal["new", "connected", "ended"]
+
+
+def make_etag() -> str:
+    """A strong entity tag (RFC 9110 section 8.8.3), with its quotes."""
+    return f'"{secrets.token_hex(ETAG_BYTES)}"'
+
+
+class Session:
+    """One peer of a participant."""
+
+    def __init__(self, room: "Room", participant: Participant, connection: "RTCConnection", endpoint: Endpoint) -> None:
+        self.id = secrets.token_urlsafe(SESSION_ID_BYTES)
+        self.room = room
+        self.participant = participant
+        self.connection = connection
+        self.endpoint = endpoint
+        self.state: SessionState = "new"
+        self.etag = make_etag()
+        self.tracks: dict[str, PublishedTrack] = {}
+        """Published tracks by mid."""
+        self.slots: dict[str, RTCSlot] = {}
+        """Receiving m-lines by mid."""
+        self.shown: dict[str, str | None] = {}
+        """Track id in each slot, by mid."""
+        self.closing: asyncio.Task[None] | None = None
+        """Closes the connection once the session has ended."""
+        self.started_us = 0
+        self.connect_timer: asyncio.TimerHandle | None = None
+        self._remote = ("", "")
+        self._candidates = 0
+
+    @property
+    def answer(self) -> RTCDescription:
+        """Our side, as the peer must be told."""
+        return self.connection.get_description("local")
+
+    def adopt(self, offer: RTCDescription) -> None:
+        """Takes over what the negotiated connection publishes and receives."""
+        self._remote = (offer.ufrag, offer.password)
+        self._candidates = len(offer.candidates)
+        for stream in self.connection.get_remote_streams():
+            for track in stream.tracks:
+                self.tracks[track.mid] = PublishedTrack(track, self, track.mid)
+        for slot in self.connection.slots:
+            self.slots[slot.mid] = slot
+            self.shown[slot.mid] = None
+
+    def is_restart(self, ufrag: str | None, password: str | None) -> bool:
+        """RFC 8839 section 4.4.1.1.1: a change of either is a restart; none given means the current ones."""
+        return (ufrag or self._remote[0], password or self._remote[1]) != self._remote
+
+    def trickle(self, candidates: Sequence[RTCCandidate], *, end_of_candidates: bool) -> None:
+        """Adds remote candidates; those above the cap are dropped, ICE-lite learns the peer's address by itself."""
+        room = max(0, self.room.limits.max_candidates_per_session - self._candidates)
+        for candidate in candidates[:room]:
+            self.connection.add_remote_candidate(candidate)
+        self._candidates += min(room, len(candidates))
+        if end_of_candidates:
+            self.connection.add_remote_candidate(None)
+
+    def restart(self, ufrag: str, password: str, candidates: Sequence[RTCCandidate]) -> tuple[str, str]:
+        """New ICE credentials on both sides and a new entity tag; media goes on over the old path until then."""
+        credentials = self.connection.restart_ice(ufrag, password)
+        self._remote = (ufrag, password)
+        self._candidates = 0
+        self.etag = make_etag()
+        self.trickle(candidates, end_of_candidates=False)
+        return credentials
+
+    def describe_slots(self) -> list[dict[str, Any]]:
+        """As its owner is told."""
+        described = []
+        for mid, slot in self.slots.items():
+            track = self.room.find_track(self.shown[mid])
+            described.append(
+                {
+                    "mid": mid,
+                    "kind": slot.kind,
+                    "track_id": track.id if track else None,
+                    "participant_id": track.session.participant.id if track else None,
+                }
+            )
+        return described

@@ -1,0 +1,111 @@
+"""Join tokens: JWT (RFC 7519) signed with HS256, saying who may do what in which room.
+
+Claims: `room`, `sub` (identity), `name`, `publish`, `subscribe`, `exp`, `iat`, `nbf`. The algorithm is pinned, so
+"none" and public-key confusion are refused (RFC 8725 sections 3.1 and 3.2); `kid`, `jku` and `jwk` are never read. Times
+are compared with an injected clock, not by the library. One exception class, `UnauthorizedError`, with a detail that
+says what is wrong and never quotes the token.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+
+from router import clock
+from router.errors import ConfigError, RequestError, UnauthorizedError
+from router.rooms.names import check_display_name, check_identity, check_room_name
+from router.rooms.rights import JoinGrant
+
+__all__ = ["JoinGrant", "JoinTokens"]
+
+ALGORITHM = "HS256"
+MIN_SECRET_BYTES = 32
+MAX_TOKEN_BYTES = 4_096
+DEFAULT_LEEWAY_S = 10.0
+DEFAULT_LIFETIME_S = 6 * 3_600.0
+
+
+class JoinTokens:
+    """Makes and verifies join tokens with one secret.
+
+    >>> tokens = JoinTokens("a secret of at least 32 characters", now_s=lambda: 1_000.0)
+    >>> tokens.verify(tokens.issue(JoinGrant("lobby", "ada"))).identity
+    'ada'
+    """
+
+    def __init__(
+        self, secret: str | bytes, *, leeway_s: float = DEFAULT_LEEWAY_S, now_s: Callable[[], float] = clock.wall_s
+    ) -> None:
+        key = secret.encode() if isinstance(secret, str) else secret
+        if len(key) < MIN_SECRET_BYTES:
+            raise ConfigError(f"token secret: expected {MIN_SECRET_BYTES} bytes or more, got {len(key)}")
+        self._key = key
+        self._leeway_s = leeway_s
+        self._now_s = now_s
+
+    def issue(self, grant: JoinGrant, *, lifetime_s: float = DEFAULT_LIFETIME_S) -> str:
+        """A token for this grant, good from now for `lifetime_s`; the grant's own expiry is not read."""
+        if lifetime_s <= 0:
+            raise ConfigError(f"token lifetime: expected a positive number of seconds, got {lifetime_s!r}")
+        now = int(self._now_s())
+        claims = {
+            "room": check_room_name(grant.room),
+            "sub": check_identity(grant.identity),
+            "name": check_display_name(grant.name),
+            "publish": grant.may_publish,
+            "subscribe": grant.may_subscribe,
+            "iat": now,
+            "exp": now + max(1, int(lifetime_s)),
+        }
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+
+    def verify(self, token: str) -> JoinGrant:
+        """The token's grant, or `UnauthorizedError`."""
+        claims = self._read_claims(token)
+        self._check_times(claims)
+        try:
+            return JoinGrant(
+                room=check_room_name(claims.get("room")),
+                identity=check_identity(claims.get("sub")),
+                name=check_display_name(claims.get("name", "")),
+                may_publish=_read_right(claims, "publish"),
+                may_subscribe=_read_right(claims, "subscribe"),
+                expires_at_s=float(claims["exp"]),
+            )
+        except RequestError as error:
+            raise UnauthorizedError(f"the token's claim {error}", slug="bad-token") from error
+
+    def _read_claims(self, token: str) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN_BYTES:
+            raise UnauthorizedError(f"the token is longer than {MAX_TOKEN_BYTES} bytes", slug="bad-token")
+        unchecked = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+        try:
+            claims = jwt.decode(token, self._key, algorithms=[ALGORITHM], options={**unchecked, "require": ["exp"]})  # type: ignore[typeddict-item]
+        except jwt.MissingRequiredClaimError as error:
+            raise UnauthorizedError("the token has no claim exp", slug="bad-token") from error
+        except jwt.InvalidAlgorithmError as error:
+            raise UnauthorizedError(f"the token is not signed with {ALGORITHM}", slug="bad-token") from error
+        except jwt.InvalidSignatureError as error:
+            raise UnauthorizedError("the token is signed with another secret", slug="bad-token") from error
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+            raise UnauthorizedError("the token is malformed", slug="bad-token") from error
+        return claims
+
+    def _check_times(self, claims: dict[str, Any]) -> None:
+        now = self._now_s()
+        times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
+        for name, value in times.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+                raise UnauthorizedError(f"the token's claim {name}: expected a time in seconds", slug="bad-token")
+        if times["exp"] <= now - self._leeway_s:
+            raise UnauthorizedError("the token has expired", slug="token-expired")
+        if max(times.get("nbf", 0), times.get("iat", 0)) > now + self._leeway_s:
+            raise UnauthorizedError("the token is not valid yet", slug="token-not-yet-valid")
+
+
+def _read_right(claims: dict[str, Any], name: str) -> bool:
+    """A right must be granted in so many words: absent is false, anything but a boolean is an error."""
+    value = claims.get(name, False)
+    if not isinstance(value, bool):
+        raise RequestError(f"{name}: expected true or false", slug="bad-token")
+    return value
