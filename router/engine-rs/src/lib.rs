@@ -8,6 +8,8 @@
 
 pub mod core;
 pub mod ids;
+#[allow(unsafe_code)]
+pub mod io;
 pub mod srtp;
 pub mod time;
 pub mod wire;

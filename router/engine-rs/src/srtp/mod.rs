@@ -2,6 +2,9 @@
 //!
 //! `libsrtp` drives the C contexts that pylibsrtp made; tests use a toy session. The core knows only this trait.
 
+#[allow(unsafe_code)]
+pub mod libsrtp;
+
 /// Why a packet was refused. Replay and authentication failure are never merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SrtpError {
