@@ -92,6 +92,11 @@ class RTCMediaSection:
     track_id: str | None = None
     cname: str | None = None
     sctp_port: int | None = None
+    protocol: str | None = None
+    """The m-line's transport when it is not the usual one of its kind; an answer repeats it."""
+    max_bitrate_bps: int | None = None
+    """The most that the describer wants to receive here (b=TIAS, else b=AS)."""
+    reduced_size_rtcp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,8 @@ class RTCDescription:
     media: tuple[RTCMediaSection, ...] = ()
     allow_mixed_extensions: bool = False
     trickle: bool = False
+    bundled: bool = True
+    """There is a BUNDLE group. False only for a single m-line without one; an answer may not add it."""
 
     @property
     def streams(self) -> tuple[RTCStreamDescription, ...]:
