@@ -67,9 +67,9 @@ class Settings(BaseSettings):
 
     def check_startable(self) -> None:
         """Raises `ConfigError` for what may be shown but not served: missing secrets, development in public."""
-        if self.media.port and self.media.port + self.media.workers > 65536:
+        if self.media.udp_port and self.media.udp_port + self.media.workers > 65536:
             raise ConfigError(
-                f"media.port is {self.media.port}: with media.workers {self.media.workers}, one port each, "
+                f"media.udp_port is {self.media.udp_port}: with media.workers {self.media.workers}, one port each, "
                 f"expected {65536 - self.media.workers} or less"
             )
         if self.dev:

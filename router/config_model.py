@@ -129,7 +129,7 @@ class MediaSettings(Section):
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     addresses: Annotated[Addresses, Field(min_length=1)] = ("0.0.0.0",)  # noqa: S104 - a server's purpose
-    port: Port = 10000
+    udp_port: Port = 10000
     announced_addresses: Addresses = ()
     stun_servers: Annotated[tuple[IceUrl, ...], NoDecode, BeforeValidator(_split)] = ()
     ice_servers: Annotated[tuple[IceServer, ...], NoDecode, BeforeValidator(_split)] = ()

@@ -69,11 +69,13 @@ def test_every_key_or_group_of_the_sample_has_a_comment() -> None:
 
 
 def test_order_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = write(tmp_path / "r.yaml", "public: {port: 1000}\nmedia: {port: 2000, workers: 2}\nrooms: {max_rooms: 5}")
-    monkeypatch.setenv("ROUTER_MEDIA__PORT", "3000")
+    file = write(
+        tmp_path / "r.yaml", "public: {port: 1000}\nmedia: {udp_port: 2000, workers: 2}\nrooms: {max_rooms: 5}"
+    )
+    monkeypatch.setenv("ROUTER_MEDIA__UDP_PORT", "3000")
     monkeypatch.setenv("ROUTER_PUBLIC__PORT", "3001")
     settings = load_settings(file=file, flags={"public": {"port": 4000}})
-    assert (settings.public.port, settings.media.port, settings.media.workers) == (4000, 3000, 2)
+    assert (settings.public.port, settings.media.udp_port, settings.media.workers) == (4000, 3000, 2)
     assert settings.rooms.max_rooms == 5
     assert settings.admin.port == 8081
 
@@ -92,10 +94,10 @@ def test_file_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("media: {prot: 1}", ["media.prot", "did you mean port?", "x.yaml"]),
+        ("media: {udp_prot: 1}", ["media.udp_prot", "did you mean udp_port?", "x.yaml"]),
         ("colour: red", ["colour", "unknown key", "public"]),
-        ("media: {port: 70000}", ["media.port", "70000", "65535"]),
-        ("media: {port: abc}", ["media.port", "'abc'", "integer"]),
+        ("media: {udp_port: 70000}", ["media.udp_port", "70000", "65535"]),
+        ("media: {udp_port: abc}", ["media.udp_port", "'abc'", "integer"]),
         ("media: 5", ["media", "expected a group of keys"]),
         ("media:", ["media", "expected a group of keys"]),
         ("media: {announced_addresses: [example.org]}", ["media.announced_addresses.0", "example.org", "IPv4"]),
@@ -121,8 +123,8 @@ def test_missing_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("ROUTER_MEDIA__PORT", "x", ["media.port", "(ROUTER_MEDIA__PORT)"]),
-        ("ROUTER_MEDIA__PROT", "1", ["media.prot", "did you mean port?"]),
+        ("ROUTER_MEDIA__UDP_PORT", "x", ["media.udp_port", "(ROUTER_MEDIA__UDP_PORT)"]),
+        ("ROUTER_MEDIA__UDP_PROT", "1", ["media.udp_prot", "did you mean udp_port?"]),
         ("ROUTER_COLOUR", "red", ["ROUTER_COLOUR", "unknown variable"]),
         ("ROUTER_MEDIA", "red", ["ROUTER_MEDIA", "ROUTER_MEDIA__KEY"]),
         ("ROUTER_MEDIA__ADDRESSES", "[1", ["media.addresses", "JSON"]),
@@ -172,7 +174,7 @@ def test_dev_is_for_loopback_only() -> None:
 
 
 def test_ports_of_all_workers_must_exist() -> None:
-    assert "media.port" in refused(flags={"dev": True, "media": {"port": 65535, "workers": 2}})
+    assert "media.udp_port" in refused(flags={"dev": True, "media": {"udp_port": 65535, "workers": 2}})
 
 
 def test_redacted_dump_keeps_no_secret() -> None:

@@ -1,0 +1,100 @@
+# The one entry for people and CI. Needs Python 3.11 or newer with venv, Rust (cargo), make and a linker; the rest is
+# installed into .venv from the lock files. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+ENGINE := router/_engine.abi3.so
+ENGINE_SOURCES := $(shell find router/engine-rs -name target -prune -o \( -name '*.rs' -o -name 'Cargo.toml' \) -print) \
+  Cargo.toml Cargo.lock
+WHEEL := dist/built
+WHEEL_SOURCES = $(ENGINE_SOURCES) pyproject.toml $(shell find router -name engine-rs -prune -o -type f \
+  -not -name '*.so' -not -name '*.pyc' -print)
+CARGO := $(shell command -v cargo || echo $(HOME)/.cargo/bin/cargo)
+FUZZ_SECONDS ?= 60
+export PATH := $(CURDIR)/$(BIN):$(dir $(CARGO)):$(PATH)
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup engine run wheel fmt lint types test test-rs test-py test-programs bench fuzz soak lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+setup: $(INSTALLED) engine ## Create .venv with the locked dependencies and build the engine
+
+$(INSTALLED): requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	touch $@
+
+engine: $(ENGINE) ## Build the engine, if its sources changed
+
+$(ENGINE): $(ENGINE_SOURCES) pyproject.toml | $(INSTALLED)
+	@test -x "$(CARGO)" || { echo "cargo is needed: https://rustup.rs" >&2; exit 1; }
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --skip-install
+	touch $@
+
+run: setup ## Serve the demo room on http://127.0.0.1:8080 (development mode, loopback only)
+	$(BIN)/python -m router serve --dev
+
+wheel: $(WHEEL) ## Build the wheel into dist/
+
+$(WHEEL): $(WHEEL_SOURCES) | $(INSTALLED)
+	rm -rf dist
+	$(BIN)/maturin build --release --locked --out dist
+	touch $@
+
+fmt: $(INSTALLED) ## Format all code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --quiet . || true
+	$(CARGO) fmt --all
+
+lint: setup ## Formatting, lints, types, file sizes and the direction of dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(CARGO) fmt --all --check
+	$(MAKE) --no-print-directory types
+	$(BIN)/python -m pytest --quiet tests/test_architecture.py
+	$(CARGO) clippy --locked --all-targets --all-features -- --deny warnings
+
+types: setup ## mypy --strict, and the engine against its stub
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest --ignore-missing-stub router._engine
+
+test: test-rs test-py ## All tests
+
+test-rs: $(INSTALLED) ## The engine's tests, without Python
+	$(CARGO) test --locked --workspace
+
+test-py: setup wheel test-programs ## The Python tests, with real browsers and Redis where they are installed
+	$(BIN)/python -m pytest -m "not soak"
+
+test-programs: ## Install what the tests use, as root on Debian; elsewhere those tests are skipped by name
+	@tests/install-programs
+
+bench: setup ## Measure the cost of forwarding, joining and idle peers
+	$(BIN)/python -m loadtest.bench
+
+fuzz: ## Fuzz every parser, FUZZ_SECONDS (60) each
+	router/engine-rs/fuzz/run $(FUZZ_SECONDS)
+
+soak: setup ## Long runs
+	$(BIN)/python -m pytest -m soak --timeout 0
+
+lock: $(INSTALLED) ## Update the lock files
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
+	  --custom-compile-command "make lock" --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
+	  --constraint requirements.lock --custom-compile-command "make lock" --output-file requirements-dev.lock
+
+clean: ## Remove everything that was built
+	rm -rf $(VENV) target dist build router/_engine*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/e2e/output
+	find router tests loadtest -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,116 @@
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from router.http_protocol import make_protocol
+
+DEADLINE_S = 0.3
+BIG = b"x" * 30_000_000
+
+
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": (await receive())["text"]})
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body, more = body + message["body"], message.get("more_body", False)
+    content = BIG if scope["path"] == "/big" else body or b"empty"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]})
+    await send({"type": "http.response.body", "body": content})
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    config = uvicorn.Config(
+        app, port=0, http=make_protocol(DEADLINE_S), ws="websockets-sansio", lifespan="off", log_config=None
+    )
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    yield server.servers[0].sockets[0].getsockname()[1]
+    await server.shutdown()
+
+
+async def lifetime_s(port: int, first: bytes, drip: bytes) -> float:
+    """How long the server keeps a connection that sends `first` and then drips."""
+    loop = asyncio.get_running_loop()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    started = loop.time()
+    end = asyncio.create_task(reader.read())
+    writer.write(first)
+    while not end.done() and loop.time() - started < 5:
+        writer.write(drip)
+        await asyncio.wait([end], timeout=0.05)
+    end.cancel()
+    await asyncio.gather(end, return_exceptions=True)
+    writer.close()
+    return loop.time() - started
+
+
+@pytest.mark.parametrize(
+    ("first", "drip"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", b"X-A: b\r\n"),
+        (b"GET", b" "),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", b"a"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    ],
+)
+async def test_slow_requests_are_cut_off(port: int, first: bytes, drip: bytes) -> None:
+    assert await lifetime_s(port, first, drip) < 1.5
+
+
+async def test_second_request_on_a_connection_has_its_own_deadline(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(3):
+        await asyncio.sleep(DEADLINE_S * 0.7)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"200 OK" in head
+        assert await reader.readexactly(3) == b"abc"
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
+    async with asyncio.timeout(1.5):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_client_that_does_not_read_is_cut_off(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+    await asyncio.sleep(DEADLINE_S * 4)
+    received = 0
+    try:
+        while chunk := await reader.read(1 << 20):
+            received += len(chunk)
+    except ConnectionError:
+        pass
+    writer.close()
+    assert received < len(BIG)
+
+
+async def test_client_that_reads_slowly_but_steadily_gets_all(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    assert len(await reader.readexactly(len(BIG))) == len(BIG)
+    writer.close()
+
+
+async def test_websocket_outlives_the_deadline(port: int) -> None:
+    from websockets.asyncio.client import connect
+
+    async with connect(f"ws://127.0.0.1:{port}/") as socket:
+        await asyncio.sleep(DEADLINE_S * 2)
+        await socket.send("still here")
+        assert await socket.recv() == "still here"
