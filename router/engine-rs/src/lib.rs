@@ -10,6 +10,8 @@ pub mod core;
 pub mod ids;
 #[allow(unsafe_code)]
 pub mod io;
+pub mod recv;
+pub mod route;
 pub mod srtp;
 pub mod time;
 pub mod wire;
