@@ -8,7 +8,9 @@ pub mod bytes;
 pub mod demux;
 pub mod drop_reason;
 pub mod ext;
+pub mod rtcp;
 pub mod rtp;
+pub mod rtx;
 pub mod seq;
 pub mod stun;
 
