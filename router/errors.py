@@ -19,6 +19,7 @@
     └── RequestError                    an HTTP request is malformed
         ├── UnsupportedMediaTypeError
         ├── PayloadTooLargeError
+        ├── RequestTimeoutError
         ├── PreconditionRequiredError
         ├── PreconditionFailedError
         ├── UnprocessableError
@@ -175,6 +176,14 @@ class PayloadTooLargeError(RequestError):
     default_slug = "payload-too-large"
     status = 413
     title = "Payload too large"
+
+
+class RequestTimeoutError(RequestError):
+    """The request took too long to arrive."""
+
+    default_slug = "request-timeout"
+    status = 408
+    title = "Request timeout"
 
 
 class PreconditionRequiredError(RequestError):

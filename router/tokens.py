@@ -1,13 +1,14 @@
 """Join tokens: JWT (RFC 7519) signed with HS256, saying who may do what in which room.
 
 Claims: `room`, `sub` (identity), `name`, `publish`, `subscribe`, `exp`, `iat`, `nbf`. The algorithm is pinned, so
-"none" and public-key confusion are refused (RFC 8725 sections 3.1 and 3.2); `kid`, `jku` and `jwk` are never read. Times
-are compared with an injected clock, not by the library. One exception class, `UnauthorizedError`, with a detail that
-says what is wrong and never quotes the token.
+"none" and public-key confusion are refused (RFC 8725 sections 3.1 and 3.2); `kid`, `jku` and `jwk` are never read.
+Times are compared with an injected clock, not by the library. One exception class, `UnauthorizedError`, with a detail
+that says what is wrong and never quotes the token. Of several secrets the first signs and all verify, so that a secret
+can be replaced without throwing anybody out.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jwt
 
@@ -16,6 +17,9 @@ from router.errors import ConfigError, RequestError, UnauthorizedError
 from router.rooms.names import check_display_name, check_identity, check_room_name
 from router.rooms.rights import JoinGrant
 
+if TYPE_CHECKING:
+    from jwt.types import Options
+
 __all__ = ["JoinGrant", "JoinTokens"]
 
 ALGORITHM = "HS256"
@@ -23,10 +27,22 @@ MIN_SECRET_BYTES = 32
 MAX_TOKEN_BYTES = 4_096
 DEFAULT_LEEWAY_S = 10.0
 DEFAULT_LIFETIME_S = 6 * 3_600.0
+_OPTIONS: "Options" = {
+    "require": ["exp"],
+    "verify_signature": True,
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+"""The library checks the signature, we the rest: it reads the wall clock itself."""
 
 
 class JoinTokens:
-    """Makes and verifies join tokens with one secret.
+    """Makes and verifies join tokens.
 
     >>> tokens = JoinTokens("a secret of at least 32 characters", now_s=lambda: 1_000.0)
     >>> tokens.verify(tokens.issue(JoinGrant("lobby", "ada"))).identity
@@ -34,12 +50,18 @@ class JoinTokens:
     """
 
     def __init__(
-        self, secret: str | bytes, *, leeway_s: float = DEFAULT_LEEWAY_S, now_s: Callable[[], float] = clock.wall_s
+        self,
+        secrets: str | bytes | Sequence[str | bytes],
+        *,
+        leeway_s: float = DEFAULT_LEEWAY_S,
+        now_s: Callable[[], float] = clock.wall_s,
     ) -> None:
-        key = secret.encode() if isinstance(secret, str) else secret
-        if len(key) < MIN_SECRET_BYTES:
-            raise ConfigError(f"token secret: expected {MIN_SECRET_BYTES} bytes or more, got {len(key)}")
-        self._key = key
+        given = [secrets] if isinstance(secrets, str | bytes) else secrets
+        self._keys = [secret.encode() if isinstance(secret, str) else secret for secret in given]
+        if not self._keys:
+            raise ConfigError("token secrets: expected at least one")
+        if (shortest := min(map(len, self._keys))) < MIN_SECRET_BYTES:
+            raise ConfigError(f"token secret: expected {MIN_SECRET_BYTES} bytes or more, got {shortest}")
         self._leeway_s = leeway_s
         self._now_s = now_s
 
@@ -57,7 +79,7 @@ class JoinTokens:
             "iat": now,
             "exp": now + max(1, int(lifetime_s)),
         }
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+        return jwt.encode(claims, self._keys[0], algorithm=ALGORITHM)
 
     def verify(self, token: str) -> JoinGrant:
         """The token's grant, or `UnauthorizedError`."""
@@ -78,18 +100,12 @@ class JoinTokens:
     def _read_claims(self, token: str) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_BYTES:
             raise UnauthorizedError(f"the token is longer than {MAX_TOKEN_BYTES} bytes", slug="bad-token")
-        unchecked = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
-        try:
-            claims = jwt.decode(token, self._key, algorithms=[ALGORITHM], options={**unchecked, "require": ["exp"]})  # type: ignore[typeddict-item]
-        except jwt.MissingRequiredClaimError as error:
-            raise UnauthorizedError("the token has no claim exp", slug="bad-token") from error
-        except jwt.InvalidAlgorithmError as error:
-            raise UnauthorizedError(f"the token is not signed with {ALGORITHM}", slug="bad-token") from error
-        except jwt.InvalidSignatureError as error:
-            raise UnauthorizedError("the token is signed with another secret", slug="bad-token") from error
-        except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            raise UnauthorizedError("the token is malformed", slug="bad-token") from error
-        return claims
+        for key in self._keys:
+            try:
+                return _decode(token, key)
+            except jwt.InvalidSignatureError:
+                continue
+        raise UnauthorizedError("the token is signed with another secret", slug="bad-token")
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         now = self._now_s()
@@ -101,6 +117,20 @@ class JoinTokens:
             raise UnauthorizedError("the token has expired", slug="token-expired")
         if max(times.get("nbf", 0), times.get("iat", 0)) > now + self._leeway_s:
             raise UnauthorizedError("the token is not valid yet", slug="token-not-yet-valid")
+
+
+def _decode(token: str, key: bytes) -> dict[str, Any]:
+    try:
+        claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], options=_OPTIONS)
+    except jwt.InvalidSignatureError:
+        raise
+    except jwt.MissingRequiredClaimError as error:
+        raise UnauthorizedError("the token has no claim exp", slug="bad-token") from error
+    except jwt.InvalidAlgorithmError as error:
+        raise UnauthorizedError(f"the token is not signed with {ALGORITHM}", slug="bad-token") from error
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise UnauthorizedError("the token is malformed", slug="bad-token") from error
+    return claims
 
 
 def _read_right(claims: dict[str, Any], name: str) -> bool:

@@ -10,7 +10,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from router import clock
-from router.errors import CapacityError, ConflictError, ConnectionClosedError, RouterError
+from router.errors import (
+    CapacityError,
+    ConflictError,
+    ConnectionClosedError,
+    RemoteSdpError,
+    RouterError,
+    UnprocessableError,
+)
 from router.rooms.assignment import SlotView, TrackView, assign_tracks
 from router.rooms.offers import AdmittedOffer, Endpoint, admit_offer, check_whep_answer, check_whip_answer
 from router.rooms.participant import Participant, PublishedTrack
@@ -109,7 +116,11 @@ class Room:
         connection.on("disconnected", lambda *arguments: self._on_disconnected(session, arguments))
         connection.on("trackconnected", lambda track, *_: self._on_track(session, track, live=True))
         connection.on("trackdisconnected", lambda track, *_: self._on_track(session, track, live=False))
-        connection.set_description(offer, "remote")
+        try:
+            connection.set_description(offer, "remote")
+        except RemoteSdpError as error:
+            # The text was well-formed, or it would not have come this far (RFC 9725 section 4.4.3).
+            raise UnprocessableError(str(error), slug="unusable-m-line") from error
         for stream in connection.get_remote_streams():
             connection.receive_stream(stream)
         (check_whip_answer if endpoint == "whip" else check_whep_answer)(session.answer)

@@ -84,13 +84,12 @@ class Roster:
         if not session.slots:
             return
         identity = session.participant.identity
-        text = None
-        for watcher in (only,) if only else tuple(self._watchers):
-            if watcher.identity == identity:
-                text = text or write_message(
-                    {"type": "slots", "session": session.id, "slots": session.describe_slots()}
-                )
-                watcher.send(text)
+        owners = [watcher for watcher in ((only,) if only else self._watchers) if watcher.identity == identity]
+        if not owners:
+            return
+        text = write_message({"type": "slots", "session": session.id, "slots": session.describe_slots()})
+        for watcher in owners:
+            watcher.send(text)
 
     def end_watchers(self, slug: str, detail: str) -> None:
         """Closes all of them."""

@@ -1,0 +1,64 @@
+"""The public application: WHIP, WHEP, the events WebSocket and the demo room on one port.
+
+No trailing-slash redirects, for POST must not be redirected by accident (RFC 9725 section 4.5). No documentation pages
+here; the admin port has them. Absolute URLs come from a setting, never from `Host`.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from router.errors import RouterError
+from router.signaling.cors import CorsMiddleware
+from router.signaling.dev import DevTokens
+from router.signaling.events import EventsResource
+from router.signaling.problems import UnknownErrorMiddleware, on_http_exception, on_router_error
+from router.signaling.rates import RateLimiter
+from router.signaling.resources import EndpointResource
+from router.signaling.session_resource import SessionResource
+from router.signaling.state import PublicState
+from router.signaling.static import FILES, SecurityHeadersMiddleware, StaticFiles
+from router.signaling.whep import WhepEndpoint
+from router.signaling.whip import WhipEndpoint
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def create_public_app(state: PublicState) -> FastAPI:
+    """The ASGI application of the public port. It starts and stops nothing: the server owns rooms and engine."""
+    app = FastAPI(title="fork-router", openapi_url=None, redirect_slashes=False)
+    app.state.router = state
+    app.add_exception_handler(RouterError, on_router_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    # The last one added is the outermost: errors become responses inside, headers are added outside.
+    app.add_middleware(UnknownErrorMiddleware)
+    app.add_middleware(SecurityHeadersMiddleware, public_url=state.settings.public_url)
+    app.add_middleware(CorsMiddleware, allowed_origins=state.settings.allowed_origins)
+    limiter = RateLimiter(state.settings.requests_per_s, state.settings.request_burst)
+    session = SessionResource(state, limiter)
+    endpoints: list[EndpointResource] = [WhipEndpoint(state, limiter), WhepEndpoint(state, limiter)]
+    for endpoint in endpoints:
+        path = f"/{endpoint.endpoint}/{{room}}"
+        _add(app, path, post=endpoint.post, get=endpoint.get, head=endpoint.head, options=endpoint.options)
+        session_methods = {"patch": session.patch, "delete": session.delete, "get": session.get, "head": session.head}
+        _add(app, path + "/{session}", **session_methods, options=session.options)
+    app.router.add_websocket_route("/rooms/{room}/events", EventsResource(state).serve)
+    static = StaticFiles(state.settings.web_root)
+    for path in FILES:
+        _add(app, path, get=static.get, head=static.get)
+    if state.settings.dev:
+        _add(app, "/dev/token", get=DevTokens(state.tokens).get)
+    return app
+
+
+def _add(app: FastAPI, path: str, **handlers: Handler) -> None:
+    """One route per path, so that a wrong method is told all the right ones."""
+
+    async def serve(request: Request) -> Response:
+        # Starlette adds HEAD to whatever has GET.
+        return await handlers.get(request.method.lower(), handlers["get"])(request)
+
+    app.router.add_route(path, serve, methods=[method.upper() for method in handlers])

@@ -1,0 +1,56 @@
+"""Cross-origin resource sharing (Fetch standard) for the signalling paths, on errors too.
+
+`Access-Control-Allow-Headers: *` would not cover `Authorization`, so the headers are listed. Starlette's middleware is
+not used: it answers preflights itself, without the `Accept-Post` that RFC 9725 section 4.2 wants.
+Tokens are bearer tokens, never cookies, so credentials mode is never allowed.
+"""
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ALLOWED_METHODS = "POST, PATCH, DELETE, GET, HEAD, OPTIONS"
+ALLOWED_HEADERS = "Authorization, Content-Type, If-Match"
+EXPOSED_HEADERS = "Location, ETag, Link, Retry-After"
+MAX_AGE_S = 86_400
+SHARED_PREFIXES = ("/whip/", "/whep/", "/rooms/")
+
+
+def is_allowed_origin(origin: str | None, allowed: tuple[str, ...]) -> bool:
+    """Whether a request of this origin is welcome; one without comes from no browser."""
+    return origin is None or "*" in allowed or origin in allowed
+
+
+class CorsMiddleware:
+    """Adds the headers to every response below `SHARED_PREFIXES`."""
+
+    def __init__(self, app: ASGIApp, allowed_origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._allowed = allowed_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http" or not scope["path"].startswith(SHARED_PREFIXES):
+            await self._app(scope, receive, send)
+            return
+        origin = Headers(scope=scope).get("origin")
+
+        async def send_shared(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._share(MutableHeaders(scope=message), origin, scope["method"])
+            await send(message)
+
+        await self._app(scope, receive, send_shared)
+
+    def _share(self, headers: MutableHeaders, origin: str | None, method: str) -> None:
+        if "*" in self._allowed:
+            headers["Access-Control-Allow-Origin"] = "*"
+        else:
+            headers.add_vary_header("Origin")
+            if origin is None or origin not in self._allowed:
+                return
+            headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        headers["Access-Control-Allow-Methods"] = ALLOWED_METHODS
+        headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+        if method == "OPTIONS":
+            headers["Access-Control-Max-Age"] = str(MAX_AGE_S)

@@ -1,0 +1,115 @@
+"""The sending side of one events WebSocket: a bounded queue and the one task that empties it.
+
+A room never waits for a watcher: `send` only queues. Whoever does not read is cut off once its queue is full, with the
+reason as far as it can still be told.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from router.errors import RouterError
+from router.rooms.roster import write_message
+
+MAX_QUEUE_BYTES = 1_048_576
+MAX_QUEUE_MESSAGES = 256
+CLOSE_TIMEOUT_S = 5.0
+CLOSE_TOO_BIG = 1009
+CLOSE_TRY_LATER = 1013
+CLOSE_BASE = 4000
+"""Other errors close with this plus their HTTP status (RFC 6455 section 7.4.2: private use)."""
+
+
+def close_code(status: int) -> int:
+    """The WebSocket close code for an HTTP status.
+
+    >>> close_code(401), close_code(413), close_code(503)
+    (4401, 1009, 1013)
+    """
+    return {413: CLOSE_TOO_BIG, 503: CLOSE_TRY_LATER}.get(status, CLOSE_BASE + status)
+
+
+class EventStream:
+    """A `Watcher` that writes to a WebSocket."""
+
+    def __init__(self, websocket: WebSocket, identity: str) -> None:
+        self.identity = identity
+        self._websocket = websocket
+        self._queue: deque[str] = deque()
+        self._queued_bytes = 0
+        self._wake = asyncio.Event()
+        self._sending: asyncio.Future[None] | None = None
+        self._ending: tuple[str, str, int] | None = None
+
+    def send(self, text: str) -> None:
+        """Queues a message; a full queue ends the stream."""
+        if self._ending is not None:
+            return
+        self._queue.append(text)
+        self._queued_bytes += len(text.encode())
+        if len(self._queue) > MAX_QUEUE_MESSAGES or self._queued_bytes > MAX_QUEUE_BYTES:
+            self._queue.clear()
+            self._queued_bytes = 0
+            self._end("slow-consumer", "messages were not read fast enough", CLOSE_TRY_LATER)
+            if self._sending is not None:
+                self._sending.cancel()
+        self._wake.set()
+
+    def end(self, slug: str, detail: str) -> None:
+        """Sends what is queued, then the error, then closes."""
+        self._end(slug, detail, CLOSE_TRY_LATER)
+
+    def fail(self, error: RouterError) -> None:
+        """As `end`, for an error of this client's own."""
+        detail = str(error) if error.status < 500 or error.status == 503 else error.title
+        self._end(error.slug, detail, close_code(error.status))
+
+    def _end(self, slug: str, detail: str, code: int) -> None:
+        if self._ending is None:
+            self._ending = (slug, detail, code)
+            self._wake.set()
+            if self._sending is not None:
+                asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._sending.cancel)
+
+    async def run(self) -> None:
+        """Sends until the stream has ended or the client is gone."""
+        try:
+            while True:
+                await self._send_queued()
+                if self._ending is not None:
+                    break
+                await self._wake.wait()
+                self._wake.clear()
+            await self._close(*self._ending)
+        except (WebSocketDisconnect, RuntimeError, TimeoutError):
+            # The client has gone or does not read; the reading side notices too.
+            return
+
+    async def _send_queued(self) -> None:
+        while self._queue:
+            text = self._queue.popleft()
+            self._queued_bytes -= len(text.encode())
+            if self._ending is None:
+                self._sending = asyncio.ensure_future(self._websocket.send_text(text))
+                await self._await_sending(self._sending)
+                self._sending = None
+            else:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._websocket.send_text(text)
+
+    async def _await_sending(self, sending: asyncio.Future[None]) -> None:
+        """Waits for one message, which `_end` may give up; being cancelled oneself is another matter."""
+        try:
+            await sending
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._ending is None or (task is not None and task.cancelling()):
+                raise
+
+    async def _close(self, slug: str, detail: str, code: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._websocket.send_text(write_message({"type": "error", "slug": slug, "detail": detail}))
+                await self._websocket.close(code, slug)

@@ -1,0 +1,201 @@
+"""`WS /rooms/{room}/events`: the roster and one's own slots out, declarations of sources in.
+
+A token comes as `?access_token=` or as the first message, within seconds. Every refusal is an `error` message followed
+by a close whose code is 4000 plus the HTTP status, except a `publish` for a session that is gone: its client is about
+to learn that anyway, so it is told and keeps the connection.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from router import clock
+from router.errors import (
+    CapacityError,
+    ForbiddenError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RateLimitedError,
+    RequestError,
+    RouterError,
+    UnauthorizedError,
+)
+from router.rooms.participant import read_source
+from router.rooms.rights import JoinGrant
+from router.rooms.room import Room
+from router.rooms.roster import write_message
+from router.rooms.session import Session
+from router.signaling.cors import is_allowed_origin
+from router.signaling.event_stream import EventStream
+from router.signaling.json_input import read_object
+from router.signaling.rates import RateLimiter, normalise_address
+from router.signaling.state import PublicState
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 65_536
+MESSAGES_PER_S = 20.0
+MESSAGE_BURST = 100
+CLOSE_POLICY = 1008
+
+
+class EventsResource:
+    """Accepts the WebSockets of all rooms."""
+
+    def __init__(self, state: PublicState) -> None:
+        self._state = state
+        self._pending: Counter[str] = Counter()
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """One WebSocket from its handshake to its end."""
+        if not is_allowed_origin(websocket.headers.get("origin"), self._state.settings.allowed_origins):
+            await websocket.close(CLOSE_POLICY)
+            return
+        await websocket.accept()
+        stream = EventStream(websocket, "")
+        sending = asyncio.create_task(stream.run())
+        try:
+            await self._converse(websocket, stream, sending)
+        except RouterError as error:
+            stream.fail(error)
+            await sending
+        except WebSocketDisconnect:
+            pass
+        except Exception:
+            logger.exception("events connection failed")
+            stream.fail(RouterError())
+            await sending
+        finally:
+            await _cancel(sending)
+
+    async def _converse(self, websocket: WebSocket, stream: EventStream, sending: asyncio.Task[None]) -> None:
+        grant = await self._authenticate(websocket)
+        stream.identity = grant.identity
+        room = self._state.registry.open_room(grant.room)
+        room.watch(stream)
+        reading = asyncio.create_task(self._read(websocket, stream, room, grant))
+        try:
+            await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+        finally:
+            room.unwatch(stream)
+            await _cancel(reading)
+
+    # -- authentication ------------------------------------------------------------------------------------------
+
+    async def _authenticate(self, websocket: WebSocket) -> JoinGrant:
+        token = websocket.query_params.get("access_token")
+        if token is None:
+            token = await self._await_token(websocket)
+        grant = self._state.tokens.verify(token)
+        grant.check_room(websocket.path_params["room"])
+        return grant
+
+    async def _await_token(self, websocket: WebSocket) -> str:
+        settings = self._state.settings
+        address = normalise_address(websocket.client.host if websocket.client else "unknown")
+        waiting = self._pending.total()
+        if (
+            waiting >= settings.max_pending_sockets
+            or self._pending[address] >= settings.max_pending_sockets_per_address
+        ):
+            raise CapacityError("too many connections without a token", slug="too-many-pending", retry_after_s=5)
+        self._pending[address] += 1
+        try:
+            async with asyncio.timeout(settings.auth_timeout_s):
+                message = read_object(await _receive_text(websocket))
+        except TimeoutError as error:
+            raise UnauthorizedError(f"no token within {settings.auth_timeout_s:g} s", slug="auth-timeout") from error
+        finally:
+            self._pending[address] -= 1
+            if not self._pending[address]:
+                del self._pending[address]
+        if message.get("type") != "auth" or not isinstance(message.get("token"), str):
+            raise UnauthorizedError('expected {"type": "auth", "token": …} as the first message')
+        return str(message["token"])
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    async def _read(self, websocket: WebSocket, stream: EventStream, room: Room, grant: JoinGrant) -> None:
+        limiter = RateLimiter(MESSAGES_PER_S, MESSAGE_BURST, now_us=clock.monotonic_us)
+        while True:
+            text = await _receive_text(websocket)
+            try:
+                limiter.take("")
+            except RateLimitedError as error:
+                raise RateLimitedError("too many messages on this connection") from error
+            self._on_message(read_object(text), stream, room, grant)
+
+    def _on_message(self, message: dict[str, Any], stream: EventStream, room: Room, grant: JoinGrant) -> None:
+        match message.get("type"):
+            case "ping":
+                stream.send('{"type":"pong"}')
+            case "publish":
+                self._on_publish(message, stream, room, grant)
+            case "auth":
+                self._on_auth_again(message, grant)
+            case _:
+                raise RequestError("type: expected auth, publish or ping", slug="bad-message")
+
+    def _on_auth_again(self, message: dict[str, Any], grant: JoinGrant) -> None:
+        """Harmless for the same person: a client may send its token both ways."""
+        token = message.get("token")
+        if not isinstance(token, str):
+            raise RequestError("token: expected a text", slug="bad-message")
+        again = self._state.tokens.verify(token)
+        if (again.room, again.identity) != (grant.room, grant.identity):
+            raise ForbiddenError("the connection belongs to another identity")
+
+    def _on_publish(self, message: dict[str, Any], stream: EventStream, room: Room, grant: JoinGrant) -> None:
+        session_id = message.get("session")
+        if not isinstance(session_id, str):
+            raise RequestError("session: expected a session id", slug="bad-message")
+        try:
+            session = self._state.registry.find_session(room.name, session_id, grant.identity)
+        except NotFoundError as error:
+            stream.send(write_message({"type": "error", "slug": error.slug, "detail": str(error)}))
+            return
+        room.declare_tracks(session, read_declarations(message.get("tracks"), session))
+
+
+def read_declarations(value: Any, session: Session) -> dict[str, dict[str, Any]]:
+    """`{MID: {source, muted}}`, checked against what the session publishes."""
+    if not isinstance(value, dict):
+        raise RequestError("tracks: expected an object", slug="bad-message")
+    declared: dict[str, dict[str, Any]] = {}
+    for mid, fields in value.items():
+        name = f"tracks.{mid[:32]!a}"
+        if mid not in session.tracks:
+            raise RequestError(f"{name}: the session publishes no such mid", slug="bad-message")
+        if not isinstance(fields, dict) or not fields.keys() <= {"source", "muted"}:
+            raise RequestError(f"{name}: expected an object with source and muted", slug="bad-message")
+        if "source" in fields and read_source(fields["source"]) is None:
+            raise RequestError(f"{name}.source: expected a known source", slug="bad-message")
+        if "muted" in fields and not isinstance(fields["muted"], bool):
+            raise RequestError(f"{name}.muted: expected true or false", slug="bad-message")
+        declared[mid] = fields
+    return declared
+
+
+async def _receive_text(websocket: WebSocket) -> str:
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code") or 1005)
+    text = message.get("text")
+    if text is None:
+        raise RequestError("expected a text message", slug="bad-message")
+    # A character is at most four bytes: most messages need not be encoded to be measured.
+    if len(text) > MAX_MESSAGE_BYTES or (len(text) * 4 > MAX_MESSAGE_BYTES and len(text.encode()) > MAX_MESSAGE_BYTES):
+        raise PayloadTooLargeError(f"a message has at most {MAX_MESSAGE_BYTES} bytes")
+    return str(text)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await task

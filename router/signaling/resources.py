@@ -1,0 +1,94 @@
+"""What WHIP and WHEP share: the endpoint that takes offers and the session resource it makes.
+
+RFC 9725 sections 4.1 to 4.6 and draft-ietf-wish-whep. Left out: the WHEP counter-offer (406), so `application/sdp` is
+not a media type that a session's PATCH takes, and protocol extensions by `Link`.
+"""
+
+import secrets
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from router.rooms.offers import Endpoint
+from router.rooms.session import Session
+from router.rtc.sdp import parse, write
+from router.signaling.auth import read_grant
+from router.signaling.body import check_content_type, read_text
+from router.signaling.links import write_ice_links
+from router.signaling.rates import RateLimiter
+from router.signaling.state import PublicState
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+UNKNOWN_ADDRESS = "unknown"
+
+
+class Resource:
+    """State and limits that every signalling request goes through."""
+
+    def __init__(self, state: PublicState, limiter: RateLimiter) -> None:
+        self.state = state
+        self.limiter = limiter
+
+    def count(self, request: Request) -> None:
+        """Counts a changing request against its source address."""
+        self.limiter.take(request.client.host if request.client else UNKNOWN_ADDRESS)
+
+    async def read_body(self, request: Request) -> str:
+        """The body, within the limits."""
+        settings = self.state.settings
+        return await read_text(request, limit_bytes=settings.max_sdp_bytes, timeout_s=settings.body_timeout_s)
+
+
+class EndpointResource(Resource):
+    """`/whip/{room}` or `/whep/{room}`."""
+
+    endpoint: Endpoint
+
+    async def post(self, request: Request) -> Response:
+        """Offer in, answer out."""
+        self.count(request)
+        room = request.path_params["room"]
+        grant = read_grant(request, self.state.tokens, room)
+        check_content_type(request, SDP)
+        offer = parse(await self.read_body(request))
+        session = await self.state.registry.join(room, grant, offer, self.endpoint)
+        response = Response(write_answer(session), status_code=201, media_type=SDP)
+        response.headers["Location"] = self.locate(session)
+        response.headers["ETag"] = session.etag
+        response.headers["Cache-Control"] = "no-store"
+        self.add_links(response)
+        return response
+
+    async def get(self, _request: Request) -> Response:
+        """RFC 9725 section 4.1: a 2xx without content, whatever the room."""
+        return Response(status_code=204)
+
+    async def head(self, request: Request) -> Response:
+        """As GET."""
+        return await self.get(request)
+
+    async def options(self, request: Request) -> Response:
+        """For CORS, and for clients that ask for ICE servers first: those are told to holders of a token only."""
+        response = Response(status_code=200, headers={"Accept-Post": SDP})
+        is_preflight = "access-control-request-method" in request.headers
+        if not is_preflight and "authorization" in request.headers:
+            read_grant(request, self.state.tokens, request.path_params["room"])
+            self.add_links(response)
+        return response
+
+    def locate(self, session: Session) -> str:
+        """Absolute if we know our name: OBS and GStreamer resolve relative ones in ways of their own."""
+        path = f"/{session.endpoint}/{quote(session.room.name, safe='')}/{session.id}"
+        return (self.state.settings.public_url or "") + path
+
+    def add_links(self, response: Response) -> None:
+        """One header field per URL; OBS and whip-whep-js split joined values badly."""
+        for link in write_ice_links(self.state.settings.ice_servers):
+            response.headers.append("Link", link)
+
+
+def write_answer(session: Session) -> str:
+    """Our side as SDP. Never renegotiated, so any origin id will do."""
+    return write(session.answer, session_id=secrets.randbits(62), version=1)

@@ -1,0 +1,103 @@
+"""The demo room and the client module, as files with entity tags, and the headers that keep a page to itself."""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from router.errors import NotFoundError
+
+FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/client.js": ("client.js", "text/javascript; charset=utf-8"),
+    "/client.d.ts": ("client.d.ts", "application/typescript; charset=utf-8"),
+    "/demo.js": ("demo.js", "text/javascript; charset=utf-8"),
+    "/demo.css": ("demo.css", "text/css; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+"""Path, file and media type. Nothing else is ever read, so no path can leave the folder."""
+
+
+class StaticFiles:
+    """Serves `FILES` from one folder, read anew when they change."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._cache: dict[str, tuple[int, bytes, str]] = {}
+
+    async def get(self, request: Request) -> Response:
+        """One file, or 304 for a client that has it."""
+        path = request.url.path
+        name, media_type = FILES[path]
+        body, etag = self._read(name)
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+        if etag in known:
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers={**headers, "Content-Type": media_type})
+
+    def _read(self, name: str) -> tuple[bytes, str]:
+        file = self._root / name
+        try:
+            modified = file.stat().st_mtime_ns
+            cached = self._cache.get(name)
+            if cached is None or cached[0] != modified:
+                body = file.read_bytes()
+                cached = self._cache[name] = (modified, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+        except OSError as error:
+            raise NotFoundError("this file is not installed", slug="unknown-path") from error
+        return cached[1], cached[2]
+
+
+class SecurityHeadersMiddleware:
+    """Content security policy and its companions, on every response."""
+
+    def __init__(self, app: ASGIApp, public_url: str | None) -> None:
+        self._app = app
+        self._headers = {
+            "Content-Security-Policy": write_policy(public_url),
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+            "Referrer-Policy": "no-referrer",
+            "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_guarded)
+
+
+def write_policy(public_url: str | None) -> str:
+    """Everything from this origin; signalling also from the public one, which `Location` headers name."""
+    connect = ["'self'"]
+    if public_url is not None:
+        parts = urlsplit(public_url)
+        socket_scheme = "wss" if parts.scheme == "https" else "ws"
+        connect += [f"{parts.scheme}://{parts.netloc}", f"{socket_scheme}://{parts.netloc}"]
+    return "; ".join(
+        (
+            "default-src 'self'",
+            f"connect-src {' '.join(connect)}",
+            "img-src 'self' data: blob:",
+            "media-src 'self' blob: mediastream:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
