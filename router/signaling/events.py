@@ -99,11 +99,8 @@ class EventsResource:
     async def _await_token(self, websocket: WebSocket) -> str:
         settings = self._state.settings
         address = normalise_address(websocket.client.host if websocket.client else "unknown")
-        waiting = self._pending.total()
-        if (
-            waiting >= settings.max_pending_sockets
-            or self._pending[address] >= settings.max_pending_sockets_per_address
-        ):
+        of_address = self._pending[address]
+        if self._pending.total() >= settings.max_pending_sockets or of_address >= settings.max_pending_per_address:
             raise CapacityError("too many connections without a token", slug="too-many-pending", retry_after_s=5)
         self._pending[address] += 1
         try:

@@ -1,6 +1,7 @@
 """How many requests one source address may make: a token bucket each, in a table of bounded size.
 
-RFC 9725 section 5 asks for a limit on POST, PATCH and DELETE. An IPv6 client owns at least a /64, so that is its address.
+RFC 9725 section 5 asks for a limit on POST, PATCH and DELETE. An IPv6 client owns at least a /64, so that is its
+address.
 """
 
 from collections import OrderedDict

@@ -1,7 +1,7 @@
 """The session URL of WHIP and WHEP: trickle ICE and ICE restart by PATCH, the end by DELETE (RFC 9725 section 4.3).
 
-Whether a PATCH trickles or restarts is decided by its credentials, not by `If-Match`: clients send `*`, `"*"` or the tag
-for either. Tags are compared with or without quotes, for some clients lose them.
+Whether a PATCH trickles or restarts is decided by its credentials, not by `If-Match`: clients send `*`, `"*"` or the
+tag for either. Tags are compared with or without quotes, for some clients lose them.
 """
 
 from starlette.requests import Request

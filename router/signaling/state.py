@@ -38,7 +38,7 @@ class SignalingSettings:
     """An events WebSocket must have authenticated by then."""
     max_pending_sockets: int = 1_024
     """Events WebSockets that have not authenticated yet."""
-    max_pending_sockets_per_address: int = 64
+    max_pending_per_address: int = 64
     dev: bool = False
     """Hand out join tokens to anybody; the caller makes sure that only this machine reaches the port."""
     web_root: Path = WEB_ROOT
