@@ -1,0 +1,221 @@
+"""A WebRTC client for measurements, made of aioice's STUN, pyOpenSSL and pylibsrtp: nothing of the router's engine.
+
+It plays one audio and one video track by WHEP: one POST, one authenticated check with nomination (RFC 8445), a DTLS
+handshake as client (RFC 5764), SRTP. It answers the router's path challenges, keeps its consent fresh, and counts what
+it decrypts. Left out: candidates of its own (the router learns them from the check), RTCP, retransmission.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+
+import pylibsrtp
+from aioice import stun
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
+
+from loadtest.certificate import create_certificate
+
+PROFILES = b"SRTP_AEAD_AES_128_GCM"
+KEY_BYTES, SALT_BYTES = 16, 12
+DTLS_MTU = 1200
+CHECK_INTERVAL_S = 5.0
+CHECK_RETRY_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A certificate shared by many clients: making one costs more than a handshake."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+    fingerprint: str
+    context: SSL.Context
+
+    @classmethod
+    def create(cls) -> "Identity":
+        """A fresh P-256 certificate and the DTLS context that presents it."""
+        key, certificate = create_certificate()
+        digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest().upper()
+        fingerprint = ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
+        context = SSL.Context(SSL.DTLS_METHOD)
+        context.use_certificate(certificate)
+        context.use_privatekey(key)
+        context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+        context.set_tlsext_use_srtp(PROFILES)
+        return cls(key, certificate, fingerprint, context)
+
+
+def write_offer(ufrag: str, password: str, fingerprint: str) -> str:
+    """A player's offer: one audio and one video m-line."""
+    transport = (
+        f"c=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n"
+        f"a=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=recvonly\r\n"
+    )
+    return (
+        "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
+        f"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n{transport}a=mid:0\r\na=rtpmap:111 opus/48000/2\r\n"
+        f"m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n{transport}a=mid:1\r\na=rtpmap:96 VP8/90000\r\n"
+        "a=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client needs of the router's answer."""
+
+    ufrag: str
+    password: str
+    address: tuple[str, int]
+
+    @classmethod
+    def parse(cls, text: str) -> "Answer":
+        """Reads credentials and the first UDP candidate."""
+        lines = text.splitlines()
+
+        def first(prefix: str) -> str:
+            return next(line[len(prefix) :] for line in lines if line.startswith(prefix))
+
+        candidate = first("a=candidate:").split()
+        return cls(first("a=ice-ufrag:"), first("a=ice-pwd:"), (candidate[4], int(candidate[5])))
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a client received."""
+
+    packets: int = 0
+    bytes: int = 0
+    errors: int = 0
+
+
+@dataclass(slots=True)
+class Peer(asyncio.DatagramProtocol):
+    """One client. `connected` resolves once SRTP is keyed."""
+
+    identity: Identity
+    ufrag: str = field(default_factory=lambda: secrets.token_hex(4))
+    password: str = field(default_factory=lambda: secrets.token_hex(16))
+    counters: Counters = field(default_factory=Counters)
+    connected: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    _transport: asyncio.DatagramTransport | None = None
+    _answer: Answer | None = None
+    _dtls: SSL.Connection | None = None
+    _srtp: pylibsrtp.Session | None = None
+    _timer: asyncio.TimerHandle | None = None
+
+    def offer(self) -> str:
+        """Its session description."""
+        return write_offer(self.ufrag, self.password, self.identity.fingerprint)
+
+    async def connect(self, answer: Answer) -> None:
+        """Opens the socket, sends the first check and waits until media can flow."""
+        self._answer = answer
+        loop = asyncio.get_running_loop()
+        await loop.create_datagram_endpoint(lambda: self, remote_addr=answer.address)
+        self._check()
+        await self.connected
+
+    def close(self) -> None:
+        """Leaves without a word, as a vanished client does."""
+        if self._timer:
+            self._timer.cancel()
+        if self._transport:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the socket."""
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, _address: tuple[str, int]) -> None:
+        """STUN, DTLS or SRTP by the first byte (RFC 7983)."""
+        if data[0] < 4:
+            self._on_stun(data)
+        elif 20 <= data[0] < 64:
+            self._on_dtls(data)
+        elif self._srtp and not 192 <= data[1] < 224:
+            self._on_srtp(data)
+
+    def error_received(self, _error: Exception) -> None:
+        """ICMP errors count, they do not end the client."""
+        self.counters.errors += 1
+
+    def _send(self, data: bytes) -> None:
+        assert self._transport
+        self._transport.sendto(data)
+
+    def _check(self) -> None:
+        assert self._answer
+        request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+        request.attributes["USERNAME"] = f"{self._answer.ufrag}:{self.ufrag}"
+        request.attributes["PRIORITY"] = 1853693695
+        request.attributes["ICE-CONTROLLING"] = 1
+        request.attributes["USE-CANDIDATE"] = None
+        request.add_message_integrity(self._answer.password.encode())
+        self._send(bytes(request))
+        delay = CHECK_INTERVAL_S if self._dtls else CHECK_RETRY_S
+        self._timer = asyncio.get_running_loop().call_later(delay, self._check)
+
+    def _on_stun(self, data: bytes) -> None:
+        message = stun.parse_message(data)
+        if message.message_class == stun.Class.REQUEST:
+            response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, message.transaction_id)
+            assert self._answer
+            response.attributes["XOR-MAPPED-ADDRESS"] = self._answer.address
+            response.add_message_integrity(self.password.encode())
+            self._send(bytes(response))
+        elif message.message_class == stun.Class.RESPONSE and self._dtls is None:
+            self._dtls = SSL.Connection(self.identity.context)
+            self._dtls.set_ciphertext_mtu(DTLS_MTU)
+            self._dtls.set_connect_state()
+            self._handshake()
+
+    def _on_dtls(self, data: bytes) -> None:
+        if self._dtls and not self._srtp:
+            self._dtls.bio_write(data)
+            self._handshake()
+
+    def _handshake(self) -> None:
+        assert self._dtls
+        try:
+            self._dtls.do_handshake()
+        except SSL.WantReadError:
+            self._flush()
+            return
+        self._flush()
+        material = self._dtls.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (KEY_BYTES + SALT_BYTES))
+        key = material[KEY_BYTES : 2 * KEY_BYTES] + material[2 * KEY_BYTES + SALT_BYTES :]
+        policy = pylibsrtp.Policy(
+            key=key,
+            ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND,
+            srtp_profile=pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+        )
+        self._srtp = pylibsrtp.Session(policy)
+        if not self.connected.done():
+            self.connected.set_result(None)
+
+    def _flush(self) -> None:
+        """Sends what DTLS made, one datagram a record (RFC 6347 section 4.1)."""
+        assert self._dtls
+        try:
+            data = self._dtls.bio_read(65536)
+        except SSL.WantReadError:
+            return
+        while data:
+            end = 13 + int.from_bytes(data[11:13], "big")
+            self._send(data[:end])
+            data = data[end:]
+
+    def _on_srtp(self, data: bytes) -> None:
+        assert self._srtp
+        try:
+            self._srtp.unprotect(data)
+        except pylibsrtp.Error:
+            self.counters.errors += 1
+            return
+        self.counters.packets += 1
+        self.counters.bytes += len(data)

@@ -1,0 +1,101 @@
+"""The router as a measured process: started as users start it, pinned to a core, read through /proc."""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import jwt
+
+from router import _engine
+
+SECRET = "a secret of the load test, long enough for HS256"
+ADMIN_TOKEN = "an admin token of the load test"
+START_TIMEOUT_S = 30.0
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class RouterUnderTest:
+    """A running router."""
+
+    host: str
+    port: int
+    pid: int
+
+    def cpu_s(self) -> float:
+        """User and system time of all its threads, in seconds (clock ticks of 10 ms)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def resident_bytes(self) -> int:
+        """Resident memory."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE
+
+    def token(self, room: str, identity: str, *, publish: bool = True) -> str:
+        """A join token."""
+        claims = {"room": room, "sub": identity, "name": identity, "publish": publish, "subscribe": True}
+        return jwt.encode({**claims, "exp": int(time.time()) + 3600}, SECRET, algorithm="HS256")  # noqa: TID251
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def settings_of(port: int, admin_port: int, extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a measured router."""
+    ours = {
+        "ROUTER_PUBLIC__HOST": "127.0.0.1",
+        "ROUTER_PUBLIC__PORT": str(port),
+        "ROUTER_ADMIN__PORT": str(admin_port),
+        "ROUTER_ADMIN__TOKEN": ADMIN_TOKEN,
+        "ROUTER_AUTH__SECRETS": json.dumps([SECRET]),
+        "ROUTER_MEDIA__ADDRESSES": '["127.0.0.1"]',
+        "ROUTER_MEDIA__UDP_PORT": "0",
+        "ROUTER_LOG__LEVEL": "warning",
+    }
+    return {**os.environ, **ours, **extra}
+
+
+async def _wait_listening(port: int, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(START_TIMEOUT_S):
+        while process.returncode is None:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
+    raise RuntimeError(f"the router ended with {process.returncode}")
+
+
+@asynccontextmanager
+async def run_router(*, core: int | None, settings: Mapping[str, str]) -> AsyncIterator[RouterUnderTest]:
+    """Starts a release-built router on one core and ends it by its id."""
+    if _engine.build_info()["profile"] != "release":
+        raise SystemExit("refusing to measure a debug build of the engine: run `make engine`")
+    port, admin_port = free_port(), free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "router", "serve", env=settings_of(port, admin_port, settings)
+    )
+    try:
+        await _wait_listening(port, process)
+        if core is not None and (os.cpu_count() or 1) > 1:
+            for thread in Path(f"/proc/{process.pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {core})
+        yield RouterUnderTest("127.0.0.1", port, process.pid)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
