@@ -1,0 +1,1 @@
+"""Measurements of the router: what forwarding, joining and idle peers cost."""

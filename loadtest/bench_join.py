@@ -37,7 +37,7 @@ async def join_one(router: RouterUnderTest, identity: Identity, number: int, gat
     """One client from nothing to keyed."""
     peer = Peer(identity)
     async with gate:
-        token = router.token(ROOM, f"client-{number}", publish=number == 0)
+        token = router.token(ROOM, f"client-{number}")
         reply = await post(router.host, router.port, f"/whep/{ROOM}", token, peer.offer())
         await peer.connect(Answer.parse(reply))
     return peer

@@ -1,6 +1,6 @@
 """A WebRTC client for measurements, made of aioice's STUN, pyOpenSSL and pylibsrtp: nothing of the router's engine.
 
-It plays one audio and one video track by WHEP: one POST, one authenticated check with nomination (RFC 8445), a DTLS
+It joins by WHEP with one audio track both ways and one video track to play: one POST, one authenticated check with nomination (RFC 8445), a DTLS
 handshake as client (RFC 5764), SRTP. It answers the router's path challenges, keeps its consent fresh, and counts what
 it decrypts. Left out: candidates of its own (the router learns them from the check), RTCP, retransmission.
 """
@@ -50,15 +50,16 @@ class Identity:
 
 
 def write_offer(ufrag: str, password: str, fingerprint: str) -> str:
-    """A player's offer: one audio and one video m-line."""
+    """An offer of one audio m-line, sent and received (a pure player would be refused before anybody publishes), and
+    one video m-line received."""
     transport = (
         f"c=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n"
-        f"a=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=recvonly\r\n"
+        f"a=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\n"
     )
     return (
         "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
-        f"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n{transport}a=mid:0\r\na=rtpmap:111 opus/48000/2\r\n"
-        f"m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n{transport}a=mid:1\r\na=rtpmap:96 VP8/90000\r\n"
+        f"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n{transport}a=sendrecv\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\n"
+        f"m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n{transport}a=recvonly\r\na=mid:1\r\na=rtpmap:96 VP8/90000\r\n"
         "a=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
     )
 

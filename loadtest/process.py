@@ -67,6 +67,12 @@ def settings_of(port: int, admin_port: int, extra: Mapping[str, str]) -> dict[st
     return {**os.environ, **ours, **extra}
 
 
+def pin(pid: int, core: int) -> None:
+    """Keeps all threads of a process on one core."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
 async def _wait_listening(port: int, process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(START_TIMEOUT_S):
         while process.returncode is None:
@@ -92,8 +98,7 @@ async def run_router(*, core: int | None, settings: Mapping[str, str]) -> AsyncI
     try:
         await _wait_listening(port, process)
         if core is not None and (os.cpu_count() or 1) > 1:
-            for thread in Path(f"/proc/{process.pid}/task").iterdir():
-                os.sched_setaffinity(int(thread.name), {core})
+            pin(process.pid, core)
         yield RouterUnderTest("127.0.0.1", port, process.pid)
     finally:
         if process.returncode is None:
