@@ -16,7 +16,7 @@ impl<'a> Bye<'a> {
     }
 
     /// Iterates over the sources.
-    pub fn ssrcs(&self) -> impl Iterator<Item = Ssrc> + 'a {
+    pub fn ssrcs(&self) -> impl Iterator<Item = Ssrc> + use<'a> {
         let (words, _) = self.0.as_chunks::<4>();
         words.iter().map(|word| Ssrc(u32::from_be_bytes(*word)))
     }

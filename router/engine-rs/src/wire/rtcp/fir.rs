@@ -35,7 +35,7 @@ impl<'a> Fir<'a> {
     }
 
     /// Iterates over the requests.
-    pub fn entries(&self) -> impl Iterator<Item = FirEntry> + 'a {
+    pub fn entries(&self) -> impl Iterator<Item = FirEntry> + use<'a> {
         self.items
             .iter()
             .map(|&[a, b, c, d, sequence, ..]| FirEntry {

@@ -32,7 +32,7 @@ impl<'a> Nack<'a> {
 
     /// Iterates over the sequence numbers: each PID, then the set bits of its BLP. May repeat; at most 17 per four
     /// bytes.
-    pub fn lost(&self) -> impl Iterator<Item = u16> + 'a {
+    pub fn lost(&self) -> impl Iterator<Item = u16> + use<'a> {
         self.items.iter().flat_map(|&[p0, p1, b0, b1]| {
             let pid = u16::from_be_bytes([p0, p1]);
             let blp = u16::from_be_bytes([b0, b1]);

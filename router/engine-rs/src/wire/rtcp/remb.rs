@@ -44,7 +44,7 @@ impl<'a> Remb<'a> {
     }
 
     /// Iterates over the streams.
-    pub fn ssrcs(&self) -> impl Iterator<Item = Ssrc> + 'a {
+    pub fn ssrcs(&self) -> impl Iterator<Item = Ssrc> + use<'a> {
         self.items
             .iter()
             .map(|word| Ssrc(u32::from_be_bytes(*word)))

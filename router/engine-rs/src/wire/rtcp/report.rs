@@ -64,7 +64,7 @@ impl<'a> ReportBlocks<'a> {
     }
 
     /// Iterates over the blocks.
-    pub fn iter(&self) -> impl Iterator<Item = ReportBlock> + 'a {
+    pub fn iter(&self) -> impl Iterator<Item = ReportBlock> + use<'a> {
         self.0
             .chunks_exact(BLOCK_LEN)
             .filter_map(|bytes| ReportBlock::parse(bytes).ok())

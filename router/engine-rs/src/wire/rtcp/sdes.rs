@@ -25,7 +25,7 @@ impl<'a> Sdes<'a> {
     }
 
     /// Iterates over the sources that carry a CNAME.
-    pub fn cnames(&self) -> impl Iterator<Item = (Ssrc, &'a [u8])> + 'a {
+    pub fn cnames(&self) -> impl Iterator<Item = (Ssrc, &'a [u8])> + use<'a> {
         let mut rest = self.body;
         (0..self.count)
             .map_while(move |_| {

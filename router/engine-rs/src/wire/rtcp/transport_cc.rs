@@ -74,7 +74,7 @@ impl<'a> TransportCc<'a> {
 
     /// Iterates over every covered sequence number, with its arrival in microseconds on the reporter's clock, whose
     /// origin is arbitrary, or `None` when it was not received.
-    pub fn statuses(&self) -> impl Iterator<Item = (u16, Option<i64>)> + 'a {
+    pub fn statuses(&self) -> impl Iterator<Item = (u16, Option<i64>)> + use<'a> {
         let fci = self.fci;
         let mut symbols = Symbols::new(fci, self.status_count);
         let mut seq = self.base_seq;
@@ -374,3 +374,7 @@ impl PendingChunk {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "transport_cc_tests.rs"]
+mod tests;

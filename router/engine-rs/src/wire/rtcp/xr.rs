@@ -32,7 +32,7 @@ pub enum XrBlock<'a> {
 
 impl<'a> XrBlock<'a> {
     /// Iterates over the answers of a DLRR block; nothing for another block.
-    pub fn dlrrs(&self) -> impl Iterator<Item = Dlrr> + 'a {
+    pub fn dlrrs(&self) -> impl Iterator<Item = Dlrr> + use<'a> {
         let items: &'a [[u8; 12]] = match *self {
             Self::Dlrr(items) => items,
             Self::ReceiverReferenceTime(_) => &[],
@@ -67,7 +67,7 @@ impl<'a> ExtendedReport<'a> {
     }
 
     /// Iterates over the known blocks.
-    pub fn blocks(&self) -> impl Iterator<Item = XrBlock<'a>> + 'a {
+    pub fn blocks(&self) -> impl Iterator<Item = XrBlock<'a>> + use<'a> {
         let mut rest = self.blocks;
         std::iter::from_fn(move || {
             while !rest.is_empty() {
