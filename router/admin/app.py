@@ -1,0 +1,49 @@
+"""The admin application: one router per resource, one place that makes problem documents, one bearer token."""
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from router import __version__
+from router.admin import docs, health, metrics, participants, rooms, stats
+from router.admin.auth import require_token
+from router.admin.collector import RouterCollector
+from router.admin.state import AdminState
+from router.errors import RequestError, RouterError
+from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error, write_problem
+
+LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
+
+
+def create_admin_app(state: AdminState) -> FastAPI:
+    """The application for the admin port. Registers a collector with the state's metrics, once per application."""
+    app = FastAPI(
+        title="fork-router admin",
+        version=__version__,
+        description="Rooms, participants, statistics and health of one router.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.admin = state
+    state.metrics.registry.register(RouterCollector(state.registry, state.read_counters))
+    for resource in (rooms, participants, stats):
+        app.include_router(resource.router, dependencies=[Depends(require_token)])
+    for resource in (health, metrics, docs):
+        app.include_router(resource.router)
+    app.add_exception_handler(RouterError, on_router_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_middleware(UnknownErrorMiddleware)
+    if state.token is None:
+        # Without a token, a web page could read this port through DNS rebinding.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
+    return app
+
+
+async def _on_bad_parameter(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return write_problem(RequestError(f"{first['loc'][-1]}: {first['msg'].replace('Input should be', 'expected')}"))

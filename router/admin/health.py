@@ -1,0 +1,32 @@
+"""`/healthz` and `/readyz`, for whoever restarts the process and whoever routes traffic to it. Neither needs a token.
+
+Alive means that this answer came. Ready means that a participant could join. Redis is in neither: without it calls go on.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+
+from router.admin.state import AdminState, read_state
+from router.problems import MEDIA_TYPE, describe_problem
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def read_health() -> dict[str, str]:
+    """200, or no answer."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="Can participants join?", responses={503: {"description": "Not ready"}})
+async def read_readiness(state: Annotated[AdminState, Depends(read_state)], response: Response) -> dict[str, Any]:
+    """200 with the checks, or 503 and a problem that names the checks that failed."""
+    checks = state.check_readiness()
+    failed = [name for name, holds in checks.items() if not holds]
+    if not failed:
+        return {"status": "ready", "checks": checks}
+    response.status_code = 503
+    response.headers["Content-Type"] = MEDIA_TYPE
+    response.headers["Retry-After"] = "5"
+    return {**describe_problem("not-ready", "Not ready", 503, f"failed: {', '.join(failed)}"), "checks": checks}

@@ -1,0 +1,35 @@
+"""`/v1/rooms` and `/v1/rooms/{room}`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from router.admin.pages import Cursor, Limit, cut_page
+from router.admin.schemas import RoomBody, RoomPage
+from router.admin.state import AdminState, read_state
+from router.rooms.room import Room
+
+router = APIRouter(prefix="/v1/rooms", tags=["rooms"])
+State = Annotated[AdminState, Depends(read_state)]
+
+
+def find_room(room: str, state: State) -> Room:
+    """The open room of the path; a FastAPI dependency."""
+    return state.registry.get_room(room)
+
+
+FoundRoom = Annotated[Room, Depends(find_room)]
+
+
+@router.get("", summary="Open rooms by name")
+async def list_rooms(state: State, limit: Limit = 50, cursor: Cursor = None) -> RoomPage:
+    """One page of open rooms."""
+    rooms = state.registry.rooms
+    names, following = cut_page(rooms, cursor, limit)
+    return RoomPage(items=[RoomBody.of(rooms[name]) for name in names], next_cursor=following)
+
+
+@router.get("/{room}", summary="One room")
+async def read_room(room: FoundRoom) -> RoomBody:
+    """The room in numbers."""
+    return RoomBody.of(room)

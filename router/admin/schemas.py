@@ -1,0 +1,125 @@
+"""Bodies of the admin API, snake_case. Statistics are not here: they speak W3C webrtc-stats, see `webrtc_stats`."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from router.rooms.participant import Participant, PublishedTrack
+from router.rooms.room import Room
+from router.rooms.session import Session
+
+
+class Body(BaseModel):
+    """A response."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrackBody(Body):
+    """A published track."""
+
+    id: str
+    kind: Literal["audio", "video"]
+    mid: str
+    source: str
+    live: bool = Field(description="Packets are coming in.")
+    muted: bool = Field(description="As its publisher declared it.")
+    contributor: int = Field(description="The CSRC that names this track wherever it is forwarded.")
+
+    @classmethod
+    def of(cls, track: PublishedTrack) -> "TrackBody":
+        """The body of a track."""
+        return cls(**track.describe())
+
+
+class SlotBody(Body):
+    """A receiving m-line of a participant and what it shows."""
+
+    mid: str
+    kind: Literal["audio", "video"]
+    track_id: str | None
+    participant_id: str | None
+
+
+class SessionBody(Body):
+    """One peer connection. Its id is a secret of its owner and not shown."""
+
+    endpoint: Literal["whip", "whep"]
+    state: Literal["new", "connected", "ended"]
+    slots: list[SlotBody]
+
+    @classmethod
+    def of(cls, session: Session) -> "SessionBody":
+        """The body of a session."""
+        return cls(
+            endpoint=session.endpoint,
+            state=session.state,
+            slots=[SlotBody(**slot) for slot in session.describe_slots()],
+        )
+
+
+class ParticipantBody(Body):
+    """One identity in a room."""
+
+    id: str
+    identity: str
+    name: str
+    sessions: list[SessionBody]
+    tracks: list[TrackBody]
+
+    @classmethod
+    def of(cls, participant: Participant) -> "ParticipantBody":
+        """The body of a participant."""
+        return cls(
+            id=participant.id,
+            identity=participant.identity,
+            name=participant.name,
+            sessions=[SessionBody.of(session) for session in participant.sessions.values()],
+            tracks=[TrackBody.of(track) for track in participant.tracks],
+        )
+
+
+class RoomBody(Body):
+    """A room in numbers."""
+
+    name: str
+    created_at: datetime
+    participants: int
+    sessions: int
+    tracks: int
+    watchers: int = Field(description="Events WebSockets.")
+    version: int = Field(description="Of the roster; grows by one per change.")
+
+    @classmethod
+    def of(cls, room: Room) -> "RoomBody":
+        """The body of a room."""
+        return cls(
+            name=room.name,
+            created_at=datetime.fromtimestamp(room.created_s, UTC),
+            participants=len(room.participants),
+            sessions=len(room.sessions),
+            tracks=sum(len(participant.tracks) for participant in room.participants.values()),
+            watchers=room.roster.watchers,
+            version=room.roster.version,
+        )
+
+
+class RoomPage(Body):
+    """Rooms by name."""
+
+    items: list[RoomBody]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last.")
+
+
+class ParticipantPage(Body):
+    """Participants by id."""
+
+    items: list[ParticipantBody]
+    next_cursor: str | None
+
+
+class TrackList(Body):
+    """All tracks of a participant; a cap keeps them few."""
+
+    items: list[TrackBody]
