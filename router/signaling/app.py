@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.errors import RouterError
+from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error
 from router.signaling.cors import CorsMiddleware
 from router.signaling.dev import DevTokens
 from router.signaling.events import EventsResource
-from router.signaling.problems import UnknownErrorMiddleware, on_http_exception, on_router_error
 from router.signaling.rates import RateLimiter
 from router.signaling.resources import EndpointResource
 from router.signaling.session_resource import SessionResource

@@ -1,4 +1,4 @@
-"""Every refusal as a problem document (RFC 9457), made in one place.
+"""Every refusal as a problem document (RFC 9457), made in one place for both HTTP ports.
 
 Known errors bring slug, status and title themselves. Unknown ones become a 500 that says nothing, and a log line that
 says everything.
