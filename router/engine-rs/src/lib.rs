@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod core;
+pub mod ice;
 pub mod ids;
 #[allow(unsafe_code)]
 pub mod io;

@@ -3,10 +3,25 @@
 //! Invariants: nothing here reads a clock, owns a socket or panics on a byte from the network; media leaves only to a
 //! tuple that was validated and selected; every collection that a peer can grow has a named cap.
 
+mod arena;
+mod bucket;
 pub mod command;
+mod commands;
+mod counters;
+mod datagram;
 pub mod event;
+mod paths;
 pub mod sink;
+mod snapshot;
 pub mod stats;
+#[allow(dead_code)]
+mod streams;
+mod stub;
+mod timeouts;
+#[allow(dead_code)]
+mod timers;
+#[allow(dead_code)]
+mod transport;
 
 pub use command::Command;
 pub use event::Event;
@@ -15,10 +30,21 @@ pub use stats::{CoreCounters, TransportStats};
 
 use crate::ids::{SocketId, TransportId, Tuple};
 use crate::time::Micros;
+use arena::{Arena, Ix};
+use counters::Totals;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rustc_hash::FxHashMap;
+use timers::Timers;
+use transport::Transport;
 
 /// The protocol state of one worker.
 pub struct Core {
-    counters: CoreCounters,
+    rng: ChaCha12Rng,
+    transports: Arena<TransportId, Transport>,
+    tuples: FxHashMap<Tuple, Ix<TransportId>>,
+    timers: Timers,
+    totals: Totals,
     current: Option<TransportId>,
 }
 
@@ -26,9 +52,13 @@ impl Core {
     /// A core without peers. `seed` keys its random numbers; `wall_offset` is Unix time minus engine time, in
     /// microseconds, for the NTP fields of sender reports.
     pub fn new(seed: [u8; 32], wall_offset: i64) -> Self {
-        let _ = (seed, wall_offset);
+        let _ = wall_offset;
         Self {
-            counters: CoreCounters::default(),
+            rng: ChaCha12Rng::from_seed(seed),
+            transports: Arena::new(),
+            tuples: FxHashMap::default(),
+            timers: Timers::default(),
+            totals: Totals::default(),
             current: None,
         }
     }
@@ -43,41 +73,37 @@ impl Core {
         len: usize,
         sink: &mut impl Sink,
     ) {
-        let _ = (now, tuple, data, &sink);
-        self.counters.packets_received += 1;
-        self.counters.bytes_received += len as u64;
+        self.on_datagram(now, tuple, data, len, sink);
     }
 
     /// Obeys one command. An id that is gone is ignored and counted.
     pub fn handle_command(&mut self, now: Micros, command: Command, sink: &mut impl Sink) {
-        let _ = (now, self.counters.transports, sink);
-        drop(command);
+        self.on_command(now, command, sink);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Micros, sink: &mut impl Sink) {
-        let _ = (now, self.counters.transports, sink);
+        self.on_timeout(now, sink);
     }
 
     /// When `handle_timeout` wants to be called next; costs nothing to ask.
     pub fn poll_deadline(&self) -> Option<Micros> {
-        None
+        self.timers.poll_deadline()
     }
 
     /// Totals of this core.
     pub fn counters(&self) -> CoreCounters {
-        self.counters.clone()
+        self.totals.snapshot(self.transports.len(), 0, 0)
     }
 
     /// Everything about one peer; `None` when it is gone.
     pub fn transport_stats(&self, now: Micros, transport: TransportId) -> Option<TransportStats> {
-        let _ = (now, transport, self.counters.transports);
-        None
+        self.snapshot_transport(now, transport)
     }
 
     /// The socket is closed: its tuples are forgotten.
     pub fn socket_closed(&mut self, socket: SocketId) {
-        let _ = (socket, self.counters.transports);
+        self.on_socket_closed(socket);
     }
 
     /// The transport being worked on: the one to blame when a call into the core panicked.
@@ -85,10 +111,15 @@ impl Core {
         self.current
     }
 
-    /// Drops a transport whose handling panicked, without touching its state: `TransportLost` with
-    /// [`event::LostReason::EngineBug`], then `TransportRemoved`.
+    /// Drops a transport whose handling panicked: `TransportLost` with [`event::LostReason::EngineBug`], then
+    /// `TransportRemoved`. Nothing is sent to the peer, whose state cannot be trusted.
     pub fn abandon(&mut self, transport: TransportId, sink: &mut impl Sink) {
         self.current = None;
+        let Some(ix) = self.transports.find(transport) else {
+            return;
+        };
+        self.forget_tuples(ix);
+        self.transports.remove(transport);
         sink.event(Event::TransportLost {
             transport,
             reason: event::LostReason::EngineBug,

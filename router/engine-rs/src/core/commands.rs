@@ -1,0 +1,90 @@
+//! Obeying Python. A command about something that is gone is counted and ignored: Python learns of losses late.
+
+use super::arena::Ix;
+use super::command::TransportConfig;
+use super::transport::Transport;
+use super::{Command, Core, Sink};
+use crate::ids::TransportId;
+use crate::srtp::SrtpSession;
+use crate::time::Micros;
+use rand_chacha::rand_core::Rng;
+
+impl Core {
+    pub(super) fn on_command(&mut self, now: Micros, command: Command, sink: &mut impl Sink) {
+        if self.obey(now, command, sink).is_none() {
+            self.totals.stale_commands += 1;
+        }
+        self.current = None;
+    }
+
+    /// `None` when the command names something that does not exist.
+    fn obey(&mut self, now: Micros, command: Command, sink: &mut impl Sink) -> Option<()> {
+        match command {
+            Command::CreateTransport(config) => self.create_transport(now, config),
+            Command::SetRemoteIce(id, remote) => {
+                let (ix, transport) = self.name_transport(id)?;
+                transport.agent.set_remote(now, remote);
+                self.settle_ice(now, ix, sink);
+                Some(())
+            }
+            Command::RestartIce(id, local) => {
+                self.name_transport(id)?.1.agent.restart(local);
+                Some(())
+            }
+            Command::AddTuple {
+                transport,
+                tuple,
+                nominated,
+                priority,
+            } => {
+                let (ix, _) = self.name_transport(transport)?;
+                self.add_tuple(now, ix, tuple, (nominated, priority), sink);
+                Some(())
+            }
+            Command::ValidateTuple(id, tuple) => {
+                let (ix, transport) = self.name_transport(id)?;
+                transport.agent.validate(now, tuple);
+                self.settle_ice(now, ix, sink);
+                Some(())
+            }
+            Command::SetSrtp(id, session) => self.set_srtp(now, id, session),
+            Command::RemoveTransport(id) => self.remove_transport(now, id, sink),
+            Command::SetReceiveLimit(id, limit) => self.set_receive_limit(now, id, limit),
+            Command::AddProducer(config) => self.add_producer(now, config),
+            Command::PauseProducer(id, paused) => self.pause_producer(now, id, paused),
+            Command::RemoveProducer(id) => self.remove_producer(now, id),
+            Command::RequestKeyFrame(id) => self.request_key_frame(now, id),
+            Command::AddSlot(config) => self.add_slot(config),
+            Command::Assign(id, producer) => self.assign(now, id, producer),
+            Command::SetLimits(id, limits) => self.set_limits(now, id, limits),
+            Command::RemoveSlot(id) => self.remove_slot(now, id, sink),
+        }
+    }
+
+    fn name_transport(&mut self, id: TransportId) -> Option<(Ix<TransportId>, &mut Transport)> {
+        let ix = self.transports.find(id)?;
+        self.current = Some(id);
+        Some((ix, self.transports.get_mut(ix)?))
+    }
+
+    fn create_transport(&mut self, now: Micros, config: TransportConfig) -> Option<()> {
+        let tie_breaker = self.rng.next_u64();
+        let ix = self
+            .transports
+            .insert(config.id, Transport::new(now, config, tie_breaker))?;
+        self.arm_transport(ix);
+        Some(())
+    }
+
+    fn set_srtp(
+        &mut self,
+        now: Micros,
+        id: TransportId,
+        session: Box<dyn SrtpSession>,
+    ) -> Option<()> {
+        let (ix, transport) = self.name_transport(id)?;
+        transport.srtp = Some(session);
+        self.start_media(now, ix);
+        Some(())
+    }
+}

@@ -1,0 +1,218 @@
+//! From a datagram to an authentic packet: RFC 7983 demultiplexing, tuple to transport, ICE, DTLS punts, SRTP.
+//!
+//! Invariants: an unknown tuple gets no byte from here; nothing of a packet is believed before SRTP or
+//! MESSAGE-INTEGRITY accepted it; libsrtp sees no more than [`super::streams::MAX_SSRCS`] SSRCs per peer.
+
+use super::arena::Ix;
+use super::{Core, Event, Sink};
+use crate::ice::StunOutcome;
+use crate::ids::{Ssrc, TransportId, Tuple};
+use crate::srtp::SrtpError;
+use crate::time::Micros;
+use crate::wire::DropReason;
+use crate::wire::demux::{DatagramClass, classify};
+use crate::wire::stun::{StunClass, StunMessage};
+
+impl Core {
+    pub(super) fn on_datagram(
+        &mut self,
+        now: Micros,
+        tuple: Tuple,
+        data: &mut [u8],
+        len: usize,
+        sink: &mut impl Sink,
+    ) {
+        let len = len.min(data.len());
+        self.totals.received.count(len);
+        let class = match classify(&data[..len]) {
+            Ok(class) => class,
+            Err(reason) => return self.totals.drops.count(reason),
+        };
+        let Some(ix) = self.tuples.get(&tuple).copied() else {
+            return self.on_unknown_tuple(class, tuple, &data[..len], sink);
+        };
+        let Some(transport) = self.transports.get_mut(ix) else {
+            return;
+        };
+        self.current = Some(transport.id);
+        transport.received.count(len);
+        match class {
+            DatagramClass::Stun => self.on_stun(now, ix, tuple, &data[..len], sink),
+            DatagramClass::Dtls => self.on_dtls(now, ix, tuple, &data[..len], sink),
+            DatagramClass::Rtp => self.on_srtp(now, ix, data, len, sink),
+            DatagramClass::Rtcp => self.on_srtcp(now, ix, data, len, sink),
+        }
+        self.current = None;
+    }
+
+    /// Python may know what to do with a STUN message; nothing else is of use from a stranger.
+    fn on_unknown_tuple(
+        &mut self,
+        class: DatagramClass,
+        tuple: Tuple,
+        data: &[u8],
+        sink: &mut impl Sink,
+    ) {
+        let verdict = match class {
+            DatagramClass::Stun => judge_stranger(data),
+            DatagramClass::Dtls => Err(DropReason::DtlsUnknownTuple),
+            DatagramClass::Rtp | DatagramClass::Rtcp => Err(DropReason::UnknownTuple),
+        };
+        match verdict {
+            Ok(()) => sink.event(Event::Stun {
+                tuple,
+                data: data.to_vec(),
+            }),
+            Err(reason) => self.totals.drops.count(reason),
+        }
+    }
+
+    fn on_stun(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        tuple: Tuple,
+        data: &[u8],
+        sink: &mut impl Sink,
+    ) {
+        let Some(transport) = self.transports.get_mut(ix) else {
+            return;
+        };
+        match transport
+            .agent
+            .handle_stun(now, tuple, data, sink.scratch())
+        {
+            StunOutcome::Reply(len) => {
+                transport.on_authentic(now);
+                transport.send_plain(len, tuple, sink, &mut self.totals);
+            }
+            StunOutcome::Accepted => transport.on_authentic(now),
+            StunOutcome::Punt => {
+                return match judge_stranger(data) {
+                    Ok(()) => sink.event(Event::Stun {
+                        tuple,
+                        data: data.to_vec(),
+                    }),
+                    Err(reason) => transport.drop_packet(reason, &mut self.totals),
+                };
+            }
+            StunOutcome::Dropped(reason) => {
+                return transport.drop_packet(reason, &mut self.totals);
+            }
+        }
+        self.settle_ice(now, ix, sink);
+    }
+
+    fn on_dtls(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        tuple: Tuple,
+        data: &[u8],
+        sink: &mut impl Sink,
+    ) {
+        let Some(transport) = self.transports.get_mut(ix) else {
+            return;
+        };
+        if !transport.dtls.take(now) {
+            return transport.drop_packet(DropReason::DtlsRate, &mut self.totals);
+        }
+        sink.event(Event::Dtls {
+            transport: transport.id,
+            tuple,
+            data: data.to_vec(),
+        });
+    }
+
+    fn on_srtp(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        data: &mut [u8],
+        len: usize,
+        sink: &mut impl Sink,
+    ) {
+        match self.unprotect(now, ix, data, len, DatagramClass::Rtp) {
+            Ok(len) => self.on_rtp(now, ix, &mut data[..len], sink),
+            Err(reason) => self.drop_of(ix, reason),
+        }
+    }
+
+    fn on_srtcp(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        data: &mut [u8],
+        len: usize,
+        sink: &mut impl Sink,
+    ) {
+        match self.unprotect(now, ix, data, len, DatagramClass::Rtcp) {
+            Ok(len) => self.on_rtcp(now, ix, &data[..len], sink),
+            Err(reason) => self.drop_of(ix, reason),
+        }
+    }
+
+    /// Verifies and decrypts in place: the plain length.
+    fn unprotect(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        data: &mut [u8],
+        len: usize,
+        class: DatagramClass,
+    ) -> Result<usize, DropReason> {
+        let transport = self
+            .transports
+            .get_mut(ix)
+            .ok_or(DropReason::UnknownTuple)?;
+        let is_rtp = class == DatagramClass::Rtp;
+        let (at, malformed) = if is_rtp {
+            (8, DropReason::RtpMalformed)
+        } else {
+            (4, DropReason::RtcpMalformed)
+        };
+        let ssrc = data[..len]
+            .get(at..)
+            .and_then(|rest| rest.first_chunk())
+            .ok_or(malformed)?;
+        let ssrc = Ssrc(u32::from_be_bytes(*ssrc));
+        let srtp = transport.srtp.as_mut().ok_or(DropReason::RtpBeforeKeys)?;
+        if !transport.streams.admits(ssrc) {
+            return Err(DropReason::SsrcLimit);
+        }
+        let plain = if is_rtp {
+            srtp.unprotect_rtp(data, len)
+        } else {
+            srtp.unprotect_rtcp(data, len)
+        };
+        let plain = plain.map_err(|error| match error {
+            SrtpError::Auth => DropReason::SrtpAuth,
+            SrtpError::Replay => DropReason::SrtpReplay,
+            SrtpError::Malformed => malformed,
+            SrtpError::Other(_) => DropReason::SrtpOther,
+        })?;
+        transport.on_authentic(now);
+        transport.streams.on_authentic(ssrc);
+        Ok(plain.min(len))
+    }
+
+    pub(super) fn drop_of(&mut self, ix: Ix<TransportId>, reason: DropReason) {
+        if let Some(transport) = self.transports.get_mut(ix) {
+            transport.drop_packet(reason, &mut self.totals);
+        }
+    }
+}
+
+/// Whether a STUN message from a stranger deserves Python's time: a complete check, or an answer (which Python matches
+/// with the requests it made).
+fn judge_stranger(data: &[u8]) -> Result<(), DropReason> {
+    let message = StunMessage::parse(data).map_err(|_| DropReason::StunMalformed)?;
+    match message.class {
+        StunClass::Request if !message.verify_fingerprint() => Err(DropReason::StunFingerprint),
+        StunClass::Request if message.ufrags().is_none() || !message.has_integrity() => {
+            Err(DropReason::StunAuth)
+        }
+        StunClass::Indication => Err(DropReason::StunUnexpected),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,38 @@
+//! Doing what is due.
+
+use super::arena::Ix;
+use super::timers::Owner;
+use super::{Core, Sink};
+use crate::ids::TransportId;
+use crate::time::Micros;
+
+impl Core {
+    pub(super) fn on_timeout(&mut self, now: Micros, sink: &mut impl Sink) {
+        while let Some((at, owner)) = self.timers.poll_due(now) {
+            match owner {
+                Owner::Transport(ix) => self.wake_transport(now, at, ix, sink),
+                Owner::Producer(_) => {}
+            }
+        }
+        self.current = None;
+    }
+
+    fn wake_transport(
+        &mut self,
+        now: Micros,
+        at: Micros,
+        ix: Ix<TransportId>,
+        sink: &mut impl Sink,
+    ) {
+        let Some(transport) = self.transports.get_mut(ix) else {
+            return;
+        };
+        if !transport.alarm.take(at) {
+            return;
+        }
+        self.current = Some(transport.id);
+        if !self.expire(now, ix, sink) {
+            self.settle_ice(now, ix, sink);
+        }
+    }
+}

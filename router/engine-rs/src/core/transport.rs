@@ -1,0 +1,176 @@
+//! One peer: its paths, its keys, its tables, and the two doors through which anything leaves to it.
+
+use super::Sink;
+use super::arena::Ix;
+use super::bucket::TokenBucket;
+use super::command::TransportConfig;
+use super::counters::{Totals, Traffic};
+use super::streams::Streams;
+use super::timers::Alarm;
+use crate::ice::Agent;
+use crate::ids::{ProducerId, SlotId, TransportId, Tuple};
+use crate::srtp::SrtpSession;
+use crate::time::Micros;
+use crate::wire::ext::ExtensionMap;
+use crate::wire::{DropCounters, DropReason};
+
+/// DTLS datagrams handed to Python at once, and per second, per transport.
+const DTLS_BURST: u64 = 64;
+const DTLS_RATE: u64 = 50;
+
+/// State of one peer.
+pub struct Transport {
+    /// Its id.
+    pub id: TransportId,
+    /// Paths and consent.
+    pub agent: Agent,
+    /// Keys, once the fingerprint was verified.
+    pub srtp: Option<Box<dyn SrtpSession>>,
+    /// CNAME of our RTCP to it.
+    pub cname: String,
+    /// Two-byte header extensions may be mixed with one-byte ones.
+    pub allow_mixed: bool,
+    /// Given up after this long without an authentic packet.
+    pub timeout: Micros,
+    /// The last authentic packet of any kind, at first its creation.
+    pub last_authenticated: Micros,
+    /// An authentic packet has come.
+    pub was_authenticated: bool,
+    /// Given up; it waits for its removal and neither sends nor receives.
+    pub is_lost: bool,
+    /// Its timer entry.
+    pub alarm: Alarm,
+    /// What its SSRCs carry.
+    pub streams: Streams,
+    /// Header extension ids it sends with.
+    pub extensions: ExtensionMap,
+    /// Tracks it publishes.
+    pub producers: Vec<Ix<ProducerId>>,
+    /// M-lines sent to it.
+    pub slots: Vec<Ix<SlotId>>,
+    /// Budget of DTLS datagrams for Python.
+    pub dtls: TokenBucket,
+    /// Datagrams received.
+    pub received: Traffic,
+    /// Datagrams sent.
+    pub sent: Traffic,
+    /// Drops by reason.
+    pub drops: DropCounters,
+    /// How often a pair was selected.
+    pub pair_changes: u64,
+}
+
+impl Transport {
+    /// A peer without tuples or keys.
+    pub fn new(now: Micros, config: TransportConfig, tie_breaker: u64) -> Self {
+        Self {
+            id: config.id,
+            agent: Agent::new(config.local, tie_breaker),
+            srtp: None,
+            cname: config.cname,
+            allow_mixed: config.allow_mixed_extensions,
+            timeout: config.timeout,
+            last_authenticated: now,
+            was_authenticated: false,
+            is_lost: false,
+            alarm: Alarm::default(),
+            streams: Streams::default(),
+            extensions: ExtensionMap::default(),
+            producers: Vec::new(),
+            slots: Vec::new(),
+            dtls: TokenBucket::new(DTLS_BURST, DTLS_RATE),
+            received: Traffic::default(),
+            sent: Traffic::default(),
+            drops: DropCounters::default(),
+            pair_changes: 0,
+        }
+    }
+
+    /// An authentic packet arrived.
+    #[inline]
+    pub fn on_authentic(&mut self, now: Micros) {
+        self.last_authenticated = now;
+        self.was_authenticated = true;
+    }
+
+    /// When this peer wants attention for its own sake.
+    pub fn deadline(&self) -> Option<Micros> {
+        if self.is_lost {
+            return None;
+        }
+        let liveness = self.last_authenticated + self.timeout;
+        Some(
+            self.agent
+                .deadline()
+                .map_or(liveness, |at| at.min(liveness)),
+        )
+    }
+
+    /// Counts a drop, here and in the totals.
+    #[inline]
+    pub fn drop_packet(&mut self, reason: DropReason, totals: &mut Totals) {
+        self.drops.count(reason);
+        totals.drops.count(reason);
+    }
+
+    /// Sends the first `len` bytes of the scratch space as they are: STUN.
+    pub fn send_plain(&mut self, len: usize, to: Tuple, sink: &mut impl Sink, totals: &mut Totals) {
+        self.sent.count(len);
+        totals.sent.count(len);
+        sink.commit(len, to);
+    }
+
+    /// Encrypts and sends the RTP packet in the first `len` bytes of the scratch space.
+    #[inline]
+    pub fn send_rtp(
+        &mut self,
+        now: Micros,
+        len: usize,
+        sink: &mut impl Sink,
+        totals: &mut Totals,
+    ) -> bool {
+        self.send_secured(now, sink, totals, |srtp, buffer| {
+            srtp.protect_rtp(buffer, len)
+        })
+    }
+
+    /// Encrypts and sends the RTCP packet in the first `len` bytes of the scratch space.
+    pub fn send_rtcp(
+        &mut self,
+        now: Micros,
+        len: usize,
+        sink: &mut impl Sink,
+        totals: &mut Totals,
+    ) -> bool {
+        self.send_secured(now, sink, totals, |srtp, buffer| {
+            srtp.protect_rtcp(buffer, len)
+        })
+    }
+
+    fn send_secured<E>(
+        &mut self,
+        now: Micros,
+        sink: &mut impl Sink,
+        totals: &mut Totals,
+        protect: impl FnOnce(&mut dyn SrtpSession, &mut [u8]) -> Result<usize, E>,
+    ) -> bool {
+        let (Some(to), Some(srtp)) = (self.agent.outlet(now), self.srtp.as_mut()) else {
+            self.drop_packet(DropReason::NoSelectedTuple, totals);
+            return false;
+        };
+        let Ok(len) = protect(srtp.as_mut(), sink.scratch()) else {
+            self.drop_packet(DropReason::SrtpProtect, totals);
+            return false;
+        };
+        self.sent.count(len);
+        totals.sent.count(len);
+        sink.commit(len, to);
+        true
+    }
+
+    /// Media can leave to it now.
+    #[inline]
+    pub fn can_send(&self, now: Micros) -> bool {
+        self.srtp.is_some() && self.agent.outlet(now).is_some()
+    }
+}
