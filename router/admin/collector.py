@@ -1,7 +1,7 @@
 """Reads the engine's counters and the rooms once per scrape. No ids as labels: only workers, kinds and drop reasons."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from router.errors import EngineError
 from router.rooms.registry import RoomRegistry
+from router.rtc.description import Kind
 
 if TYPE_CHECKING:
     from router._engine import WorkerCounters
@@ -56,8 +57,10 @@ class RouterCollector(Collector):
     def _collect_rooms(self) -> Iterator[Metric]:
         rooms = tuple(self._registry.rooms.values())
         sessions = [session for room in rooms for session in room.sessions]
-        tracks = Counter(track.kind for session in sessions for track in session.tracks.values())
-        shown = Counter(slot.kind for s in sessions for mid, slot in s.slots.items() if s.shown[mid] is not None)
+        tracks: Counter[Kind] = Counter(track.kind for session in sessions for track in session.tracks.values())
+        shown: Counter[Kind] = Counter(
+            slot.kind for s in sessions for mid, slot in s.slots.items() if s.shown[mid] is not None
+        )
         yield GaugeMetricFamily("sfu_rooms", "Open rooms.", value=len(rooms))
         yield GaugeMetricFamily("sfu_participants", "Participants.", value=sum(len(r.participants) for r in rooms))
         yield GaugeMetricFamily("sfu_forks", "Sessions, one fork each.", value=len(sessions))
@@ -65,10 +68,11 @@ class RouterCollector(Collector):
         yield _by_kind("sfu_subscriptions", "Slots that show a track.", shown)
 
 
-def _by_kind(name: str, text: str, counts: Counter[str]) -> Metric:
+def _by_kind(name: str, text: str, counts: Mapping[Kind, int]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=["kind"])
-    for kind in ("audio", "video"):
-        family.add_metric([kind], counts[kind])
+    kinds: tuple[Kind, ...] = ("audio", "video")
+    for kind in kinds:
+        family.add_metric([kind], counts.get(kind, 0))
     return family
 
 

@@ -38,7 +38,6 @@ def _write_operation(path: str, method: str, operation: dict[str, Any]) -> str:
         f"<li><code>{escape(item['name'])}</code> in {escape(item['in'])}. {escape(item.get('description', ''))}</li>"
         for item in operation.get("parameters", ())
     )
-    return (
-        f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p><b>{escape(operation.get('summary', ''))}</b>"
-        f"<br>{escape(operation.get('description', ''))}</p><ul>{parameters}</ul></section>"
-    )
+    summary, text = escape(operation.get("summary", "")), escape(operation.get("description", ""))
+    heading = f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
+    return f"<section>{heading}<p><b>{summary}</b><br>{text}</p><ul>{parameters}</ul></section>"

@@ -1,11 +1,12 @@
 """`/healthz` and `/readyz`, for whoever restarts the process and whoever routes traffic to it. Neither needs a token.
 
-Alive means that this answer came. Ready means that a participant could join. Redis is in neither: without it calls go on.
+Alive means that this answer came. Ready means that a participant could join. Redis is in neither: calls need none.
 """
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse
 
 from router.admin.state import AdminState, read_state
 from router.problems import MEDIA_TYPE, describe_problem
@@ -20,13 +21,12 @@ async def read_health() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Can participants join?", responses={503: {"description": "Not ready"}})
-async def read_readiness(state: Annotated[AdminState, Depends(read_state)], response: Response) -> dict[str, Any]:
+async def read_readiness(state: Annotated[AdminState, Depends(read_state)]) -> JSONResponse:
     """200 with the checks, or 503 and a problem that names the checks that failed."""
     checks = state.check_readiness()
     failed = [name for name, holds in checks.items() if not holds]
     if not failed:
-        return {"status": "ready", "checks": checks}
-    response.status_code = 503
-    response.headers["Content-Type"] = MEDIA_TYPE
-    response.headers["Retry-After"] = "5"
-    return {**describe_problem("not-ready", "Not ready", 503, f"failed: {', '.join(failed)}"), "checks": checks}
+        return JSONResponse({"status": "ready", "checks": checks})
+    problem = describe_problem("not-ready", "Not ready", 503, f"failed: {', '.join(failed)}")
+    body: dict[str, Any] = {**problem, "checks": checks}
+    return JSONResponse(body, 503, headers={"Retry-After": "5"}, media_type=MEDIA_TYPE)

@@ -1,0 +1,229 @@
+"""Real rooms over connections that only pretend: what the admin plane reads, without an engine."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from router.admin.app import create_admin_app
+from router.admin.state import AdminState
+from router.errors import EngineStateError
+from router.metrics import Metrics
+from router.rooms.participant import Participant, PublishedTrack
+from router.rooms.registry import RoomRegistry
+from router.rooms.room import Room
+from router.rooms.session import Session
+
+TOKEN = "an admin token, long enough"
+
+
+@dataclass(eq=False)
+class FakeTrack:
+    contributor: int
+    kind: str = "video"
+    mid: str = "0"
+
+
+@dataclass(eq=False)
+class FakeSlot:
+    mid: str
+    kind: str = "video"
+
+
+class FakeConnection:
+    stats: Any = None
+
+    def fork(self) -> "FakeConnection":
+        return FakeConnection()
+
+    async def get_stats(self) -> Any:
+        if self.stats is None:
+            raise EngineStateError("unknown transport")
+        return self.stats
+
+    async def close(self) -> None:
+        pass
+
+
+def encoding(**changes: Any) -> dict[str, Any]:
+    return {
+        "ssrc": 11,
+        "rtx_ssrc": None,
+        "rid": "h",
+        "packets_received": 100,
+        "bytes_received": 90_000,
+        "header_bytes_received": 2_000,
+        "packets_lost": 3,
+        "packets_duplicated": 0,
+        "packets_repaired": 2,
+        "retransmitted_packets_received": 2,
+        "nack_count": 1,
+        "pli_count": 4,
+        "fir_count": 0,
+        "key_frames_received": 2,
+        "frames_received": 50,
+        "jitter_s": 0.002,
+        "frame_width": 640,
+        "frame_height": None,
+        "frames_per_second": 29.5,
+        "bitrate_bps": 500_000,
+        "last_packet_us": 5,
+        **changes,
+    }
+
+
+def slot_stats(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": 71,
+        "kind": "video",
+        "mid": "1",
+        "ssrc": 22,
+        "rtx_ssrc": 23,
+        "producer": 31,
+        "encoding": 0,
+        "reason": "highest layer that flows",
+        "codec": "vp8",
+        "payload_type": 96,
+        "packets_sent": 10,
+        "bytes_sent": 9_000,
+        "header_bytes_sent": 200,
+        "retransmitted_packets_sent": 0,
+        "retransmitted_bytes_sent": 0,
+        "nack_count": 0,
+        "pli_count": 1,
+        "fir_count": 0,
+        "bitrate_bps": 400_000,
+        "packets_lost": 1,
+        "fraction_lost": 0.25,
+        "jitter_s": 0.001,
+        "round_trip_time_s": 0.03,
+        **changes,
+    }
+
+
+def transport_stats(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": 5,
+        "worker": 0,
+        "socket": 1,
+        "remote_address": ("203.0.113.9", 4711),
+        "selected_pair_changes": 1,
+        "tuples": 1,
+        "secured": True,
+        "packets_received": 120,
+        "bytes_received": 100_000,
+        "packets_sent": 15,
+        "bytes_sent": 9_500,
+        "dropped": {"replay": 2},
+        "current_round_trip_time_s": 0.02,
+        "last_authenticated_us": 99,
+        "producers": [
+            {
+                "id": 31,
+                "kind": "video",
+                "mid": "0",
+                "paused": False,
+                "contributor": 7,
+                "codec": "vp8",
+                "payload_type": 96,
+                "audio_level": None,
+                "encodings": [encoding()],
+            }
+        ],
+        "slots": [slot_stats()],
+        **changes,
+    }
+
+
+def counters(worker: int = 0, **changes: Any) -> dict[str, Any]:
+    names = [
+        "packets_received",
+        "bytes_received",
+        "packets_sent",
+        "bytes_sent",
+        "receive_batches",
+        "send_batches",
+        "kernel_drops",
+        "send_errors",
+        "events_dropped",
+        "transports",
+        "producers",
+        "slots",
+        "busy_us",
+        "nack_received",
+        "nack_sent",
+        "pli_received",
+        "pli_sent",
+        "fir_received",
+        "fir_sent",
+        "retransmitted_packets",
+    ]
+    return {
+        **dict.fromkeys(names, 0),
+        "worker": worker,
+        "dropped": {"replay": 0, "auth-failed": 0},
+        "forward_delay_us": [0] * 10,
+        **changes,
+    }
+
+
+@dataclass
+class Router:
+    """The parts under test."""
+
+    registry: RoomRegistry
+    metrics: Metrics = field(default_factory=Metrics)
+    workers: list[Any] = field(default_factory=lambda: [counters()])
+    engine_alive: bool = True
+    checks: dict[str, bool] = field(default_factory=lambda: {"engine": True, "sockets": True})
+
+    def read_counters(self) -> Any:
+        if not self.engine_alive:
+            raise EngineStateError("the engine is closed")
+        return self.workers
+
+    def app(self, *, token: str | None = TOKEN, metrics_without_token: bool = False) -> FastAPI:
+        return create_admin_app(
+            AdminState(
+                registry=self.registry,
+                metrics=self.metrics,
+                read_counters=self.read_counters,
+                check_readiness=lambda: self.checks,
+                token=token,
+                metrics_without_token=metrics_without_token,
+            )
+        )
+
+    def add_session(self, room: Room, identity: str, *, tracks: int = 1, slots: int = 1) -> Session:
+        participant = room.participants.setdefault(identity, Participant(identity, identity.title()))
+        session = Session(room, participant, FakeConnection(), "whep")  # type: ignore[arg-type]
+        participant.sessions[session.id] = session
+        for index in range(tracks):
+            track = FakeTrack(contributor=0x1000 + len(room.participants) * 16 + index, mid=str(index))
+            session.tracks[track.mid] = PublishedTrack(track, session, track.mid)  # type: ignore[arg-type]
+        for index in range(tracks, tracks + slots):
+            session.slots[str(index)] = FakeSlot(str(index))  # type: ignore[assignment]
+            session.shown[str(index)] = None
+        return session
+
+
+@pytest.fixture
+async def router() -> AsyncIterator[Router]:
+    registry = RoomRegistry(FakeConnection)  # type: ignore[arg-type]
+    router = Router(registry)
+    yield router
+    await registry.close()
+
+
+@pytest.fixture
+async def client(router: Router) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client(router.app()) as client:
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        yield client
+
+
+def open_client(app: FastAPI, host: str = "127.0.0.1") -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=f"http://{host}")

@@ -1,0 +1,66 @@
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.admin.conftest import Router, counters
+
+
+async def scrape(client: httpx.AsyncClient) -> dict[str, dict[tuple[str, ...], float]]:
+    reply = await client.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain; version=")
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(reply.text):
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+    return found
+
+
+async def test_engine_totals_are_summed_over_workers(router: Router, client: httpx.AsyncClient) -> None:
+    router.workers = [
+        counters(0, packets_received=5, dropped={"replay": 1, "auth-failed": 0}, busy_us=1_500_000),
+        counters(1, packets_received=7, packets_sent=3, dropped={"replay": 2, "auth-failed": 4}, kernel_drops=9),
+    ]
+    metrics = await scrape(client)
+    assert metrics["sfu_rtp_packets_total"] == {("in",): 12, ("out",): 3}
+    assert metrics["sfu_rtp_packets_dropped_total"] == {("replay",): 3, ("auth-failed",): 4}
+    assert metrics["sfu_kernel_drops_total"] == {("0",): 0, ("1",): 9}
+    assert metrics["sfu_worker_busy_seconds_total"][("0",)] == 1.5
+    assert metrics["sfu_engine_up"][()] == 1
+
+
+async def test_forward_delay_is_cumulative(router: Router, client: httpx.AsyncClient) -> None:
+    router.workers = [counters(forward_delay_us=[1, 2, 0, 0, 0, 0, 0, 0, 0, 4])]
+    buckets = (await scrape(client))["sfu_forward_delay_seconds_bucket"]
+    assert buckets[("5e-05",)] == 1
+    assert buckets[("0.0001",)] == 3
+    assert buckets[("+Inf",)] == 7
+
+
+async def test_rooms_and_durations(router: Router, client: httpx.AsyncClient) -> None:
+    room = router.registry.create_room("a")
+    session = router.add_session(room, "ada", tracks=2, slots=1)
+    session.shown["2"] = "T_1"
+    router.metrics.record_join(0.2)
+    router.metrics.record_handshake(0.04)
+    router.metrics.record_handshake(3, "failed")
+    metrics = await scrape(client)
+    assert (metrics["sfu_rooms"][()], metrics["sfu_participants"][()], metrics["sfu_forks"][()]) == (1, 1, 1)
+    assert metrics["sfu_tracks_published"][("video",)] == 2
+    assert metrics["sfu_subscriptions"][("video",)] == 1
+    assert metrics["sfu_join_duration_seconds_count"][()] == 1
+    assert metrics["sfu_dtls_handshakes_total"] == {("ok",): 1, ("failed",): 1}
+    assert metrics["sfu_dtls_handshake_duration_seconds_count"][()] == 1
+    assert list(metrics["sfu_build_info"].values()) == [1]
+
+
+async def test_a_dead_engine_does_not_hide_the_rest(router: Router, client: httpx.AsyncClient) -> None:
+    router.engine_alive = False
+    metrics = await scrape(client)
+    assert metrics["sfu_engine_up"][()] == 0
+    assert metrics["sfu_rooms"][()] == 0
+
+
+async def test_labels_never_name_users(router: Router, client: httpx.AsyncClient) -> None:
+    router.add_session(router.registry.create_room("canary-room"), "canary-identity")
+    text = (await client.get("/metrics")).text
+    assert "canary" not in text
+    assert "_created" not in text
