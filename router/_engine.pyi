@@ -7,7 +7,7 @@ Times are microseconds of the engine's monotonic clock unless a name says otherw
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict, final
+from typing import Literal, TypedDict, final, type_check_only
 
 __all__ = [
     "Contributors",
@@ -26,6 +26,7 @@ __all__ = [
 Address = tuple[str, int]
 Kind = Literal["audio", "video"]
 
+@type_check_only
 class BuildInfo(TypedDict):
     """How the engine was built."""
 
@@ -42,6 +43,7 @@ def srtp_apply(function: int, session: int, packet: bytes, room: int = 64) -> tu
     For the self-test and published vectors. `function` and `session` are addresses as for `Engine`.
     """
 
+@type_check_only
 class CodecParameters(TypedDict):
     """One codec of an m-line; see `CodecConfig` in engine-rs/src/core/command.rs."""
 
@@ -53,6 +55,7 @@ class CodecParameters(TypedDict):
     clock_rate: int
     feedback: Sequence[Literal["nack", "pli", "fir", "transport-cc", "remb"]]
 
+@type_check_only
 class EncodingParameters(TypedDict):
     """One encoding of a published track."""
 
@@ -60,6 +63,7 @@ class EncodingParameters(TypedDict):
     ssrc: int | None
     rtx_ssrc: int | None
 
+@type_check_only
 class SocketInfo(TypedDict):
     """A bound socket."""
 
@@ -74,6 +78,7 @@ class SocketInfo(TypedDict):
 class StunReceived:
     """A STUN message that the engine cannot settle alone. Not authenticated."""
 
+    __match_args__ = ("socket", "source", "data")
     socket: int
     source: Address
     data: bytes
@@ -82,6 +87,7 @@ class StunReceived:
 class DtlsReceived:
     """A DTLS datagram from a tuple of this transport."""
 
+    __match_args__ = ("transport", "socket", "source", "data")
     transport: int
     socket: int
     source: Address
@@ -91,6 +97,7 @@ class DtlsReceived:
 class PairSelected:
     """Media of this transport now goes to `address`."""
 
+    __match_args__ = ("transport", "socket", "address")
     transport: int
     socket: int
     address: Address
@@ -99,6 +106,7 @@ class PairSelected:
 class TransportLost:
     """The engine gave the transport up and stopped sending; the fork should be closed."""
 
+    __match_args__ = ("transport", "reason")
     transport: int
     reason: Literal["consent-expired", "engine-bug"]
 
@@ -106,12 +114,14 @@ class TransportLost:
 class TransportRemoved:
     """The transport left the engine: its SRTP sessions may be freed."""
 
+    __match_args__ = ("transport",)
     transport: int
 
 @final
 class EncodingActive:
     """The first authenticated packet of one encoding, also after silence."""
 
+    __match_args__ = ("producer", "encoding", "ssrc")
     producer: int
     encoding: int
     ssrc: int
@@ -120,6 +130,7 @@ class EncodingActive:
 class ProducerSilent:
     """All encodings of a published track fell silent."""
 
+    __match_args__ = ("producer", "reason")
     producer: int
     reason: Literal["bye", "timeout"]
 
@@ -127,6 +138,7 @@ class ProducerSilent:
 class Contributors:
     """The CSRCs received on a published track changed; levels in -dBov (0-127) where RFC 6465 carries them."""
 
+    __match_args__ = ("producer", "sources")
     producer: int
     sources: list[tuple[int, int | None]]
 
@@ -141,6 +153,7 @@ Event = (
     | Contributors
 )
 
+@type_check_only
 class WorkerCounters(TypedDict):
     """Totals of one worker since its start."""
 
@@ -157,6 +170,8 @@ class WorkerCounters(TypedDict):
     """Datagrams the kernel dropped on full receive buffers (SO_RXQ_OVFL)."""
     send_errors: int
     events_dropped: int
+    panics: int
+    """Bugs caught in the engine; each cost one transport, with `TransportLost("engine-bug")`."""
     transports: int
     producers: int
     slots: int
@@ -173,6 +188,7 @@ class WorkerCounters(TypedDict):
     """Histogram of the time from receiving a batch to sending it, upper bounds 50, 100, 250, 500, 1000, 2500, 5000,
     10000, 50000 us and infinity."""
 
+@type_check_only
 class EncodingStats(TypedDict):
     """Received stream, W3C inbound-rtp meanings in snake_case."""
 
@@ -199,6 +215,7 @@ class EncodingStats(TypedDict):
     bitrate_bps: int
     last_packet_us: int | None
 
+@type_check_only
 class ProducerStats(TypedDict):
     """A published track."""
 
@@ -213,6 +230,7 @@ class ProducerStats(TypedDict):
     """Last RFC 6464 level in -dBov, 0-127."""
     encodings: list[EncodingStats]
 
+@type_check_only
 class SlotStats(TypedDict):
     """A sending m-line, W3C outbound-rtp meanings in snake_case, with the receiver's reports."""
 
@@ -242,6 +260,7 @@ class SlotStats(TypedDict):
     jitter_s: float
     round_trip_time_s: float | None
 
+@type_check_only
 class TransportStats(TypedDict):
     """One peer."""
 

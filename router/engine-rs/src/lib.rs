@@ -11,6 +11,9 @@ pub mod ice;
 pub mod ids;
 #[allow(unsafe_code)]
 pub mod io;
+#[cfg(feature = "python")]
+#[allow(unsafe_code)]
+mod py;
 pub mod recv;
 pub mod route;
 pub mod srtp;

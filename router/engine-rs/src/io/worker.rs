@@ -12,6 +12,7 @@ use super::stats::{IoCounters, WorkerCounters};
 use crate::core::{Command, Core, TransportStats};
 use crate::ids::{SocketId, TransportId, Tuple};
 use crate::time::Micros;
+use crate::wire::drop_reason::DropReason;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -255,6 +256,11 @@ impl Worker {
     }
 
     fn snapshot(&self) -> WorkerCounters {
+        let mut core = self.core.counters();
+        let slug = DropReason::Oversized.slug();
+        if let Some((_, drops)) = core.dropped.iter_mut().find(|(reason, _)| *reason == slug) {
+            *drops += self.counters.oversized;
+        }
         WorkerCounters {
             worker: self.number,
             io: IoCounters {
@@ -263,7 +269,7 @@ impl Worker {
                 events_dropped: self.batch.events.dropped(),
                 ..self.counters.clone()
             },
-            core: self.core.counters(),
+            core,
         }
     }
 }

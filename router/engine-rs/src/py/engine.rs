@@ -1,0 +1,548 @@
+//! The `Engine` class: checks arguments, keeps track of ids, hands commands to the workers.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 extracts arguments by value"
+)]
+
+use super::arguments::{
+    Number, PyAddress, address_to_python, bind_address, datagram, optional_short_id, optional_ssrc,
+    password, peer_address, text, ufrag,
+};
+use super::errors::{config, guard, system};
+use super::events::event_to_python;
+use super::media;
+use super::registry::{Registry, worker_of, worker_of_socket};
+use super::stats::{counters_to_python, transport_to_python};
+use crate::core::Command;
+use crate::core::command::{IceCredentials, Limits, ProducerConfig, SlotConfig, TransportConfig};
+use crate::ids::{TransportId, Tuple};
+use crate::io::clock;
+use crate::io::engine::{Engine, MAX_WORKERS};
+use crate::io::socket::{BufferSizes, UdpSocket};
+use crate::io::worker::WorkerCommand;
+use crate::srtp::libsrtp::{LibSrtp, SrtpFunctions};
+use crate::time::Micros;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a caller may ask the kernel for, in bytes.
+const MIN_BUFFER_BYTES: usize = 4_096;
+const MAX_BUFFER_BYTES: usize = 1 << 30;
+
+/// The longest timeouts accepted: a day.
+const MAX_TIMEOUT_US: u64 = 86_400_000_000;
+
+/// Events taken by one call at most.
+const MAX_EVENTS: usize = 65_536;
+
+/// Worker threads with their sockets. Close it, or its threads keep the process alive.
+#[pyclass(frozen, name = "Engine", module = "router._engine")]
+pub struct PyEngine {
+    engine: Engine,
+    functions: SrtpFunctions,
+    registry: Mutex<Registry>,
+}
+
+impl PyEngine {
+    /// Never held while a worker is waited for.
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, py: Python<'_>, worker: usize, command: WorkerCommand) -> PyResult<()> {
+        py.detach(|| guard(|| Ok(self.engine.tell(worker, command)?)))
+    }
+
+    fn command(&self, py: Python<'_>, id: u64, command: Command) -> PyResult<()> {
+        self.tell(py, worker_of(id), WorkerCommand::Core(command))
+    }
+
+    fn transport(&self, id: Number) -> PyResult<TransportId> {
+        self.registry().transport(id.id())
+    }
+
+    /// A tuple on a living socket of the transport's worker.
+    fn tuple(
+        &self,
+        transport: TransportId,
+        socket: Number,
+        address: &PyAddress,
+    ) -> PyResult<Tuple> {
+        let tuple = self.target(socket, address)?;
+        if worker_of_socket(tuple.socket) != worker_of(transport.0) {
+            return Err(config(
+                "socket: it lives on another worker than the transport",
+            ));
+        }
+        Ok(tuple)
+    }
+
+    fn target(&self, socket: Number, address: &PyAddress) -> PyResult<Tuple> {
+        let (socket, ipv4) = self.registry().socket(socket.id())?;
+        let address = peer_address(address)?;
+        if address.is_ipv4() != ipv4 {
+            let family = if ipv4 { "IPv4" } else { "IPv6" };
+            return Err(config(format!(
+                "address: the socket is {family}, got {}",
+                address.ip()
+            )));
+        }
+        Ok(Tuple { socket, address })
+    }
+}
+
+fn buffer_bytes(number: Number, name: &str) -> PyResult<usize> {
+    number.within(name, MIN_BUFFER_BYTES..=MAX_BUFFER_BYTES)
+}
+
+fn timeout(number: Number, name: &str) -> PyResult<Micros> {
+    number.within(name, 1..=MAX_TIMEOUT_US).map(Micros)
+}
+
+fn limit<T>(number: Option<Number>, name: &str, most: T) -> PyResult<Option<T>>
+where
+    T: TryFrom<i128> + From<u8> + Copy + std::fmt::Display + PartialOrd,
+{
+    number
+        .map(|number| number.within(name, T::from(1)..=most))
+        .transpose()
+}
+
+#[pymethods]
+impl PyEngine {
+    #[new]
+    #[pyo3(signature = (*, srtp_functions, workers=Number::new(1)), text_signature = "(*, srtp_functions, workers=1)")]
+    fn new(
+        py: Python<'_>,
+        srtp_functions: (Number, Number, Number, Number),
+        workers: Number,
+    ) -> PyResult<Self> {
+        let workers = workers.within("workers", 1..=MAX_WORKERS)?;
+        let (protect, unprotect, protect_rtcp, unprotect_rtcp) = srtp_functions;
+        let pointer = |number: Number| number.pointer("srtp_functions");
+        let addresses = [
+            pointer(protect)?,
+            pointer(unprotect)?,
+            pointer(protect_rtcp)?,
+            pointer(unprotect_rtcp)?,
+        ];
+        // SAFETY: the caller vouches for four addresses of libsrtp 2; `router.rtc.srtp` checks their C signatures.
+        let functions = unsafe { SrtpFunctions::from_addresses(addresses) };
+        let functions = functions.ok_or_else(|| config("srtp_functions: one is null"))?;
+        let engine = py.detach(|| {
+            guard(|| Engine::start(workers).map_err(|error| system(&error, "workers")))
+        })?;
+        Ok(Self {
+            engine,
+            functions,
+            registry: Mutex::default(),
+        })
+    }
+
+    #[getter]
+    fn workers(&self) -> usize {
+        self.engine.workers()
+    }
+
+    #[getter]
+    fn event_fd(&self) -> i32 {
+        self.engine.event_descriptor()
+    }
+
+    #[pyo3(signature = (limit=Number::new(1024)), text_signature = "($self, limit=1024)")]
+    fn poll_events<'py>(&self, py: Python<'py>, limit: Number) -> PyResult<Bound<'py, PyList>> {
+        let limit = limit.within("limit", 1..=MAX_EVENTS)?;
+        let events = py.detach(|| guard(|| Ok(self.engine.poll_events(limit))))?;
+        let list = PyList::empty(py);
+        for event in events {
+            list.append(event_to_python(py, event)?)?;
+        }
+        Ok(list)
+    }
+
+    #[expect(clippy::unused_self, reason = "a method in the contract")]
+    fn now_us(&self) -> u64 {
+        clock::now().0
+    }
+
+    #[pyo3(signature = (
+        worker, address, *, receive_buffer_bytes=Number::new(4_194_304), send_buffer_bytes=Number::new(4_194_304)
+    ), text_signature = "($self, worker, address, *, receive_buffer_bytes=4194304, send_buffer_bytes=4194304)")]
+    fn open_socket<'py>(
+        &self,
+        py: Python<'py>,
+        worker: Number,
+        address: PyAddress,
+        receive_buffer_bytes: Number,
+        send_buffer_bytes: Number,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let worker = worker.within("worker", 0..=self.engine.workers() - 1)?;
+        let address = bind_address(&address)?;
+        let buffers = BufferSizes {
+            receive: buffer_bytes(receive_buffer_bytes, "receive_buffer_bytes")?,
+            send: buffer_bytes(send_buffer_bytes, "send_buffer_bytes")?,
+        };
+        let id = self.registry().next_socket(worker)?;
+        let opened = py.detach(|| UdpSocket::bind(id, address, buffers));
+        let socket = opened.map_err(|error| system(&error, &address.to_string()))?;
+        let info = PyDict::new(py);
+        info.set_item("id", id.0)?;
+        info.set_item("worker", worker)?;
+        info.set_item("address", address_to_python(socket.address()))?;
+        info.set_item("receive_buffer_bytes", socket.receive_buffer_bytes())?;
+        info.set_item("send_buffer_bytes", socket.send_buffer_bytes())?;
+        self.tell(py, worker, WorkerCommand::AddSocket(socket))?;
+        self.registry().add_socket(id, address.is_ipv4());
+        Ok(info)
+    }
+
+    fn close_socket(&self, py: Python<'_>, socket: Number) -> PyResult<()> {
+        let (id, _) = self.registry().socket(socket.id())?;
+        py.detach(|| guard(|| Ok(self.engine.close_socket(worker_of_socket(id), id)?)))?;
+        self.registry().remove_socket(id);
+        Ok(())
+    }
+
+    fn send_datagram(
+        &self,
+        py: Python<'_>,
+        socket: Number,
+        address: PyAddress,
+        data: &[u8],
+    ) -> PyResult<()> {
+        let to = self.target(socket, &address)?;
+        let command = WorkerCommand::Send(to, datagram(data)?);
+        self.tell(py, worker_of_socket(to.socket), command)
+    }
+
+    #[pyo3(signature = (
+        socket, *, local_ufrag, local_password, cname, timeout_us=Number::new(30_000_000), allow_mixed_extensions=false
+    ), text_signature = "($self, socket, *, local_ufrag, local_password, cname, timeout_us=30000000, allow_mixed_extensions=False)")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the contract"
+    )]
+    fn create_transport(
+        &self,
+        py: Python<'_>,
+        socket: Number,
+        local_ufrag: String,
+        local_password: String,
+        cname: String,
+        timeout_us: Number,
+        allow_mixed_extensions: bool,
+    ) -> PyResult<u64> {
+        let local = IceCredentials {
+            ufrag: ufrag("local_ufrag", local_ufrag)?,
+            password: password("local_password", local_password)?,
+        };
+        let cname = text("cname", cname, 1..=255)?;
+        let timeout = timeout(timeout_us, "timeout_us")?;
+        let id = {
+            let mut registry = self.registry();
+            let (socket, _) = registry.socket(socket.id())?;
+            registry.add_transport(socket)
+        };
+        let config = TransportConfig {
+            id,
+            local,
+            timeout,
+            allow_mixed_extensions,
+            cname,
+        };
+        let told = self.command(py, id.0, Command::CreateTransport(config));
+        told.inspect_err(|_| self.registry().remove_transport(id))?;
+        Ok(id.0)
+    }
+
+    fn remove_transport(&self, py: Python<'_>, transport: Number) -> PyResult<()> {
+        let id = self.transport(transport)?;
+        self.command(py, id.0, Command::RemoveTransport(id))?;
+        self.registry().remove_transport(id);
+        Ok(())
+    }
+
+    #[pyo3(signature = (transport, ufrag, password))]
+    fn set_remote_ice(
+        &self,
+        py: Python<'_>,
+        transport: Number,
+        ufrag: String,
+        password: String,
+    ) -> PyResult<()> {
+        let id = self.transport(transport)?;
+        let remote = IceCredentials {
+            ufrag: self::ufrag("ufrag", ufrag)?,
+            password: self::password("password", password)?,
+        };
+        self.command(py, id.0, Command::SetRemoteIce(id, remote))
+    }
+
+    fn restart_ice(
+        &self,
+        py: Python<'_>,
+        transport: Number,
+        local_ufrag: String,
+        local_password: String,
+    ) -> PyResult<()> {
+        let id = self.transport(transport)?;
+        let local = IceCredentials {
+            ufrag: ufrag("local_ufrag", local_ufrag)?,
+            password: password("local_password", local_password)?,
+        };
+        self.command(py, id.0, Command::RestartIce(id, local))
+    }
+
+    #[pyo3(signature = (transport, socket, address, *, nominated, priority))]
+    fn add_tuple(
+        &self,
+        py: Python<'_>,
+        transport: Number,
+        socket: Number,
+        address: PyAddress,
+        nominated: bool,
+        priority: Number,
+    ) -> PyResult<()> {
+        let transport = self.transport(transport)?;
+        let command = Command::AddTuple {
+            transport,
+            tuple: self.tuple(transport, socket, &address)?,
+            nominated,
+            priority: priority.within("priority", 0..=u32::MAX)?,
+        };
+        self.command(py, transport.0, command)
+    }
+
+    fn validate_tuple(
+        &self,
+        py: Python<'_>,
+        transport: Number,
+        socket: Number,
+        address: PyAddress,
+    ) -> PyResult<()> {
+        let transport = self.transport(transport)?;
+        let tuple = self.tuple(transport, socket, &address)?;
+        self.command(py, transport.0, Command::ValidateTuple(transport, tuple))
+    }
+
+    fn set_srtp(
+        &self,
+        py: Python<'_>,
+        transport: Number,
+        inbound: Number,
+        outbound: Number,
+    ) -> PyResult<()> {
+        let id = self.transport(transport)?;
+        let (inbound, outbound) = (inbound.pointer("inbound")?, outbound.pointer("outbound")?);
+        // SAFETY: the caller vouches for two live `srtp_t` and keeps them, unused, until `TransportRemoved`.
+        let session = unsafe { LibSrtp::new(self.functions, inbound, outbound) };
+        let session = session.ok_or_else(|| config("inbound, outbound: one is null"))?;
+        self.command(py, id.0, Command::SetSrtp(id, Box::new(session)))
+    }
+
+    fn set_receive_limit(
+        &self,
+        py: Python<'_>,
+        transport: Number,
+        max_bitrate_bps: Option<Number>,
+    ) -> PyResult<()> {
+        let id = self.transport(transport)?;
+        let limit = limit(max_bitrate_bps, "max_bitrate_bps", u64::MAX)?;
+        self.command(py, id.0, Command::SetReceiveLimit(id, limit))
+    }
+
+    #[pyo3(signature = (
+        transport, *, kind, mid, codecs, extensions, encodings, contributor, media_timeout_us=Number::new(5_000_000)
+    ), text_signature = "($self, transport, *, kind, mid, codecs, extensions, encodings, contributor, media_timeout_us=5000000)")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the contract"
+    )]
+    fn add_producer(
+        &self,
+        py: Python<'_>,
+        transport: Number,
+        kind: &str,
+        mid: Option<&str>,
+        codecs: Vec<Bound<'_, PyAny>>,
+        extensions: HashMap<String, Number>,
+        encodings: Vec<Bound<'_, PyAny>>,
+        contributor: Number,
+        media_timeout_us: Number,
+    ) -> PyResult<u64> {
+        let transport = self.transport(transport)?;
+        let kind = media::kind(kind)?;
+        let mid = optional_short_id("mid", mid)?;
+        let codecs = media::codecs(&codecs)?;
+        let extensions = media::extensions(extensions)?;
+        let encodings = media::encodings(&encodings)?;
+        let contributor = contributor.within("contributor", 0..=u32::MAX)?;
+        let media_timeout = timeout(media_timeout_us, "media_timeout_us")?;
+        let id = self.registry().add_producer(transport, kind)?;
+        let config = ProducerConfig {
+            id,
+            transport,
+            kind,
+            mid,
+            codecs,
+            extensions,
+            encodings,
+            contributor,
+            media_timeout,
+        };
+        let told = self.command(py, id.0, Command::AddProducer(config));
+        told.inspect_err(|_| self.registry().remove_producer(id))?;
+        Ok(id.0)
+    }
+
+    fn pause_producer(&self, py: Python<'_>, producer: Number, paused: bool) -> PyResult<()> {
+        let id = self.registry().producer(producer.id())?;
+        self.command(py, id.0, Command::PauseProducer(id, paused))
+    }
+
+    fn remove_producer(&self, py: Python<'_>, producer: Number) -> PyResult<()> {
+        let id = self.registry().producer(producer.id())?;
+        self.command(py, id.0, Command::RemoveProducer(id))?;
+        self.registry().remove_producer(id);
+        Ok(())
+    }
+
+    fn request_key_frame(&self, py: Python<'_>, producer: Number) -> PyResult<()> {
+        let id = self.registry().producer(producer.id())?;
+        self.command(py, id.0, Command::RequestKeyFrame(id))
+    }
+
+    #[pyo3(signature = (transport, *, kind, mid, ssrc, rtx_ssrc, codecs, extensions))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the contract"
+    )]
+    fn add_slot(
+        &self,
+        py: Python<'_>,
+        transport: Number,
+        kind: &str,
+        mid: Option<&str>,
+        ssrc: Number,
+        rtx_ssrc: Option<Number>,
+        codecs: Vec<Bound<'_, PyAny>>,
+        extensions: HashMap<String, Number>,
+    ) -> PyResult<u64> {
+        let transport = self.transport(transport)?;
+        let kind = media::kind(kind)?;
+        let mid = optional_short_id("mid", mid)?;
+        let ssrc = ssrc.ssrc("ssrc")?;
+        let rtx_ssrc = optional_ssrc(rtx_ssrc, "rtx_ssrc")?;
+        if rtx_ssrc == Some(ssrc) {
+            return Err(config("rtx_ssrc: it equals ssrc"));
+        }
+        let codecs = media::codecs(&codecs)?;
+        let extensions = media::extensions(extensions)?;
+        let id = self.registry().add_slot(transport, kind)?;
+        let config = SlotConfig {
+            id,
+            transport,
+            kind,
+            mid,
+            ssrc,
+            rtx_ssrc,
+            codecs,
+            extensions,
+        };
+        let told = self.command(py, id.0, Command::AddSlot(config));
+        told.inspect_err(|_| self.registry().remove_slot(id))?;
+        Ok(id.0)
+    }
+
+    #[pyo3(signature = (slot, producer))]
+    fn assign_slot(&self, py: Python<'_>, slot: Number, producer: Option<Number>) -> PyResult<()> {
+        let (slot, producer) = {
+            let registry = self.registry();
+            let slot = registry.slot(slot.id())?;
+            let producer = producer
+                .map(|producer| registry.producer(producer.id()))
+                .transpose()?;
+            if let Some(producer) = producer {
+                registry.check_assignment(slot, producer)?;
+            }
+            (slot, producer)
+        };
+        self.command(py, slot.0, Command::Assign(slot, producer))
+    }
+
+    #[pyo3(signature = (
+        slot, *, max_bitrate_bps=None, max_width=None, max_height=None, max_frame_rate=None, max_temporal_layers=None
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the contract"
+    )]
+    fn set_slot_limits(
+        &self,
+        py: Python<'_>,
+        slot: Number,
+        max_bitrate_bps: Option<Number>,
+        max_width: Option<Number>,
+        max_height: Option<Number>,
+        max_frame_rate: Option<Number>,
+        max_temporal_layers: Option<Number>,
+    ) -> PyResult<()> {
+        let id = self.registry().slot(slot.id())?;
+        let limits = Limits {
+            max_bitrate_bps: limit(max_bitrate_bps, "max_bitrate_bps", u64::MAX)?,
+            max_width: limit(max_width, "max_width", u16::MAX)?,
+            max_height: limit(max_height, "max_height", u16::MAX)?,
+            max_frame_rate: limit(max_frame_rate, "max_frame_rate", u16::MAX)?,
+            max_temporal_layers: limit(max_temporal_layers, "max_temporal_layers", u8::MAX)?,
+        };
+        self.command(py, id.0, Command::SetLimits(id, limits))
+    }
+
+    fn remove_slot(&self, py: Python<'_>, slot: Number) -> PyResult<()> {
+        let id = self.registry().slot(slot.id())?;
+        self.command(py, id.0, Command::RemoveSlot(id))?;
+        self.registry().remove_slot(id);
+        Ok(())
+    }
+
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let all = py.detach(|| guard(|| Ok(self.engine.counters()?)))?;
+        let list = PyList::empty(py);
+        for worker in &all {
+            list.append(counters_to_python(py, worker)?)?;
+        }
+        Ok(list)
+    }
+
+    fn transport_stats<'py>(
+        &self,
+        py: Python<'py>,
+        transports: Vec<Number>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut ids = vec![Vec::new(); self.engine.workers()];
+        for id in transports {
+            // One that was never issued is left out like one that is gone.
+            if let Some(worker) = ids.get_mut(worker_of(id.id())) {
+                worker.push(TransportId(id.id()));
+            }
+        }
+        let all = py.detach(|| guard(|| Ok(self.engine.transport_stats(ids)?)))?;
+        let list = PyList::empty(py);
+        for transport in &all {
+            list.append(transport_to_python(py, transport)?)?;
+        }
+        Ok(list)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            guard(|| {
+                self.engine.close();
+                Ok(())
+            })
+        })
+    }
+}

@@ -1,0 +1,230 @@
+//! Which ids live, so that a call with a wrong one fails at once instead of vanishing in a worker's queue.
+//!
+//! Ids carry the worker in their top 16 bits, count upwards from 1 and are never reused.
+
+use super::errors::{config, refused, state};
+use crate::core::command::MediaKind;
+use crate::ids::{ProducerId, SlotId, SocketId, TransportId};
+use pyo3::prelude::PyResult;
+use std::collections::HashMap;
+
+const WORKER_SHIFT: u32 = 48;
+const SOCKET_WORKER_SHIFT: u32 = 16;
+
+/// Sockets of one worker alive at most: each is polled at every wake-up.
+const MAX_SOCKETS_PER_WORKER: usize = 256;
+
+/// Sockets one worker ever opens at most: as far as their ids count.
+const MAX_SOCKET_NUMBER: u32 = 0xffff;
+
+/// Producers of one transport at most.
+const MAX_PRODUCERS: usize = 256;
+
+/// Slots of one transport at most.
+const MAX_SLOTS: usize = 1_024;
+
+/// The worker in an id.
+pub fn worker_of(id: u64) -> usize {
+    (id >> WORKER_SHIFT) as usize
+}
+
+/// The worker in a socket's id.
+pub fn worker_of_socket(id: SocketId) -> usize {
+    (id.0 >> SOCKET_WORKER_SHIFT) as usize
+}
+
+#[derive(Default)]
+struct Transport {
+    producers: Vec<ProducerId>,
+    slots: Vec<SlotId>,
+}
+
+struct Track {
+    transport: TransportId,
+    kind: MediaKind,
+}
+
+/// The living ids.
+#[derive(Default)]
+pub struct Registry {
+    /// Whether the socket is IPv4.
+    sockets: HashMap<SocketId, bool>,
+    transports: HashMap<TransportId, Transport>,
+    producers: HashMap<ProducerId, Track>,
+    slots: HashMap<SlotId, Track>,
+    last_socket: HashMap<usize, u32>,
+    last_id: u64,
+}
+
+fn unknown(what: &str, id: u64) -> pyo3::PyErr {
+    state(format!("unknown {what} {id}"))
+}
+
+impl Registry {
+    fn next_id(&mut self, worker: usize) -> u64 {
+        self.last_id += 1;
+        (worker as u64) << WORKER_SHIFT | self.last_id
+    }
+
+    /// An id for a socket that will be opened.
+    pub fn next_socket(&mut self, worker: usize) -> PyResult<SocketId> {
+        let open = self
+            .sockets
+            .keys()
+            .filter(|id| worker_of_socket(**id) == worker)
+            .count();
+        if open >= MAX_SOCKETS_PER_WORKER {
+            return Err(refused(format!(
+                "worker {worker} has {open} sockets already"
+            )));
+        }
+        let last = self.last_socket.entry(worker).or_default();
+        if *last == MAX_SOCKET_NUMBER {
+            return Err(refused(format!(
+                "worker {worker} has opened {last} sockets in its life"
+            )));
+        }
+        *last += 1;
+        Ok(SocketId((worker as u32) << SOCKET_WORKER_SHIFT | *last))
+    }
+
+    /// The socket is open.
+    pub fn add_socket(&mut self, id: SocketId, ipv4: bool) {
+        self.sockets.insert(id, ipv4);
+    }
+
+    /// A living socket, and whether it is IPv4.
+    pub fn socket(&self, id: u64) -> PyResult<(SocketId, bool)> {
+        let socket = u32::try_from(id).ok().map(SocketId);
+        let found = socket.and_then(|socket| Some((socket, *self.sockets.get(&socket)?)));
+        found.ok_or_else(|| unknown("socket", id))
+    }
+
+    /// The socket is closed.
+    pub fn remove_socket(&mut self, id: SocketId) {
+        self.sockets.remove(&id);
+    }
+
+    /// A new transport on the socket's worker.
+    pub fn add_transport(&mut self, socket: SocketId) -> TransportId {
+        let id = TransportId(self.next_id(worker_of_socket(socket)));
+        self.transports.insert(id, Transport::default());
+        id
+    }
+
+    /// A living transport.
+    pub fn transport(&self, id: u64) -> PyResult<TransportId> {
+        let transport = TransportId(id);
+        let known = self.transports.contains_key(&transport);
+        known
+            .then_some(transport)
+            .ok_or_else(|| unknown("transport", id))
+    }
+
+    /// The transport is gone, with its producers and slots.
+    pub fn remove_transport(&mut self, id: TransportId) {
+        if let Some(transport) = self.transports.remove(&id) {
+            for producer in transport.producers {
+                self.producers.remove(&producer);
+            }
+            for slot in transport.slots {
+                self.slots.remove(&slot);
+            }
+        }
+    }
+
+    /// A new producer of a living transport.
+    pub fn add_producer(
+        &mut self,
+        transport: TransportId,
+        kind: MediaKind,
+    ) -> PyResult<ProducerId> {
+        let id = ProducerId(self.next_id(worker_of(transport.0)));
+        let owner = self
+            .transports
+            .get_mut(&transport)
+            .ok_or_else(|| unknown("transport", transport.0))?;
+        if owner.producers.len() >= MAX_PRODUCERS {
+            return Err(refused(format!(
+                "transport {} has {MAX_PRODUCERS} producers already",
+                transport.0
+            )));
+        }
+        owner.producers.push(id);
+        self.producers.insert(id, Track { transport, kind });
+        Ok(id)
+    }
+
+    /// A living producer.
+    pub fn producer(&self, id: u64) -> PyResult<ProducerId> {
+        let producer = ProducerId(id);
+        let known = self.producers.contains_key(&producer);
+        known
+            .then_some(producer)
+            .ok_or_else(|| unknown("producer", id))
+    }
+
+    /// The producer is gone.
+    pub fn remove_producer(&mut self, id: ProducerId) {
+        let Some(track) = self.producers.remove(&id) else {
+            return;
+        };
+        if let Some(owner) = self.transports.get_mut(&track.transport) {
+            owner.producers.retain(|producer| *producer != id);
+        }
+    }
+
+    /// A new slot of a living transport.
+    pub fn add_slot(&mut self, transport: TransportId, kind: MediaKind) -> PyResult<SlotId> {
+        let id = SlotId(self.next_id(worker_of(transport.0)));
+        let owner = self
+            .transports
+            .get_mut(&transport)
+            .ok_or_else(|| unknown("transport", transport.0))?;
+        if owner.slots.len() >= MAX_SLOTS {
+            return Err(refused(format!(
+                "transport {} has {MAX_SLOTS} slots already",
+                transport.0
+            )));
+        }
+        owner.slots.push(id);
+        self.slots.insert(id, Track { transport, kind });
+        Ok(id)
+    }
+
+    /// A living slot.
+    pub fn slot(&self, id: u64) -> PyResult<SlotId> {
+        let slot = SlotId(id);
+        let known = self.slots.contains_key(&slot);
+        known.then_some(slot).ok_or_else(|| unknown("slot", id))
+    }
+
+    /// The slot is gone.
+    pub fn remove_slot(&mut self, id: SlotId) {
+        let Some(track) = self.slots.remove(&id) else {
+            return;
+        };
+        if let Some(owner) = self.transports.get_mut(&track.transport) {
+            owner.slots.retain(|slot| *slot != id);
+        }
+    }
+
+    /// Whether the slot can show the producer: of one kind, on one worker.
+    pub fn check_assignment(&self, slot: SlotId, producer: ProducerId) -> PyResult<()> {
+        let shown = self
+            .producers
+            .get(&producer)
+            .ok_or_else(|| unknown("producer", producer.0))?;
+        let shows = self
+            .slots
+            .get(&slot)
+            .ok_or_else(|| unknown("slot", slot.0))?;
+        if shown.kind != shows.kind {
+            return Err(config("producer: it is of another kind than the slot"));
+        }
+        if worker_of(producer.0) != worker_of(slot.0) {
+            return Err(config("producer: it lives on another worker than the slot"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! Snapshots as the typed dictionaries of `_engine.pyi`.
+
+use super::arguments::address_to_python;
+use super::media::kind_name;
+use super::registry::worker_of;
+use crate::core::TransportStats;
+use crate::core::stats::{DropCounts, EncodingStats, ProducerStats, SlotStats};
+use crate::io::stats::WorkerCounters;
+use crate::time::Micros;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+/// Builds a dictionary from `key: value` pairs.
+macro_rules! dict {
+    ($py:expr, { $($key:ident: $value:expr),+ $(,)? }) => {{
+        let dict = PyDict::new($py);
+        $(dict.set_item(stringify!($key), $value)?;)+
+        dict
+    }};
+}
+
+fn drops<'py>(py: Python<'py>, counts: &DropCounts) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (slug, count) in counts {
+        dict.set_item(slug, count)?;
+    }
+    Ok(dict)
+}
+
+/// One worker's totals.
+pub fn counters_to_python<'py>(
+    py: Python<'py>,
+    all: &WorkerCounters,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (io, core) = (&all.io, &all.core);
+    Ok(dict!(py, {
+        worker: all.worker,
+        packets_received: io.packets_received,
+        bytes_received: io.bytes_received,
+        packets_sent: io.sent.packets,
+        bytes_sent: io.sent.bytes,
+        dropped: drops(py, &core.dropped)?,
+        receive_batches: io.receive_batches,
+        send_batches: io.sent.batches,
+        kernel_drops: io.kernel_drops,
+        send_errors: io.sent.errors,
+        events_dropped: io.events_dropped,
+        panics: io.panics,
+        transports: core.transports,
+        producers: core.producers,
+        slots: core.slots,
+        busy_us: io.busy.0,
+        nack_received: core.nack_received,
+        nack_sent: core.nack_sent,
+        pli_received: core.pli_received,
+        pli_sent: core.pli_sent,
+        fir_received: core.fir_received,
+        fir_sent: core.fir_sent,
+        retransmitted_packets: core.retransmitted_packets,
+        forward_delay_us: io.forward_delay.0.to_vec(),
+    }))
+}
+
+/// One peer.
+pub fn transport_to_python<'py>(
+    py: Python<'py>,
+    stats: &TransportStats,
+) -> PyResult<Bound<'py, PyDict>> {
+    let producers = PyList::empty(py);
+    for producer in &stats.producers {
+        producers.append(producer_to_python(py, producer)?)?;
+    }
+    let slots = PyList::empty(py);
+    for slot in &stats.slots {
+        slots.append(slot_to_python(py, slot)?)?;
+    }
+    Ok(dict!(py, {
+        id: stats.id.0,
+        worker: worker_of(stats.id.0),
+        socket: stats.selected.map(|tuple| tuple.socket.0),
+        remote_address: stats.selected.map(|tuple| address_to_python(tuple.address)),
+        selected_pair_changes: stats.selected_pair_changes,
+        tuples: stats.tuples,
+        secured: stats.secured,
+        packets_received: stats.packets_received,
+        bytes_received: stats.bytes_received,
+        packets_sent: stats.packets_sent,
+        bytes_sent: stats.bytes_sent,
+        dropped: drops(py, &stats.dropped)?,
+        current_round_trip_time_s: stats.current_round_trip_time_s,
+        last_authenticated_us: stats.last_authenticated.map(micros),
+        producers: producers,
+        slots: slots,
+    }))
+}
+
+fn micros(time: Micros) -> u64 {
+    time.0
+}
+
+fn producer_to_python<'py>(py: Python<'py>, stats: &ProducerStats) -> PyResult<Bound<'py, PyDict>> {
+    let encodings = PyList::empty(py);
+    for encoding in &stats.encodings {
+        encodings.append(encoding_to_python(py, encoding)?)?;
+    }
+    Ok(dict!(py, {
+        id: stats.id.0,
+        kind: kind_name(stats.kind),
+        mid: stats.mid.as_deref(),
+        paused: stats.paused,
+        contributor: stats.contributor,
+        codec: stats.codec,
+        payload_type: stats.payload_type.map(|payload_type| payload_type.0),
+        audio_level: stats.audio_level,
+        encodings: encodings,
+    }))
+}
+
+fn encoding_to_python<'py>(py: Python<'py>, stats: &EncodingStats) -> PyResult<Bound<'py, PyDict>> {
+    Ok(dict!(py, {
+        ssrc: stats.ssrc.map(|ssrc| ssrc.0),
+        rtx_ssrc: stats.rtx_ssrc.map(|ssrc| ssrc.0),
+        rid: stats.rid.as_deref(),
+        packets_received: stats.packets_received,
+        bytes_received: stats.bytes_received,
+        header_bytes_received: stats.header_bytes_received,
+        packets_lost: stats.packets_lost,
+        packets_duplicated: stats.packets_duplicated,
+        packets_repaired: stats.packets_repaired,
+        retransmitted_packets_received: stats.retransmitted_packets_received,
+        nack_count: stats.nack_count,
+        pli_count: stats.pli_count,
+        fir_count: stats.fir_count,
+        key_frames_received: stats.key_frames_received,
+        frames_received: stats.frames_received,
+        jitter_s: stats.jitter_s,
+        frame_width: stats.frame_width,
+        frame_height: stats.frame_height,
+        frames_per_second: stats.frames_per_second,
+        bitrate_bps: stats.bitrate_bps,
+        last_packet_us: stats.last_packet.map(micros),
+    }))
+}
+
+fn slot_to_python<'py>(py: Python<'py>, stats: &SlotStats) -> PyResult<Bound<'py, PyDict>> {
+    Ok(dict!(py, {
+        id: stats.id.0,
+        kind: kind_name(stats.kind),
+        mid: stats.mid.as_deref(),
+        ssrc: stats.ssrc.0,
+        rtx_ssrc: stats.rtx_ssrc.map(|ssrc| ssrc.0),
+        producer: stats.producer.map(|producer| producer.0),
+        encoding: stats.encoding,
+        reason: stats.reason,
+        codec: stats.codec,
+        payload_type: stats.payload_type.map(|payload_type| payload_type.0),
+        packets_sent: stats.packets_sent,
+        bytes_sent: stats.bytes_sent,
+        header_bytes_sent: stats.header_bytes_sent,
+        retransmitted_packets_sent: stats.retransmitted_packets_sent,
+        retransmitted_bytes_sent: stats.retransmitted_bytes_sent,
+        nack_count: stats.nack_count,
+        pli_count: stats.pli_count,
+        fir_count: stats.fir_count,
+        bitrate_bps: stats.bitrate_bps,
+        packets_lost: stats.packets_lost,
+        fraction_lost: stats.fraction_lost,
+        jitter_s: stats.jitter_s,
+        round_trip_time_s: stats.round_trip_time_s,
+    }))
+}
