@@ -7,7 +7,7 @@ Times are microseconds of the engine's monotonic clock unless a name says otherw
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict, final, type_check_only
+from typing import Literal, Self, TypedDict, final, type_check_only
 
 __all__ = [
     "Contributors",
@@ -288,7 +288,7 @@ class TransportStats(TypedDict):
 class Engine:
     """Worker threads with their sockets. Close it, or its threads keep the process alive."""
 
-    def __init__(self, *, srtp_functions: tuple[int, int, int, int], workers: int = 1) -> None:
+    def __new__(cls, *, srtp_functions: tuple[int, int, int, int], workers: int = 1) -> Self:
         """`srtp_functions`: addresses of libsrtp 2's protect, unprotect, protect_rtcp and unprotect_rtcp."""
 
     @property
