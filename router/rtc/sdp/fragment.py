@@ -12,7 +12,7 @@ from router.rtc.description import RTCCandidate
 from router.rtc.sdp import limits
 from router.rtc.sdp.grammar import parse_text, split_blocks
 from router.rtc.sdp.parse import RTP_PROTOCOL
-from router.rtc.sdp.transport import parse_candidates, parse_credentials, write_candidate
+from router.rtc.sdp.transport import parse_candidates, parse_credentials, parse_options, write_candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,6 @@ def parse_fragment(text: str) -> IceFragment:
     if len(candidates) > limits.MAX_CANDIDATES:
         raise RemoteSdpError(f"SDP fragment: expected at most {limits.MAX_CANDIDATES} candidates")
     named = next((found for found in (block.first("mid") for block in sections) if found is not None), None)
-    options = [word for block in blocks for line in block.every("ice-options") for word in line.value.split()]
     return IceFragment(
         ufrag=ufrag,
         password=password,
@@ -52,7 +51,7 @@ def parse_fragment(text: str) -> IceFragment:
         ),
         mid=None if named is None else parse_text(named.value, named.line, "a mid", high=limits.MAX_MID_BYTES),
         lite=session.first("ice-lite") is not None,
-        trickle="trickle" in options,
+        trickle="trickle" in parse_options(*blocks),
     )
 
 

@@ -19,6 +19,7 @@ from router.rtc.sdp.transport import (
     parse_candidates,
     parse_credentials,
     parse_fingerprints,
+    parse_options,
     parse_role,
     require_fingerprints,
 )
@@ -50,9 +51,6 @@ def parse(text: str) -> RTCDescription:
     _require_mux(session, mids, group or live)
     media = tuple(_parse_section(mid, session, block) for mid, block in mids.items())
     _refuse_shared_ssrcs(media)
-    options = [
-        word for block in (session, tagged) for line in block.every("ice-options") for word in line.value.split()
-    ]
     return RTCDescription(
         ufrag=credentials[0],
         password=credentials[1],
@@ -63,7 +61,7 @@ def parse(text: str) -> RTCDescription:
         end_of_candidates=any(block.first("end-of-candidates") for block in (session, tagged)),
         media=media,
         allow_mixed_extensions=_allows_mixed(session, [mids[mid] for mid in live]),
-        trickle="trickle" in options,
+        trickle="trickle" in parse_options(session, tagged),
         bundled=bool(group),
     )
 

@@ -75,6 +75,13 @@ def parse_role(attribute: Attribute | None) -> DtlsRole:
     return cast(DtlsRole, attribute.value)
 
 
+def parse_options(*blocks: Block) -> set[str]:
+    """ICE options (RFC 8839 section 5.6); libdatachannel, and so OBS, puts commas between them."""
+    return {
+        word for block in blocks for line in block.every("ice-options") for word in line.value.replace(",", " ").split()
+    }
+
+
 def parse_candidates(block: Block) -> tuple[RTCCandidate, ...]:
     """The candidates of this block that we understand, in order."""
     lines = block.every("candidate")
