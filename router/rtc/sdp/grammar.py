@@ -105,7 +105,7 @@ def split_blocks(text: str, *, fragment: bool = False) -> tuple[Block, list[Bloc
 
 
 def _split_lines(text: str) -> Iterator[tuple[int, str, str]]:
-    if len(text) > limits.MAX_SDP_BYTES or len(text.encode("utf-8", "surrogatepass")) > limits.MAX_SDP_BYTES:
+    if len(text) > limits.MAX_SDP_BYTES or _size(text) > limits.MAX_SDP_BYTES:
         raise RemoteSdpError(f"SDP: expected at most {limits.MAX_SDP_BYTES} bytes")
     if text.count("\n") > limits.MAX_LINES:
         raise RemoteSdpError(f"SDP: expected at most {limits.MAX_LINES} lines")
@@ -113,13 +113,17 @@ def _split_lines(text: str) -> Iterator[tuple[int, str, str]]:
         line = raw.removesuffix("\r")
         if not line:
             continue
-        if len(line) > limits.MAX_LINE_BYTES:
-            raise refuse(number, f"expected at most {limits.MAX_LINE_BYTES} characters")
+        if _size(line) > limits.MAX_LINE_BYTES:
+            raise refuse(number, f"expected at most {limits.MAX_LINE_BYTES} bytes")
         if line[1:2] != "=" or not line[0].isascii() or not line[0].isalpha():
             raise refuse(number, f"expected '<letter>=<value>', got {shown(line)}")
         if _CONTROL.search(line):
             raise refuse(number, "expected no control characters")
         yield number, line[0], line[2:]
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _parse_media_line(number: int, value: str) -> MediaLine:

@@ -100,7 +100,7 @@ def parse_rids(block: Block, direction: str) -> dict[str, bool]:
     if simulcast is None:
         return declared
     # RFC 8853 section 5.2: a rid without its a=rid line is left out of the list.
-    listed = _parse_simulcast(simulcast).get(direction, {})
+    listed = _parse_simulcast(simulcast).get(direction, declared)
     return {rid: paused for rid, paused in listed.items() if rid in declared}
 
 
