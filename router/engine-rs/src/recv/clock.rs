@@ -25,7 +25,7 @@ impl PeerClock {
     /// A sender report of any stream of the peer arrived: learns from it, and gives the stream's anchor.
     pub fn on_sender_report(&mut self, ntp: u64, timestamp: u32, now: Micros) -> Anchor {
         let ntp_us = ntp_to_micros(ntp);
-        let offset = now.0 as i64 - ntp_us;
+        let offset = (now.0 as i64).saturating_sub(ntp_us);
         if self
             .offset()
             .is_some_and(|known| offset.abs_diff(known) > MAX_STEP.0)
@@ -59,21 +59,15 @@ pub fn ntp_to_micros(ntp: u64) -> i64 {
     (seconds * 1_000_000 + ((fraction * 1_000_000) >> 32)) as i64
 }
 
-/// Microseconds since 1900 to 32.32 fixed point seconds, modulo 2^32 s.
-pub fn micros_to_ntp(micros: u64) -> u64 {
-    let seconds = (micros / 1_000_000) & 0xFFFF_FFFF;
-    let fraction = ((micros % 1_000_000) << 32) / 1_000_000;
-    seconds << 32 | fraction
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::rtcp::NtpTime;
     use proptest::prelude::*;
 
     /// The peer's clock is an hour ahead of ours, its path takes `delay_ms`.
     fn report(clock: &mut PeerClock, captured_ms: u64, delay_ms: u64) -> Micros {
-        let ntp = micros_to_ntp((captured_ms + 3_600_000) * 1_000);
+        let ntp = NtpTime::from_unix_micros((captured_ms + 3_600_000) * 1_000).0;
         clock
             .on_sender_report(ntp, 0, Micros::from_millis(captured_ms + delay_ms))
             .at
@@ -120,15 +114,20 @@ mod tests {
     fn a_jump_of_the_clock_is_followed_at_once() {
         let mut clock = PeerClock::default();
         report(&mut clock, 1_000, 20);
-        let jumped = clock.on_sender_report(micros_to_ntp(77), 5, Micros::from_millis(2_000));
+        let jumped = clock.on_sender_report(
+            NtpTime::from_unix_micros(77).0,
+            5,
+            Micros::from_millis(2_000),
+        );
         assert!(jumped.at.0.abs_diff(2_000_000) <= 2);
         assert_eq!(jumped.timestamp, 5);
     }
 
     proptest! {
         #[test]
-        fn ntp_there_and_back(micros in 0u64..(1 << 32) * 1_000_000) {
-            let back = ntp_to_micros(micros_to_ntp(micros)) as u64;
+        fn ntp_there_and_back(micros in 0u64..2_000_000_000_000_000) {
+            let origin = ntp_to_micros(NtpTime::from_unix_micros(0).0) as u64;
+            let back = ntp_to_micros(NtpTime::from_unix_micros(micros).0) as u64 - origin;
             prop_assert!(micros.abs_diff(back) <= 1);
         }
 

@@ -1,11 +1,13 @@
 //! The recent packets of one published stream, as received after SRTP: the one source of every retransmission.
 //!
+//! The parsed header is kept beside the bytes: a packet that came by RTX has its original header only there.
 //! A ring indexed by sequence number, shared by all slots that show the stream. It grows by doubling while packets
 //! younger than [`SPAN`] would be overwritten, up to the cap of its kind, and reuses its buffers from then on.
 
 use crate::core::command::MediaKind;
 use crate::ids::SeqNo;
 use crate::time::Micros;
+use crate::wire::rtp::RtpHeader;
 
 /// Most packets kept of a video stream: libsrtp's window of 1024 makes older ones unsendable anyway.
 pub const VIDEO_CAPACITY: usize = 1_024;
@@ -22,6 +24,7 @@ const STEP: usize = 256;
 struct Entry {
     seq: Option<u64>,
     at: Micros,
+    header: Option<RtpHeader>,
     packet: Vec<u8>,
 }
 
@@ -49,7 +52,7 @@ impl History {
 
     /// Keeps a packet. One that lies a whole ring behind is refused, one already there is kept as it was: what was sent
     /// once must stay what it was.
-    pub fn insert(&mut self, seq: SeqNo, packet: &[u8], now: Micros) {
+    pub fn insert(&mut self, seq: SeqNo, header: &RtpHeader, packet: &[u8], now: Micros) {
         if self.ring.is_empty() {
             self.ring
                 .resize_with(INITIAL.min(self.capacity), Entry::default);
@@ -69,6 +72,7 @@ impl History {
         }
         entry.seq = Some(seq.0);
         entry.at = now;
+        entry.header = Some(*header);
         entry.packet.clear();
         if entry.packet.capacity() < packet.len() {
             entry
@@ -101,12 +105,14 @@ impl History {
     }
 
     /// The packet, if it is still there and not older than [`SPAN`].
-    pub fn get(&self, seq: SeqNo, now: Micros) -> Option<&[u8]> {
+    pub fn get(&self, seq: SeqNo, now: Micros) -> Option<(&RtpHeader, &[u8])> {
         if self.ring.is_empty() {
             return None;
         }
         let entry = &self.ring[self.index(seq.0)];
-        (entry.seq == Some(seq.0) && now - entry.at <= SPAN).then_some(entry.packet.as_slice())
+        let header = entry.header.as_ref()?;
+        (entry.seq == Some(seq.0) && now - entry.at <= SPAN)
+            .then_some((header, entry.packet.as_slice()))
     }
 
     /// Forgets all packets, keeps the buffers: the stream restarted.
@@ -128,6 +134,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn insert(history: &mut History, seq: u64, packet: &[u8], now: Micros) {
+        let header = RtpHeader::parse(&[0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]).expect("valid");
+        history.insert(SeqNo(seq), &header, packet, now);
+    }
+
+    fn get(history: &History, seq: u64, now: Micros) -> Option<&[u8]> {
+        history.get(SeqNo(seq), now).map(|(_, packet)| packet)
+    }
+
     fn bytes(seq: u64) -> Vec<u8> {
         seq.to_be_bytes().repeat(1 + (seq % 180) as usize)
     }
@@ -135,12 +150,12 @@ mod tests {
     #[test]
     fn gives_back_what_was_kept() {
         let mut history = History::new(MediaKind::Video);
-        assert_eq!(history.get(SeqNo(5), Micros(0)), None);
+        assert_eq!(get(&history, 5, Micros(0)), None);
         for seq in 0..10 {
-            history.insert(SeqNo(seq), &bytes(seq), Micros(0));
+            insert(&mut history, seq, &bytes(seq), Micros(0));
         }
-        assert_eq!(history.get(SeqNo(5), Micros(0)), Some(bytes(5).as_slice()));
-        assert_eq!(history.get(SeqNo(10), Micros(0)), None);
+        assert_eq!(get(&history, 5, Micros(0)), Some(bytes(5).as_slice()));
+        assert_eq!(get(&history, 10, Micros(0)), None);
     }
 
     #[test]
@@ -148,23 +163,23 @@ mod tests {
         let mut slow = History::new(MediaKind::Video);
         let mut fast = History::new(MediaKind::Video);
         for seq in 0..5_000 {
-            slow.insert(SeqNo(seq), &bytes(seq), Micros::from_millis(seq * 200));
-            fast.insert(SeqNo(seq), &bytes(seq), Micros::from_millis(seq));
+            insert(&mut slow, seq, &bytes(seq), Micros::from_millis(seq * 200));
+            insert(&mut fast, seq, &bytes(seq), Micros::from_millis(seq));
         }
         assert_eq!(slow.allocated(), 16, "10 packets in the span");
         assert_eq!(fast.allocated(), VIDEO_CAPACITY);
         assert_eq!(
-            fast.get(SeqNo(5_000 - 1_024), Micros::from_secs(5)),
+            get(&fast, 5_000 - 1_024, Micros::from_secs(5)),
             Some(bytes(5_000 - 1_024).as_slice())
         );
-        assert_eq!(fast.get(SeqNo(5_000 - 1_025), Micros::from_secs(5)), None);
+        assert_eq!(get(&fast, 5_000 - 1_025, Micros::from_secs(5)), None);
     }
 
     #[test]
     fn audio_is_capped_lower() {
         let mut history = History::new(MediaKind::Audio);
         for seq in 0..1_000 {
-            history.insert(SeqNo(seq), &bytes(seq), Micros(0));
+            insert(&mut history, seq, &bytes(seq), Micros(0));
         }
         assert_eq!(history.allocated(), AUDIO_CAPACITY);
     }
@@ -172,29 +187,29 @@ mod tests {
     #[test]
     fn old_packets_are_not_given() {
         let mut history = History::new(MediaKind::Audio);
-        history.insert(SeqNo(1), b"x", Micros(0));
-        assert!(history.get(SeqNo(1), SPAN).is_some());
-        assert!(history.get(SeqNo(1), SPAN + Micros(1)).is_none());
+        insert(&mut history, 1, b"x", Micros(0));
+        assert!(get(&history, 1, SPAN).is_some());
+        assert!(get(&history, 1, SPAN + Micros(1)).is_none());
     }
 
     #[test]
     fn first_version_of_a_packet_stays() {
         let mut history = History::new(MediaKind::Audio);
-        history.insert(SeqNo(1), b"first", Micros(0));
-        history.insert(SeqNo(1), b"second", Micros(0));
-        assert_eq!(history.get(SeqNo(1), Micros(0)), Some(b"first".as_slice()));
+        insert(&mut history, 1, b"first", Micros(0));
+        insert(&mut history, 1, b"second", Micros(0));
+        assert_eq!(get(&history, 1, Micros(0)), Some(b"first".as_slice()));
     }
 
     #[test]
     fn late_packet_never_evicts_a_newer_one() {
         let mut history = History::new(MediaKind::Audio);
         for seq in 1_000..1_128 {
-            history.insert(SeqNo(seq), &bytes(seq), Micros(0));
+            insert(&mut history, seq, &bytes(seq), Micros(0));
         }
-        history.insert(SeqNo(1_000 - 1), b"late", Micros(0));
-        assert_eq!(history.get(SeqNo(999), Micros(0)), None);
+        insert(&mut history, 1_000 - 1, b"late", Micros(0));
+        assert_eq!(get(&history, 999, Micros(0)), None);
         assert_eq!(
-            history.get(SeqNo(1_127), Micros(0)),
+            get(&history, 1_127, Micros(0)),
             Some(bytes(1_127).as_slice())
         );
     }
@@ -203,7 +218,7 @@ mod tests {
     fn buffers_are_reused() {
         let mut history = History::new(MediaKind::Audio);
         for seq in 0..128 {
-            history.insert(SeqNo(seq), &[1; 1_000], Micros(0));
+            insert(&mut history, seq, &[1; 1_000], Micros(0));
         }
         let before: Vec<*const u8> = history
             .ring
@@ -211,7 +226,7 @@ mod tests {
             .map(|entry| entry.packet.as_ptr())
             .collect();
         for seq in 128..4_096 {
-            history.insert(SeqNo(seq), &[2; 1_024], Micros(0));
+            insert(&mut history, seq, &[2; 1_024], Micros(0));
         }
         let after: Vec<*const u8> = history
             .ring
@@ -220,9 +235,9 @@ mod tests {
             .collect();
         assert_eq!(before, after);
         history.clear();
-        assert_eq!(history.get(SeqNo(4_095), Micros(0)), None);
-        history.insert(SeqNo(3), b"again", Micros(0));
-        assert_eq!(history.get(SeqNo(3), Micros(0)), Some(b"again".as_slice()));
+        assert_eq!(get(&history, 4_095, Micros(0)), None);
+        insert(&mut history, 3, b"again", Micros(0));
+        assert_eq!(get(&history, 3, Micros(0)), Some(b"again".as_slice()));
     }
 
     proptest! {
@@ -236,14 +251,14 @@ mod tests {
                 at = highest.checked_add_signed(step).expect("stays far above zero");
                 highest = highest.max(at);
                 now = now + Micros(wait);
-                history.insert(SeqNo(at), &bytes(at), now);
+                insert(&mut history, at, &bytes(at), now);
                 for probe in [at, at.wrapping_sub(7), highest, highest + 1] {
-                    if let Some(packet) = history.get(SeqNo(probe), now) {
+                    if let Some(packet) = get(&history, probe, now) {
                         prop_assert_eq!(packet.to_vec(), bytes(probe));
                     }
                 }
                 if at == highest {
-                    prop_assert!(history.get(SeqNo(at), now).is_some());
+                    prop_assert!(get(&history, at, now).is_some());
                 }
                 prop_assert!(history.allocated() <= VIDEO_CAPACITY);
             }

@@ -5,8 +5,9 @@
 //! count as received, so the loss is never negative. Retransmitted packets (RFC 4588) do not count as received either:
 //! section 6.4 of that RFC keeps the loss of the original stream visible to its sender.
 
-use crate::ids::SeqNo;
+use crate::ids::{SeqNo, Ssrc};
 use crate::time::Micros;
+use crate::wire::rtcp::ReportBlock;
 
 /// A jump ahead beyond this many packets is a restart of the stream, not loss (RFC 3550 appendix A.1).
 pub const MAX_DROPOUT: u64 = 3_000;
@@ -37,23 +38,6 @@ impl Arrival {
     pub fn is_new(self) -> bool {
         !matches!(self, Self::Duplicate | Self::TooOld)
     }
-}
-
-/// What a report block says, in host terms. `core` adds the SSRC and writes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Loss since the last report, in 1/256.
-    pub fraction_lost: u8,
-    /// Packets lost since the start, 24 bits on the wire.
-    pub cumulative_lost: u32,
-    /// Extended highest sequence number, 32 bits.
-    pub highest_seq: u32,
-    /// Interarrival jitter in timestamp units.
-    pub jitter: u32,
-    /// Middle 32 bits of the last sender report's NTP time, or 0.
-    pub last_sender_report: u32,
-    /// Since that report arrived, in 1/65536 s, or 0.
-    pub delay_since_last_sender_report: u32,
 }
 
 /// Counters and jitter of one received stream.
@@ -186,7 +170,7 @@ impl Reception {
     }
 
     /// The report block for now; the fraction is of the time since the last call. `None` before the first packet.
-    pub fn report(&mut self, now: Micros) -> Option<Report> {
+    pub fn report(&mut self, ssrc: Ssrc, now: Micros) -> Option<ReportBlock> {
         self.first?;
         let expected = self.expected();
         let expected_interval = expected.saturating_sub(self.expected_prior);
@@ -204,13 +188,14 @@ impl Reception {
                 (u128::from((now - at).0) * 65_536 / 1_000_000).min(u128::from(u32::MAX)) as u32,
             ),
         };
-        Some(Report {
+        Some(ReportBlock {
+            ssrc,
             fraction_lost: fraction.min(255) as u8,
-            cumulative_lost: self.lost().min(0x7F_FFFF) as u32,
+            cumulative_lost: self.lost().min(0x7F_FFFF) as i32,
             highest_seq: self.highest as u32,
             jitter: self.jitter_q4 >> 4,
-            last_sender_report: lsr,
-            delay_since_last_sender_report: dlsr,
+            last_sr: lsr,
+            delay_since_last_sr: dlsr,
         })
     }
 
@@ -287,7 +272,7 @@ mod tests {
 
     #[test]
     fn nothing_received_reports_nothing() {
-        assert_eq!(Reception::new(48_000).report(Micros(5)), None);
+        assert_eq!(Reception::new(48_000).report(Ssrc(9), Micros(5)), None);
     }
 
     #[test]
@@ -327,14 +312,14 @@ mod tests {
     fn fraction_is_per_interval() {
         let mut reception = Reception::new(90_000);
         feed(&mut reception, &[BASE, BASE + 1, BASE + 3]);
-        let first = reception.report(Micros(0)).expect("received");
+        let first = reception.report(Ssrc(9), Micros(0)).expect("received");
         assert_eq!(
             (first.fraction_lost, first.cumulative_lost),
             (64, 1),
             "1 of 4"
         );
         feed(&mut reception, &[BASE + 4, BASE + 5]);
-        let second = reception.report(Micros(0)).expect("received");
+        let second = reception.report(Ssrc(9), Micros(0)).expect("received");
         assert_eq!((second.fraction_lost, second.cumulative_lost), (0, 1));
         assert_eq!(second.highest_seq, BASE as u32 + 5);
     }
@@ -343,10 +328,13 @@ mod tests {
     fn all_lost_but_one_saturates_the_fraction() {
         let mut reception = Reception::new(90_000);
         feed(&mut reception, &[BASE]);
-        reception.report(Micros(0));
+        reception.report(Ssrc(9), Micros(0));
         feed(&mut reception, &[BASE + 2_999]);
         assert_eq!(
-            reception.report(Micros(0)).expect("received").fraction_lost,
+            reception
+                .report(Ssrc(9), Micros(0))
+                .expect("received")
+                .fraction_lost,
             255
         );
     }
@@ -394,7 +382,13 @@ mod tests {
         for (index, at) in [0u64, 20_000, 50_000].into_iter().enumerate() {
             reception.on_packet(SeqNo(BASE + index as u64), index as u32 * 160, Micros(at));
         }
-        assert_eq!(reception.report(Micros(0)).expect("received").jitter, 5);
+        assert_eq!(
+            reception
+                .report(Ssrc(9), Micros(0))
+                .expect("received")
+                .jitter,
+            5
+        );
         assert!((reception.jitter_s() - 5.0 / 8_000.0).abs() < 1e-6);
         reception.set_clock_rate(48_000);
         assert!(reception.jitter_s() < 1e-9);
@@ -422,9 +416,11 @@ mod tests {
         let mut reception = Reception::new(90_000);
         feed(&mut reception, &[BASE]);
         reception.on_sender_report(0x1122_3344_5566_7788, Micros::from_secs(10));
-        let report = reception.report(Micros(11_500_000)).expect("received");
-        assert_eq!(report.last_sender_report, 0x3344_5566);
-        assert_eq!(report.delay_since_last_sender_report, 98_304, "1.5 s");
+        let report = reception
+            .report(Ssrc(9), Micros(11_500_000))
+            .expect("received");
+        assert_eq!(report.last_sr, 0x3344_5566);
+        assert_eq!(report.delay_since_last_sr, 98_304, "1.5 s");
     }
 
     proptest! {
@@ -455,7 +451,7 @@ mod tests {
             for (seq, timestamp, now) in packets {
                 reception.on_packet(SeqNo(seq), timestamp, Micros(now));
                 reception.on_sender_report(now, Micros(seq));
-                reception.report(Micros(now));
+                reception.report(Ssrc(9), Micros(now));
             }
         }
     }

@@ -8,9 +8,9 @@
 //! Invariant, and the reason for this file (RFC 3711 section 9.1; `threats-and-faults.md` S7): one outgoing number is
 //! given to at most one packet of one source in one epoch. Numbers are 64 bits wide, so the SRTP index never repeats.
 
+use super::epoch::Epoch;
 use crate::core::command::MediaKind;
 use crate::ids::SeqNo;
-use std::collections::VecDeque;
 
 /// How far behind the newest a number of a video slot may still be used or asked for. libsrtp's window is 1024.
 pub const VIDEO_WINDOW: u64 = 1_000;
@@ -70,65 +70,6 @@ pub struct SeqManager<T> {
     started: bool,
 }
 
-#[derive(Clone, Debug)]
-struct Epoch {
-    /// First packet of the source.
-    first_in: u64,
-    /// Its outgoing number.
-    first_out: u64,
-    /// Highest of the source's packets seen, sent or dropped.
-    highest_in: u64,
-    /// Packets dropped so far in this epoch.
-    dropped: u64,
-    /// The dropped ones within the window, ascending.
-    recent: VecDeque<u64>,
-}
-
-impl Epoch {
-    /// Number of dropped packets before `seq`; exact for packets within the window.
-    fn dropped_before(&self, seq: u64) -> u64 {
-        let later = self.recent.len() - self.recent.partition_point(|&dropped| dropped < seq);
-        self.dropped - later as u64
-    }
-
-    fn out_of(&self, seq: u64) -> u64 {
-        self.first_out + (seq - self.first_in) - self.dropped_before(seq)
-    }
-
-    /// The source's number behind an outgoing one: the packet that is not dropped and maps to it.
-    fn source_of(&self, out: u64) -> u64 {
-        let mut seq =
-            self.first_in + (out - self.first_out) + (self.dropped - self.recent.len() as u64);
-        for &dropped in &self.recent {
-            if dropped <= seq {
-                seq += 1;
-            }
-        }
-        seq
-    }
-
-    fn note_dropped(&mut self, seq: u64) {
-        self.dropped += 1;
-        self.recent.push_back(seq);
-    }
-
-    /// Takes a packet beyond all others into account. The list of drops keeps two windows: exactly where it is asked.
-    fn advance(&mut self, seq: u64, window: u64) {
-        self.highest_in = seq;
-        while self
-            .recent
-            .front()
-            .is_some_and(|&dropped| dropped + 2 * window < seq)
-        {
-            self.recent.pop_front();
-        }
-    }
-
-    fn is_too_old(&self, seq: u64, window: u64) -> bool {
-        seq < self.first_in || seq + 2 * window < self.highest_in
-    }
-}
-
 impl<T: Copy> SeqManager<T> {
     /// The first number sent will be `first`; RFC 3711 section 3.3.1 advises one below 2^15.
     pub fn new(first: u16, kind: MediaKind) -> Self {
@@ -147,13 +88,8 @@ impl<T: Copy> SeqManager<T> {
 
     /// A new source begins with this packet, which gets the next number.
     pub fn switch(&mut self, first: SeqNo) {
-        self.epoch = Some(Epoch {
-            first_in: first.0,
-            first_out: self.highest + 1,
-            highest_in: first.0.saturating_sub(1),
-            dropped: 0,
-            recent: VecDeque::new(),
-        });
+        // Twice the window: with drops, numbers of the source run ahead of ours.
+        self.epoch = Some(Epoch::new(first.0, self.highest + 1, 2 * self.window));
     }
 
     /// The source ended or paused: all its packets are stale from now on, until the next [`Self::switch`].
@@ -191,7 +127,7 @@ impl<T: Copy> SeqManager<T> {
             return Dropped::Filler(SeqNo(out));
         }
         if let Some(epoch) = &mut self.epoch {
-            epoch.note_dropped(seq.0);
+            epoch.drop_highest();
         }
         // Missing packets before this one keep their numbers: a later epoch begins above them.
         self.highest = self.highest.max(out - 1);
@@ -201,16 +137,13 @@ impl<T: Copy> SeqManager<T> {
     /// The number of a packet that was not accounted for before; `None` when it was, or is too old.
     fn place(&mut self, seq: u64) -> Option<u64> {
         let (highest, window) = (self.highest, self.window);
-        let epoch = self
-            .epoch
-            .as_mut()
-            .filter(|epoch| !epoch.is_too_old(seq, window))?;
+        let epoch = self.epoch.as_mut().filter(|epoch| !epoch.is_too_old(seq))?;
         let out = epoch.out_of(seq);
         if seq > epoch.highest_in {
-            epoch.advance(seq, window);
+            epoch.advance(seq);
             return Some(out);
         }
-        let dropped = epoch.recent.binary_search(&seq).is_ok();
+        let dropped = epoch.is_dropped(seq);
         (!dropped && out + window > highest && !self.is_used(out)).then_some(out)
     }
 

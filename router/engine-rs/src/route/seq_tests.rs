@@ -163,7 +163,7 @@ fn memory_grows_with_use_only() {
     for step in 0..50_000 {
         dropping.drop_packet(SeqNo(step));
     }
-    assert!(dropping.epoch.expect("running").recent.len() <= 2 * VIDEO_WINDOW as usize + 1);
+    assert!(dropping.epoch.expect("running").remembered() <= 2 * VIDEO_WINDOW as usize + 1);
 }
 
 /// One step of the model.

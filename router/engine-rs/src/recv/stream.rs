@@ -1,0 +1,416 @@
+//! One received encoding of a published track: joins the parts of `recv` into one call per packet.
+//!
+//! Packets by RTX (RFC 4588) are put back into the original stream here, before history and forwarding, so nobody
+//! behind this file knows RTX from the publisher. Which packet belongs to which stream is `core`'s to know.
+//!
+//! When the SSRC changes, the stream starts anew in another range of [`SeqNo`]: a number never names two packets.
+
+use super::bitrate::{BitrateMeter, FrameMeter, TEMPORAL_LAYERS};
+use super::content::{Content, read_content};
+use super::history::History;
+use super::keyframe::KeyFrameRequests;
+use super::nack::{Effect, NackTracker};
+use super::packet::MediaPacket;
+use super::reception::{Arrival, Reception};
+use crate::core::command::{Codec, CodecConfig, Feedback, MediaKind, ProducerConfig};
+use crate::core::stats::EncodingStats;
+use crate::ids::{PayloadType, Rid, SeqNo, Ssrc};
+use crate::route::timestamp::Anchor;
+use crate::time::Micros;
+use crate::wire::DropReason;
+use crate::wire::ext::ExtensionValues;
+use crate::wire::rtcp::ReportBlock;
+use crate::wire::rtp::RtpHeader;
+use crate::wire::rtx;
+use crate::wire::seq::SeqUnwrapper;
+
+/// An encoding flows while its last packet is younger than this.
+pub const FLOW_TIMEOUT: Micros = Micros::from_millis(1_000);
+/// Distance between the number ranges of two SSRCs of one stream.
+const GENERATION: u64 = 1 << 48;
+
+/// What is measured of an encoding, for the choice of a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// Packets arrive.
+    pub flowing: bool,
+    /// Bits per second, headers included.
+    pub bitrate_bps: u64,
+    /// Picture width and height, where the codec tells it.
+    pub size: Option<(u16, u16)>,
+    /// Frames per second of temporal layers 0 up to each index.
+    pub frame_rates: [f32; TEMPORAL_LAYERS],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    bytes: u64,
+    header_bytes: u64,
+    repaired: u64,
+    rtx_packets: u64,
+    nacks: u64,
+    plis: u64,
+    firs: u64,
+    key_frames: u64,
+}
+
+/// One received encoding.
+#[derive(Clone, Debug)]
+pub struct ReceiveStream {
+    kind: MediaKind,
+    codecs: Vec<CodecConfig>,
+    rid: Option<Rid>,
+    ssrc: Option<Ssrc>,
+    rtx_ssrc: Option<Ssrc>,
+    generation: u64,
+    seqs: SeqUnwrapper,
+    codec: Option<usize>,
+    reception: Reception,
+    nack: NackTracker,
+    history: History,
+    key_frames: KeyFrameRequests,
+    bitrate: BitrateMeter,
+    frames: FrameMeter,
+    size: Option<(u16, u16)>,
+    anchor: Option<Anchor>,
+    last_packet: Option<Micros>,
+    counters: Counters,
+}
+
+impl ReceiveStream {
+    /// An encoding of this producer, nothing received yet.
+    pub fn new(producer: &ProducerConfig, encoding: usize) -> Self {
+        let config = producer.encodings.get(encoding);
+        Self {
+            kind: producer.kind,
+            codecs: producer.codecs.clone(),
+            rid: config.and_then(|config| config.rid),
+            ssrc: None,
+            rtx_ssrc: None,
+            generation: 0,
+            seqs: SeqUnwrapper::default(),
+            codec: None,
+            reception: Reception::new(producer.codecs.first().map_or(0, |codec| codec.clock_rate)),
+            nack: NackTracker::default(),
+            history: History::new(producer.kind),
+            key_frames: KeyFrameRequests::default(),
+            bitrate: BitrateMeter::default(),
+            frames: FrameMeter::default(),
+            size: None,
+            anchor: None,
+            last_packet: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// A packet of the stream itself. What comes back goes to the slots, also when its payload is empty: such packets
+    /// of padding only take a sequence number, which the slots have to close up.
+    pub fn on_rtp<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        header: &RtpHeader,
+        extensions: &ExtensionValues,
+        now: Micros,
+    ) -> Result<MediaPacket<'a>, DropReason> {
+        let index = self
+            .codecs
+            .iter()
+            .position(|codec| codec.payload_type == header.payload_type);
+        let index = index.ok_or(DropReason::UnknownPayloadType)?;
+        let restarted = self.ssrc.is_some_and(|ssrc| ssrc != header.ssrc);
+        if restarted {
+            self.restart();
+        }
+        self.ssrc = Some(header.ssrc);
+        if self.codec != Some(index) {
+            self.codec = Some(index);
+            self.reception.set_clock_rate(self.codecs[index].clock_rate);
+        }
+        let seq = self.seqs.unwrap(header.seq);
+        let seq = self.number(seq);
+        let arrival = self.reception.on_packet(seq, header.timestamp, now);
+        if !arrival.is_new() {
+            return Err(drop_reason(arrival));
+        }
+        let mut packet = self.packet(bytes, *header, extensions, seq, now);
+        packet.restarts = restarted || arrival == Arrival::Jump;
+        if arrival == Arrival::Jump {
+            self.nack.restart(seq);
+            self.request_key_frame(now);
+        }
+        self.counters.bytes += packet.payload().len() as u64;
+        self.counters.header_bytes += (bytes.len() - packet.payload().len()) as u64;
+        self.take(&packet);
+        Ok(packet)
+    }
+
+    /// A packet of the stream's RTX. `None`: a probe of padding only.
+    pub fn on_rtx<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        header: &RtpHeader,
+        extensions: &ExtensionValues,
+        now: Micros,
+    ) -> Result<Option<MediaPacket<'a>>, DropReason> {
+        let ssrc = self.ssrc.ok_or(DropReason::RtxUnknown)?;
+        let codec = self
+            .codecs
+            .iter()
+            .find(|codec| codec.rtx_payload_type == Some(header.payload_type));
+        let payload_type = codec.ok_or(DropReason::RtxUnknown)?.payload_type;
+        self.rtx_ssrc = Some(header.ssrc);
+        self.counters.rtx_packets += 1;
+        let original = rtx::decapsulate(bytes, header, ssrc, payload_type)
+            .map_err(|_| DropReason::RtxMalformed)?;
+        let Some(original) = original else {
+            return Ok(None);
+        };
+        let seq = self.number(self.seqs.peek(original.seq));
+        let arrival = self.reception.on_retransmission(seq);
+        if !arrival.is_new() {
+            return Err(drop_reason(arrival));
+        }
+        let packet = self.packet(bytes, original, extensions, seq, now);
+        self.take(&packet);
+        Ok(Some(packet))
+    }
+
+    fn number(&self, seq: SeqNo) -> SeqNo {
+        SeqNo(seq.0 + self.generation * GENERATION)
+    }
+
+    fn packet<'a>(
+        &self,
+        bytes: &'a [u8],
+        header: RtpHeader,
+        extensions: &ExtensionValues,
+        seq: SeqNo,
+        now: Micros,
+    ) -> MediaPacket<'a> {
+        let codec = self
+            .codecs
+            .iter()
+            .find(|codec| codec.payload_type == header.payload_type);
+        let payload = header.payload.of(bytes);
+        let content = match codec {
+            Some(codec) if !payload.is_empty() => read_content(codec.codec, payload),
+            _ => Content::default(),
+        };
+        MediaPacket {
+            bytes,
+            header,
+            extensions: *extensions,
+            seq,
+            arrived: now,
+            content,
+            restarts: false,
+        }
+    }
+
+    /// What is the same for packets of both ways.
+    fn take(&mut self, packet: &MediaPacket) {
+        let now = packet.arrived;
+        match self
+            .nack
+            .on_packet(packet.seq, packet.content.begins_key_frame, now)
+        {
+            Effect::Repaired => self.counters.repaired += 1,
+            Effect::Reset => self.request_key_frame(now),
+            Effect::None | Effect::Gap | Effect::Reordered => {}
+        }
+        self.last_packet = Some(now);
+        self.bitrate.add(packet.bytes.len(), now);
+        if packet.payload().is_empty() {
+            return;
+        }
+        let layer = packet.content.temporal_layer.unwrap_or(0);
+        self.frames.on_packet(packet.header.timestamp, layer, now);
+        self.size = packet.content.size.or(self.size);
+        if packet.content.begins_key_frame {
+            self.counters.key_frames += 1;
+            self.key_frames.on_key_frame();
+        }
+        self.history
+            .insert(packet.seq, &packet.header, packet.bytes, now);
+    }
+
+    fn restart(&mut self) {
+        self.generation += 1;
+        self.seqs = SeqUnwrapper::default();
+        let clock_rate = self.codec.map_or(0, |index| self.codecs[index].clock_rate);
+        self.reception = Reception::new(clock_rate);
+        self.nack = NackTracker::default();
+        self.history.clear();
+        self.anchor = None;
+        self.frames = FrameMeter::default();
+    }
+
+    /// A sender report of the stream. `anchor` is what the peer's clock made of it.
+    pub fn on_sender_report(&mut self, ntp: u64, anchor: Anchor, now: Micros) {
+        self.reception.on_sender_report(ntp, now);
+        self.anchor = Some(anchor);
+    }
+
+    /// The report block for the publisher; `None` before the first packet.
+    pub fn report(&mut self, now: Micros) -> Option<ReportBlock> {
+        self.reception.report(self.ssrc?, now)
+    }
+
+    /// Round trip time to the publisher.
+    pub fn set_rtt(&mut self, rtt: Micros) {
+        self.nack.set_rtt(rtt);
+    }
+
+    /// Somebody needs a key frame. Does nothing for audio.
+    pub fn request_key_frame(&mut self, now: Micros) {
+        if self.kind == MediaKind::Video {
+            self.key_frames.request(now);
+        }
+    }
+
+    /// Which message asks the publisher for a key frame now, if one is due.
+    pub fn poll_key_frame(&mut self, now: Micros) -> Option<Feedback> {
+        let feedback = self.key_frame_feedback()?;
+        if self.ssrc.is_none() || !self.key_frames.poll(now) {
+            return None;
+        }
+        match feedback {
+            Feedback::Fir => self.counters.firs += 1,
+            _ => self.counters.plis += 1,
+        }
+        Some(feedback)
+    }
+
+    fn key_frame_feedback(&self) -> Option<Feedback> {
+        let agreed = |feedback: Feedback| {
+            self.config()
+                .is_some_and(|codec| codec.feedback.contains(&feedback))
+        };
+        [Feedback::Pli, Feedback::Fir]
+            .into_iter()
+            .find(|&feedback| agreed(feedback))
+    }
+
+    fn config(&self) -> Option<&CodecConfig> {
+        self.codec
+            .and_then(|index| self.codecs.get(index))
+            .or(self.codecs.first())
+    }
+
+    /// Calls `ask` for each packet to be named in a NACK now, ascending. Returns how many.
+    pub fn poll_nack(&mut self, now: Micros, limit: usize, mut ask: impl FnMut(SeqNo)) -> usize {
+        if !self
+            .config()
+            .is_some_and(|codec| codec.feedback.contains(&Feedback::Nack))
+        {
+            return 0;
+        }
+        let mut asked = 0;
+        let given_up = self.nack.poll(now, limit, |seq| {
+            asked += 1;
+            ask(seq);
+        });
+        if given_up > 0 {
+            self.request_key_frame(now);
+        }
+        self.counters.nacks += u64::from(asked > 0);
+        asked
+    }
+
+    /// When [`Self::poll_nack`] or [`Self::poll_key_frame`] has something to do.
+    pub fn deadline(&self) -> Option<Micros> {
+        let nacks = self
+            .config()
+            .is_some_and(|codec| codec.feedback.contains(&Feedback::Nack));
+        let nack = self.nack.deadline().filter(|_| nacks);
+        let ready = self.ssrc.is_some() && self.key_frame_feedback().is_some();
+        let key_frame = self.key_frames.deadline().filter(|_| ready);
+        nack.into_iter().chain(key_frame).min()
+    }
+
+    /// Measures for the choice of a layer.
+    pub fn measure(&mut self, now: Micros) -> Measured {
+        let mut frame_rates = [0.0; TEMPORAL_LAYERS];
+        for (layer, rate) in frame_rates.iter_mut().enumerate() {
+            *rate = self.frames.rate_up_to(layer as u8, now) as f32;
+        }
+        Measured {
+            flowing: self.is_flowing(now),
+            bitrate_bps: self.bitrate.bps(now),
+            size: self.size,
+            frame_rates,
+        }
+    }
+
+    /// Packets arrived within [`FLOW_TIMEOUT`].
+    pub fn is_flowing(&self, now: Micros) -> bool {
+        self.last_packet
+            .is_some_and(|last| now - last < FLOW_TIMEOUT)
+    }
+
+    /// Arrival of the last packet.
+    pub fn last_packet(&self) -> Option<Micros> {
+        self.last_packet
+    }
+
+    /// The packets kept for retransmission.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Where the stream's media clock meets engine time.
+    pub fn anchor(&self) -> Option<Anchor> {
+        self.anchor
+    }
+
+    /// SSRC of the stream, once known.
+    pub fn ssrc(&self) -> Option<Ssrc> {
+        self.ssrc
+    }
+
+    /// Codec and payload type of the last packet.
+    pub fn codec(&self) -> Option<(Codec, PayloadType)> {
+        self.codec
+            .map(|index| (self.codecs[index].codec, self.codecs[index].payload_type))
+    }
+
+    /// Snapshot of the counters.
+    pub fn stats(&mut self, now: Micros) -> EncodingStats {
+        let counters = self.counters;
+        EncodingStats {
+            ssrc: self.ssrc,
+            rtx_ssrc: self.rtx_ssrc,
+            rid: self.rid,
+            packets_received: self.reception.received(),
+            bytes_received: counters.bytes,
+            header_bytes_received: counters.header_bytes,
+            packets_lost: self.reception.lost() as i64,
+            packets_duplicated: self.reception.duplicates(),
+            packets_repaired: counters.repaired,
+            retransmitted_packets_received: counters.rtx_packets,
+            nack_count: counters.nacks,
+            pli_count: counters.plis,
+            fir_count: counters.firs,
+            key_frames_received: counters.key_frames,
+            frames_received: self.frames.total(),
+            jitter_s: self.reception.jitter_s(),
+            frame_width: self.size.map(|(width, _)| width),
+            frame_height: self.size.map(|(_, height)| height),
+            frames_per_second: self.frames.rate(now),
+            bitrate_bps: self.bitrate.bps(now),
+            last_packet: self.last_packet,
+        }
+    }
+}
+
+fn drop_reason(arrival: Arrival) -> DropReason {
+    if arrival == Arrival::Duplicate {
+        DropReason::Duplicate
+    } else {
+        DropReason::TooOld
+    }
+}
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;
