@@ -4,15 +4,23 @@
 //! any bytes: a parser returns [`ParseError`], a writer whose buffer is too small returns [`WriteError`]. Numbers are
 //! the protocol's own (a 16-bit sequence number is a `u16`); [`seq`] widens them before they leave this module.
 
+pub mod av1;
+pub mod bits;
 pub mod bytes;
+pub mod codec;
 pub mod demux;
+pub mod dependency;
 pub mod drop_reason;
 pub mod ext;
+pub mod h264;
+pub mod opus;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtx;
 pub mod seq;
 pub mod stun;
+pub mod vp8;
+pub mod vp9;
 
 pub use bytes::Span;
 pub use drop_reason::{DropCounters, DropReason};

@@ -1,0 +1,234 @@
+//! VP9 payload descriptor (RFC 9628 section 4.2). The frame header behind it is not read: the scalability structure
+//! names the picture's size, and senders put it into every key frame.
+
+use super::ParseError;
+use super::bytes::{read_u8, read_u16};
+use super::codec::{FrameInfo, PictureSize};
+
+/// Most reference indices of a frame in flexible mode.
+const MAX_REFERENCES: usize = 3;
+
+/// A parsed descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vp9Descriptor {
+    /// Refers to earlier pictures (P).
+    pub inter_picture: bool,
+    /// First packet of a layer frame (B).
+    pub start_of_frame: bool,
+    /// Last packet of a layer frame (E).
+    pub end_of_frame: bool,
+    /// Picture id, of 7 or 15 bits.
+    pub picture_id: Option<u16>,
+    /// Layer indices.
+    pub layer: Option<Vp9Layer>,
+    /// Size of the largest spatial layer.
+    pub size: Option<PictureSize>,
+    /// Length of the descriptor; the VP9 data follow.
+    pub len: u16,
+}
+
+/// The layer of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vp9Layer {
+    /// Temporal layer.
+    pub temporal_id: u8,
+    /// A receiver may go up to this temporal layer here (U).
+    pub switching_point: bool,
+    /// Spatial layer.
+    pub spatial_id: u8,
+    /// Refers to the spatial layer below of the same picture (D).
+    pub inter_layer: bool,
+    /// Index of the base-layer picture that it depends on, in non-flexible mode.
+    pub tl0_pic_idx: Option<u8>,
+}
+
+impl Vp9Descriptor {
+    /// Parses the start of a payload.
+    pub fn parse(payload: &[u8]) -> Result<Self, ParseError> {
+        let first = read_u8(payload, 0)?;
+        let has = |bit: u8| first & bit != 0;
+        let (inter_picture, flexible) = (has(0x40), has(0x10));
+        let mut at = 1;
+        let picture_id = if has(0x80) {
+            Some(parse_picture_id(payload, &mut at)?)
+        } else {
+            None
+        };
+        let layer = if has(0x20) {
+            Some(parse_layer(payload, &mut at, flexible)?)
+        } else {
+            None
+        };
+        if flexible && inter_picture {
+            skip_references(payload, &mut at)?;
+        }
+        let size = if has(0x02) {
+            parse_structure(payload, &mut at)?
+        } else {
+            None
+        };
+        Ok(Self {
+            inter_picture,
+            start_of_frame: has(0x08),
+            end_of_frame: has(0x04),
+            picture_id,
+            layer,
+            size,
+            len: at as u16,
+        })
+    }
+}
+
+fn parse_picture_id(payload: &[u8], at: &mut usize) -> Result<u16, ParseError> {
+    let first = read_u8(payload, *at)?;
+    if first & 0x80 == 0 {
+        *at += 1;
+        return Ok(u16::from(first));
+    }
+    *at += 2;
+    Ok(read_u16(payload, *at - 2)? & 0x7FFF)
+}
+
+fn parse_layer(payload: &[u8], at: &mut usize, flexible: bool) -> Result<Vp9Layer, ParseError> {
+    let byte = read_u8(payload, *at)?;
+    *at += 1;
+    let tl0_pic_idx = if flexible {
+        None
+    } else {
+        Some(read_u8(payload, *at)?)
+    };
+    *at += usize::from(!flexible);
+    Ok(Vp9Layer {
+        temporal_id: byte >> 5,
+        switching_point: byte & 0x10 != 0,
+        spatial_id: byte >> 1 & 0x07,
+        inter_layer: byte & 1 != 0,
+        tl0_pic_idx,
+    })
+}
+
+/// `P_DIFF` of 7 bits each; the lowest bit says that another follows.
+fn skip_references(payload: &[u8], at: &mut usize) -> Result<(), ParseError> {
+    for _ in 0..MAX_REFERENCES {
+        let reference = read_u8(payload, *at)?;
+        *at += 1;
+        if reference & 1 == 0 {
+            return Ok(());
+        }
+    }
+    Err(ParseError::BadValue)
+}
+
+/// Reads the scalability structure: sizes of all spatial layers, then a description of the picture group.
+fn parse_structure(payload: &[u8], at: &mut usize) -> Result<Option<PictureSize>, ParseError> {
+    let head = read_u8(payload, *at)?;
+    *at += 1;
+    let mut size = None;
+    if head & 0x10 != 0 {
+        for _ in 0..=head >> 5 {
+            let (width, height) = (read_u16(payload, *at)?, read_u16(payload, *at + 2)?);
+            size = PictureSize::new(width.into(), height.into());
+            *at += 4;
+        }
+    }
+    if head & 0x08 != 0 {
+        let pictures = read_u8(payload, *at)?;
+        *at += 1;
+        for _ in 0..pictures {
+            let references = read_u8(payload, *at)? >> 2 & 0x03;
+            *at += 1 + references as usize;
+        }
+    }
+    if *at > payload.len() {
+        return Err(ParseError::TooShort);
+    }
+    Ok(size)
+}
+
+pub(super) fn inspect(payload: &[u8]) -> Result<FrameInfo, ParseError> {
+    let descriptor = Vp9Descriptor::parse(payload)?;
+    let layer = descriptor.layer;
+    let base = layer.is_none_or(|layer| layer.spatial_id == 0 && !layer.inter_layer);
+    let start_of_frame = descriptor.start_of_frame;
+    Ok(FrameInfo {
+        key_frame: start_of_frame && !descriptor.inter_picture && base,
+        start_of_frame,
+        size: descriptor.size,
+        temporal_id: layer.map(|layer| layer.temporal_id),
+        spatial_id: layer.map(|layer| layer.spatial_id),
+        switching_point: layer.is_some_and(|layer| layer.switching_point),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I L B V, 15-bit picture id, layer 0/0, TL0PICIDX, two spatial layers with sizes, a group of two pictures.
+    const KEY_FRAME: [u8; 19] = [
+        0xAA, 0x81, 0x02, 0x10, 0x09, 0x38, 0x01, 0x40, 0x00, 0xB4, 0x02, 0x80, 0x01, 0x68, 0x02,
+        0x10, 0x34, 0x01, 0x55,
+    ];
+
+    #[test]
+    fn a_key_frame_gives_the_size_of_its_largest_layer() {
+        let descriptor = Vp9Descriptor::parse(&KEY_FRAME).unwrap();
+        assert_eq!((descriptor.picture_id, descriptor.len), (Some(0x0102), 18));
+        assert_eq!(descriptor.layer.unwrap().tl0_pic_idx, Some(9));
+        let info = inspect(&KEY_FRAME).unwrap();
+        assert!(info.key_frame && info.start_of_frame && info.switching_point);
+        assert_eq!(
+            info.size,
+            Some(PictureSize {
+                width: 640,
+                height: 360
+            })
+        );
+        assert_eq!((info.temporal_id, info.spatial_id), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn key_frames_start_at_the_base_layer() {
+        let key_frame = |bytes: &[u8]| inspect(bytes).unwrap().key_frame;
+        assert!(key_frame(&[0x08]));
+        assert!(!key_frame(&[0x00]), "not the first packet");
+        assert!(!key_frame(&[0x48]), "refers to earlier pictures");
+        assert!(
+            !key_frame(&[0x28, 0x03, 0]),
+            "second spatial layer of a key picture"
+        );
+        assert!(!key_frame(&[0x28, 0x01, 0]), "predicted from a lower layer");
+    }
+
+    #[test]
+    fn references_of_flexible_mode_are_skipped() {
+        let descriptor = Vp9Descriptor::parse(&[0x70, 0x50, 0x03, 0x02]).unwrap();
+        assert_eq!(descriptor.len, 4);
+        let layer = descriptor.layer.unwrap();
+        assert_eq!(
+            (layer.temporal_id, layer.switching_point, layer.tl0_pic_idx),
+            (2, true, None)
+        );
+        assert_eq!(
+            Vp9Descriptor::parse(&[0x50, 3, 3, 3, 2]),
+            Err(ParseError::BadValue),
+            "four references"
+        );
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        for len in 0..18 {
+            assert_eq!(
+                Vp9Descriptor::parse(&KEY_FRAME[..len]),
+                Err(ParseError::TooShort),
+                "{len}"
+            );
+        }
+        assert_eq!(
+            Vp9Descriptor::parse(&[0x02, 0x08, 1, 0x0C, 1, 1]),
+            Err(ParseError::TooShort),
+            "last reference"
+        );
+    }
+}
