@@ -1,0 +1,69 @@
+"""What watchers are told: one welcome, a versioned delta per change, slots for their owner alone."""
+
+import json
+from typing import Any
+
+from router.rooms import JoinGrant
+from tests.rooms.fakes import FakeWatcher, World, fake, publish_offer
+
+
+def messages(watcher: FakeWatcher) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in watcher.texts]
+
+
+async def test_watchers_get_one_welcome_and_a_delta_per_change() -> None:
+    world = World()
+    await world.publish("ada", "video")
+    watcher = FakeWatcher("eve")
+    world.room.watch(watcher)
+    bob = await world.registry.join("lobby", JoinGrant("lobby", "bob", "Bob"), publish_offer("audio"), "whip")
+    fake(bob).connect()
+    world.room.declare_tracks(bob, {"0": {"source": "microphone", "muted": True}})
+    world.room.declare_tracks(bob, {"0": {"source": "microphone", "muted": True}})
+    await world.registry.end_session("lobby", bob.id, "bob")
+
+    welcome, *deltas = messages(watcher)
+    assert (welcome["type"], welcome["you"], welcome["room"]) == ("welcome", None, "lobby")
+    assert [participant["identity"] for participant in welcome["participants"]] == ["ada"]
+    assert [delta["type"] for delta in deltas] == ["joined", "changed", "changed", "left"]
+    version = welcome["version"]
+    assert [delta["version"] for delta in deltas] == [version + 1 + i for i in range(4)]
+    contributor = bob.tracks["0"].track.contributor
+    track = {"id": f"T_{contributor:08x}", "kind": "audio", "mid": "0", "contributor": contributor}
+    assert deltas[2]["participant"] == {
+        "id": bob.participant.id,
+        "identity": "bob",
+        "name": "Bob",
+        "sessions": 1,
+        "tracks": [{**track, "source": "microphone", "live": True, "muted": True}],
+    }
+    assert deltas[3] == {"type": "left", "version": version + 4, "participant_id": bob.participant.id, "reason": "left"}
+
+
+async def test_slots_are_told_to_their_owner_alone() -> None:
+    world = World()
+    ada = await world.publish("ada", "video")
+    eve = await world.play("eve", "video")
+    await world.settle()
+    owner, other = FakeWatcher("eve"), FakeWatcher("ada")
+    world.room.watch(owner)
+    world.room.watch(other)
+    await world.registry.end_session("lobby", ada.id, "ada")
+
+    told = [message for message in messages(owner) if message["type"] == "slots"]
+    assert [message["session"] for message in told] == [eve.id, eve.id]
+    assert [message["slots"][0]["participant_id"] for message in told] == [ada.participant.id, None]
+    assert eve.id not in "".join(other.texts)
+    assert ada.id not in "".join(owner.texts)
+
+
+async def test_one_joined_message_for_a_participant_with_two_sessions() -> None:
+    world = World()
+    watcher = FakeWatcher("eve")
+    world.registry.create_room("lobby").watch(watcher)
+    await world.publish("ada", "video")
+    await world.play("ada", "video")
+
+    told = [message for message in messages(watcher) if message["type"] != "slots"]
+    assert [message["type"] for message in told] == ["welcome", "joined", "changed", "changed"]
+    assert told[-1]["participant"]["sessions"] == 2
