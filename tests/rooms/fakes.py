@@ -36,7 +36,7 @@ def section(mid: str, kind: Kind, direction: MediaDirection, codec: str | None =
 
 def offer(*sections: RTCMediaSection) -> RTCDescription:
     """A browser's offer."""
-    return RTCDescription("remoteufrag", "remote-password-of-22-chars", (FINGERPRINT,), media=sections)
+    return RTCDescription("remoteufrag", "remotePasswordOf22Chars", (FINGERPRINT,), media=sections)
 
 
 def publish_offer(*kinds: Kind) -> RTCDescription:
@@ -110,7 +110,7 @@ class FakeConnection:
     def set_description(self, description: RTCDescription, direction: str = "remote") -> None:
         assert direction == "remote"
         self.remote = description
-        local = LocalParameters("ufrag0", "password0", (FINGERPRINT,), "cname", "-", self.origin.next_number)
+        local = LocalParameters("ufrag0", "localPasswordOf22Chars0", (FINGERPRINT,), "cname", "-", self.origin.next_number)
         self.local = replace(answer(description, local=local), candidates=(CANDIDATE,))
         for offered, answered in zip(description.media, self.local.media, strict=True):
             if answered.rejected:
@@ -137,7 +137,7 @@ class FakeConnection:
     def restart_ice(self, ufrag: str, password: str) -> tuple[str, str]:
         self.restarts.append((ufrag, password))
         assert self.local is not None
-        credentials = (f"ufrag{len(self.restarts)}", f"password{len(self.restarts)}")
+        credentials = (f"ufrag{len(self.restarts)}", f"localPasswordOf22Chars{len(self.restarts)}")
         self.local = replace(self.local, ufrag=credentials[0], password=credentials[1])
         return credentials
 

@@ -1,0 +1,62 @@
+"""The demo room's files, the headers around them, and tokens for development."""
+
+from pathlib import Path
+
+import pytest
+
+from router.signaling import SignalingSettings
+from router.signaling.static import FILES, write_policy
+from tests.signaling.public import TOKENS, public
+
+
+@pytest.mark.parametrize("path", FILES)
+async def test_every_file_is_there_with_its_type_and_tag(path: str) -> None:
+    async with public() as router:
+        response = await router.http.get(path)
+        assert response.status_code == 200
+        assert response.content
+        assert response.headers["Content-Type"] == FILES[path][1]
+        assert response.headers["Cache-Control"] == "no-cache"
+        again = await router.http.get(path, headers={"If-None-Match": response.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert (await router.http.head(path)).status_code == 200
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        policy = response.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+
+
+async def test_a_changed_file_is_served_anew(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("one")
+    async with public(SignalingSettings(web_root=tmp_path)) as router:
+        first = await router.http.get("/")
+        (tmp_path / "index.html").write_text("two, longer")
+        second = await router.http.get("/")
+        assert (first.text, second.text) == ("one", "two, longer")
+        assert first.headers["ETag"] != second.headers["ETag"]
+        assert (await router.http.get("/demo.js")).json()["slug"] == "unknown-path"
+
+
+@pytest.mark.parametrize("path", ["/../errors.py", "/%2e%2e/errors.py", "/client.js/../../errors.py", "//etc/passwd"])
+async def test_no_other_file_is_ever_read(path: str) -> None:
+    async with public() as router:
+        assert (await router.http.get(path)).status_code == 404
+
+
+def test_policy_names_the_public_origin() -> None:
+    assert "connect-src 'self' https://sfu.example wss://sfu.example;" in write_policy("https://sfu.example/rtc")
+
+
+async def test_development_tokens_exist_in_development_only() -> None:
+    async with public() as router:
+        assert (await router.http.get("/dev/token?room=lobby")).status_code == 404
+    async with public(SignalingSettings(dev=True)) as router:
+        response = await router.http.get("http://localhost/dev/token?room=lobby&name=Ada")
+        grant = TOKENS.verify(response.json()["token"])
+        assert (grant.room, grant.name, grant.may_publish, grant.may_subscribe) == ("lobby", "Ada", True, True)
+        assert grant.identity == response.json()["identity"]
+        assert "Access-Control-Allow-Origin" not in response.headers
+        assert (await router.http.get("http://127.0.0.1:8080/dev/token?room=lobby")).status_code == 200
+        assert (await router.http.get("http://[::1]:8080/dev/token?room=lobby")).status_code == 200
+        assert (await router.http.get("http://rebound.example/dev/token?room=lobby")).status_code == 403
+        assert (await router.http.get("http://localhost/dev/token")).json()["slug"] == "bad-name"

@@ -1,0 +1,151 @@
+"""Join tokens: what is accepted, what is refused and why (threats-and-faults.md H7)."""
+
+import base64
+import json
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from router.errors import ConfigError, RequestError, UnauthorizedError
+from router.tokens import JoinGrant, JoinTokens
+
+SECRET = "0123456789abcdef0123456789abcdef"
+NOW_S = 1_800_000_000.0
+CLAIMS: dict[str, Any] = {
+    "room": "lobby",
+    "sub": "ada",
+    "name": "Ada",
+    "publish": True,
+    "subscribe": False,
+    "iat": int(NOW_S),
+    "exp": int(NOW_S) + 60,
+}
+
+
+def tokens(at_s: float = NOW_S) -> JoinTokens:
+    return JoinTokens(SECRET, now_s=lambda: at_s)
+
+
+def sign(**changes: Any) -> str:
+    claims = {name: value for name, value in {**CLAIMS, **changes}.items() if value is not None}
+    return jwt.encode(claims, SECRET, algorithm="HS256")
+
+
+def refused(token: str, at_s: float = NOW_S) -> UnauthorizedError:
+    with pytest.raises(UnauthorizedError) as caught:
+        tokens(at_s).verify(token)
+    assert token not in str(caught.value)
+    return caught.value
+
+
+def test_issue_then_verify_is_identity() -> None:
+    grant = JoinGrant("lobby", "ada", "Ada 👩‍🚀", may_publish=False, may_subscribe=True)
+    verified = tokens().verify(tokens().issue(grant, lifetime_s=60))
+    assert verified == JoinGrant("lobby", "ada", "Ada 👩‍🚀", False, True, expires_at_s=NOW_S + 60)
+
+
+def test_a_backend_may_sign_with_any_jwt_library() -> None:
+    assert tokens().verify(sign()) == JoinGrant("lobby", "ada", "Ada", True, False, NOW_S + 60)
+
+
+def test_expiry_has_a_leeway_and_no_more() -> None:
+    tokens(NOW_S + 69).verify(sign())
+    assert refused(sign(), NOW_S + 71).slug == "token-expired"
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_not_valid_yet(claim: str) -> None:
+    tokens().verify(sign(**{claim: NOW_S + 9}))
+    assert refused(sign(**{claim: NOW_S + 11})).slug == "token-not-yet-valid"
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"exp": None}, "exp"),
+        ({"exp": "soon"}, "exp"),
+        ({"exp": True}, "exp"),
+        ({"exp": 1e300}, "exp"),
+        ({"iat": -1}, "iat"),
+        ({"room": None}, "room"),
+        ({"room": 7}, "room"),
+        ({"room": "a\nb"}, "room"),
+        ({"sub": None}, "sub"),
+        ({"sub": ""}, "sub"),
+        ({"sub": "x" * 129}, "sub"),
+        ({"name": ["Ada"]}, "name"),
+        ({"name": "x" * 257}, "name"),
+        ({"publish": "yes"}, "publish"),
+        ({"subscribe": 1}, "subscribe"),
+    ],
+)
+def test_a_wrong_claim_is_named(changes: dict[str, Any], names: str) -> None:
+    assert names in str(refused(sign(**changes)))
+
+
+def test_absent_rights_are_not_granted() -> None:
+    grant = tokens().verify(sign(publish=None, subscribe=None))
+    assert (grant.may_publish, grant.may_subscribe) == (False, False)
+
+
+def _unsigned(header: dict[str, Any]) -> str:
+    parts = (json.dumps(part).encode() for part in (header, CLAIMS))
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
+
+
+def test_the_algorithm_is_pinned() -> None:
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    refused(_unsigned({"alg": "none"}))
+    refused(_unsigned({"alg": "NONE", "typ": "JWT"}))
+    refused(jwt.encode(CLAIMS, SECRET * 2, algorithm="HS512"))
+    refused(jwt.encode(CLAIMS, pem, algorithm="RS256"))
+
+
+def test_keys_in_the_header_are_never_used() -> None:
+    attacker = "attacker-secret-attacker-secret-"
+    jwk = {"kty": "oct", "k": base64.urlsafe_b64encode(attacker.encode()).decode()}
+    for header in ({"jwk": jwk}, {"jku": "https://evil.example"}, {"kid": "../../dev/null"}):
+        assert "another secret" in str(refused(jwt.encode(CLAIMS, attacker, algorithm="HS256", headers=header)))
+
+
+def test_every_flipped_character_is_noticed() -> None:
+    token = sign()
+    for index, character in enumerate(token[:-1]):
+        flipped = "A" if character != "A" else "B"
+        refused(token[:index] + flipped + token[index + 1 :])
+
+
+@pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "x" * 4_096, "x" * 1_000_000, "é.é.é", "[" * 4_000])
+def test_garbage(token: str) -> None:
+    with pytest.raises(UnauthorizedError):
+        tokens().verify(token)
+
+
+def test_secrets_can_be_replaced_without_throwing_anybody_out() -> None:
+    old, new = "old-secret-old-secret-old-secret-", "new-secret-new-secret-new-secret-"
+    before = JoinTokens(old, now_s=lambda: NOW_S)
+    during = JoinTokens([new, old], now_s=lambda: NOW_S)
+    after = JoinTokens([new], now_s=lambda: NOW_S)
+    grant = JoinGrant("lobby", "ada")
+
+    during.verify(before.issue(grant))
+    after.verify(during.issue(grant))
+    with pytest.raises(UnauthorizedError):
+        after.verify(before.issue(grant))
+
+
+@pytest.mark.parametrize("secrets", ["short", "x" * 31, [], ["x" * 32, "short"]])
+def test_weak_secrets_refuse_start(secrets: Any) -> None:
+    with pytest.raises(ConfigError, match="secret"):
+        JoinTokens(secrets)
+
+
+def test_nothing_wrong_is_ever_issued() -> None:
+    with pytest.raises(ConfigError, match="lifetime"):
+        tokens().issue(JoinGrant("lobby", "ada"), lifetime_s=0)
+    with pytest.raises(RequestError, match="room"):
+        tokens().issue(JoinGrant("a/b", "ada"))
