@@ -11,11 +11,15 @@ import hmac
 import secrets
 import string
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from router import clock
 from router.errors import ConfigError
 from router.rtc.constraints import SrtpProfile
 from router.rtc.dtls import DtlsContext, RTCCertificate, make_context
+
+if TYPE_CHECKING:
+    from router.rtc.stream import RTCMediaStreamTrack
 
 ALPHABET = string.ascii_letters + string.digits
 """Letters and digits only: also safe in URLs and logs, unlike the rest of ice-char."""
@@ -43,6 +47,8 @@ class ConnectionContext:
         self.context_id = context_id or _random_name()
         self.secret = secret or secrets.token_bytes(SECRET_BYTES)
         self.cname = _random_name()
+        self.contributors: dict[int, RTCMediaStreamTrack] = {}
+        """The tracks of all forks, by contributor id."""
         self._certificate: RTCCertificate | None = None
         self._dtls_contexts: dict[tuple[SrtpProfile, ...], DtlsContext] = {}
 
@@ -71,6 +77,17 @@ class ConnectionContext:
         """The password that goes with a user name fragment."""
         digest = hmac.digest(self.secret, b"fork-router ice password\0" + ufrag.encode(), hashlib.sha256)
         return base64.b64encode(digest).decode()[:PASSWORD_LENGTH]
+
+    def add_contributor(self, track: "RTCMediaStreamTrack") -> int:
+        """A contributor id for a track, unique here; random, so that ids tell nothing and are not soon reused."""
+        while (contributor := secrets.randbits(32)) in self.contributors or contributor == 0:
+            pass
+        self.contributors[contributor] = track
+        return contributor
+
+    def remove_contributor(self, contributor: int) -> None:
+        """The track is gone."""
+        self.contributors.pop(contributor, None)
 
     def dtls_context(self, profiles: Sequence[SrtpProfile]) -> DtlsContext:
         """The OpenSSL context for these SRTP profiles, made once: it is far larger than a session."""

@@ -1,0 +1,537 @@
+"""`RTCConnection`: the seed's connection, its forks, and what flows through them.
+
+The first connection is the *origin*: it makes the originating context and owns nothing else that forks do not have, so
+it may have a remote peer of its own. Every fork is one more peer on the same sockets. Negotiation is the application's:
+it brings the peer's description and takes ours. A connection is described once; later changes are ICE restarts, or
+another fork.
+
+    >>> import asyncio
+    >>> from router.rtc import MediaEngine, RTCSocketOptions
+    >>> async def main():
+    ...     async with MediaEngine() as engine:
+    ...         origin = RTCConnection(constraints=RTCConstraints(max_bitrate_bps=2_000_000))
+    ...         origin.add_socket(RTCSocket(options=RTCSocketOptions(address="127.0.0.1"), engine=engine))
+    ...         fork = origin.fork()
+    ...         fork.set_constraints(RTCConstraints(max_bitrate_bps=500_000), "receive")
+    ...         print(fork.get_sockets() == origin.get_sockets())
+    ...         print(origin.get_constraints("receive").max_bitrate_bps)
+    ...         await origin.close()
+    ...         print(fork.closed)
+    >>> asyncio.run(main())
+    True
+    2000000
+    True
+"""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, overload
+
+from router.errors import ConfigError, ConflictError, ConnectionClosedError
+from router.rtc.constraints import SRTP_PROFILES, UNCONSTRAINED, ConstraintDirection, RTCConstraints, SrtpProfile
+from router.rtc.context import ConnectionContext
+from router.rtc.description import Kind, RTCCandidate, RTCDescription, RTCMediaSection
+from router.rtc.events import EventEmitter, HandlerAttribute
+from router.rtc.family import ConnectionFamily, ForkOnCheck
+from router.rtc.ice import Address, make_candidate
+from router.rtc.negotiation import LocalParameters, answer
+from router.rtc.reports import ReportTimer
+from router.rtc.slot import RTCSlot
+from router.rtc.socket import RTCSocket
+from router.rtc.stream import RTCMediaStream, RTCMediaStreamTrack
+from router.rtc.transport import PeerTransport
+
+if TYPE_CHECKING:
+    from router._engine import TransportStats
+    from router.rtc.engine import MediaEngine
+
+logger = logging.getLogger(__name__)
+
+Constraints = RTCConstraints | Mapping[ConstraintDirection, RTCConstraints]
+Target = RTCMediaStream | RTCMediaStreamTrack
+MAX_REMOTE_CANDIDATES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RTCCandidatePair:
+    """Where media flows."""
+
+    local: RTCCandidate
+    remote: RTCCandidate
+
+
+@dataclass(frozen=True, slots=True)
+class RTCContributor:
+    """A contributing source of a track or slot."""
+
+    id: int
+    """The CSRC."""
+    level: int | None = None
+    """Audio level in -dBov, 0 (loudest) to 127, where packets carry it."""
+    track: RTCMediaStreamTrack | None = None
+    """The track it names, if it is one of this originating context."""
+
+
+class RTCConnection(EventEmitter):
+    """One peer, or the origin of many."""
+
+    EVENTS = (
+        "activeconnectioncandidate",
+        "connected",
+        "disconnected",
+        "streamconnected",
+        "streamdisconnected",
+        "streamreport",
+        "trackconnected",
+        "trackdisconnected",
+        "trackcontributors",
+        "trackreport",
+    )
+    onactiveconnectioncandidate = HandlerAttribute("activeconnectioncandidate")
+    """(`RTCCandidatePair`)"""
+    onconnected = HandlerAttribute("connected")
+    """(`RTCSocket`)"""
+    ondisconnected = HandlerAttribute("disconnected")
+    """(`RTCSocket` or None, reason), once"""
+    onstreamconnected = HandlerAttribute("streamconnected")
+    """(`RTCMediaStream`)"""
+    onstreamdisconnected = HandlerAttribute("streamdisconnected")
+    """(`RTCMediaStream`, reason)"""
+    onstreamreport = HandlerAttribute("streamreport")
+    """(`RTCMediaStream`, list of `ProducerStats`)"""
+    ontrackconnected = HandlerAttribute("trackconnected")
+    """(`RTCMediaStreamTrack`)"""
+    ontrackdisconnected = HandlerAttribute("trackdisconnected")
+    """(`RTCMediaStreamTrack`, reason)"""
+    ontrackcontributors = HandlerAttribute("trackcontributors")
+    """(`RTCMediaStreamTrack` or `RTCSlot`, tuple of `RTCContributor`)"""
+    ontrackreport = HandlerAttribute("trackreport")
+    """(`RTCMediaStreamTrack`, `ProducerStats`) or (`RTCSlot`, `SlotStats`)"""
+
+    def __init__(self, *, constraints: Constraints | None = None) -> None:
+        super().__init__()
+        self._family = ConnectionFamily(self, ConnectionContext())
+        self._initialise(_both_directions(constraints), *self._mint_credentials())
+
+    def _initialise(self, constraints: dict[ConstraintDirection, RTCConstraints], ufrag: str, password: str) -> None:
+        self.closed = False
+        self.close_reason = ""
+        self.transport = PeerTransport(self, self.context, ufrag, password)
+        self._constraints = constraints
+        self._target_constraints: dict[tuple[ConstraintDirection, Target], RTCConstraints] = {}
+        self._local: RTCDescription | None = None
+        self._remote: RTCDescription | None = None
+        self._remote_candidates: list[RTCCandidate] = []
+        self._remote_streams: tuple[RTCMediaStream, ...] = ()
+        self._local_streams: list[RTCMediaStream] = []
+        self._slots: tuple[RTCSlot, ...] = ()
+        self._active_socket: RTCSocket | None = None
+        self._ssrcs: set[int] = set()
+        self._reports = ReportTimer(self)
+
+    def _mint_credentials(self) -> tuple[str, str]:
+        ufrag = self.context.mint_ufrag()
+        return ufrag, self.context.fork_password(ufrag)
+
+    # -- the originating context ---------------------------------------------------------------------------------
+
+    @property
+    def context(self) -> ConnectionContext:
+        """The originating context, the same for all forks."""
+        return self._family.context
+
+    @property
+    def context_id(self) -> str:
+        """Root of every ICE user name fragment."""
+        return self.context.context_id
+
+    @property
+    def secret(self) -> bytes:
+        """Root of every ICE password."""
+        return self.context.secret
+
+    @property
+    def cname(self) -> str:
+        """Identity of our RTCP (RFC 3550 section 6.5.1)."""
+        return self.context.cname
+
+    @property
+    def origin(self) -> "RTCConnection":
+        """The connection that all its siblings were forked from."""
+        return self._family.origin
+
+    @property
+    def engine(self) -> "MediaEngine":
+        """The engine of its sockets."""
+        return self._family.engine
+
+    @property
+    def fork_on_check(self) -> ForkOnCheck | None:
+        """Whether unknown but authentic checks make forks; None, the default, means no."""
+        return self._family.fork_on_check
+
+    @fork_on_check.setter
+    def fork_on_check(self, hook: ForkOnCheck | None) -> None:
+        self._family.fork_on_check = hook
+
+    def add_socket(self, socket: RTCSocket) -> None:
+        """Uses one more socket, here and on every fork, living ones included."""
+        self._check_open()
+        self._family.add_socket(socket)
+
+    def get_sockets(self) -> tuple[RTCSocket, ...]:
+        """Those in use, the same objects on every fork."""
+        return tuple(self._family.sockets)
+
+    def fork(self, *, constraints: Constraints | None = None) -> "RTCConnection":
+        """A connection to one more peer. Constraints are copied, or replaced by those given."""
+        return self._fork(self.context.mint_ufrag(), None, constraints)
+
+    def fork_as(self, ufrag: str, password: str) -> "RTCConnection":
+        """A fork whose credentials the peer already has."""
+        return self._fork(ufrag, password, None)
+
+    def _fork(self, ufrag: str, password: str | None, constraints: Constraints | None) -> "RTCConnection":
+        self._check_open()
+        fork = RTCConnection.__new__(RTCConnection)
+        EventEmitter.__init__(fork)
+        fork._family = self._family
+        copied = dict(self._constraints) if constraints is None else _both_directions(constraints)
+        fork._initialise(copied, ufrag, password or self.context.fork_password(ufrag))
+        for socket in self._family.sockets:
+            fork.transport.attach(socket)
+        self._family.forks[fork] = None
+        return fork
+
+    def on_socket_added(self, socket: RTCSocket) -> None:
+        """From the family."""
+        self.transport.attach(socket)
+
+    # -- constraints ---------------------------------------------------------------------------------------------
+
+    @overload
+    def get_constraints(self, direction: None = None) -> dict[ConstraintDirection, RTCConstraints]: ...
+    @overload
+    def get_constraints(self, direction: ConstraintDirection, target: Target | None = None) -> RTCConstraints: ...
+
+    def get_constraints(
+        self, direction: ConstraintDirection | None = None, target: Target | None = None
+    ) -> RTCConstraints | dict[ConstraintDirection, RTCConstraints]:
+        """Those of the connection, of both directions or one; or those set on a stream or track."""
+        if direction is None:
+            return dict(self._constraints)
+        if target is not None:
+            return self._target_constraints.get((direction, target), UNCONSTRAINED)
+        return self._constraints[direction]
+
+    def set_constraints(
+        self, constraints: RTCConstraints, direction: ConstraintDirection, target: Target | None = None
+    ) -> None:
+        """Replaces the limits of the connection, or of one stream or track in it. The strictest of the three counts."""
+        self._check_open()
+        if direction not in ("send", "receive"):
+            raise ConfigError(f"direction: expected send or receive, got {direction!r}")
+        if target is None:
+            self._constraints[direction] = constraints
+        else:
+            self._target_constraints[direction, target] = constraints
+        if direction == "send":
+            for slot in self._slots:
+                slot.update_limits()
+        else:
+            self._update_receive_limits()
+
+    def limits(self, direction: ConstraintDirection, track: RTCMediaStreamTrack) -> RTCConstraints:
+        """What applies to one track: connection, stream and track together."""
+        found = self._constraints[direction]
+        for target in (track.stream, track):
+            found = found.stricter(self._target_constraints.get((direction, target), UNCONSTRAINED))
+        return found
+
+    def srtp_profiles(self) -> tuple[SrtpProfile, ...]:
+        """What both directions allow."""
+        both = self._constraints["receive"].stricter(self._constraints["send"])
+        return SRTP_PROFILES if both.srtp_profiles is None else both.srtp_profiles
+
+    def _update_receive_limits(self) -> None:
+        for stream in self._remote_streams:
+            for track in stream.tracks:
+                for slot in tuple(track.slots):
+                    slot.update_limits()
+        if self.transport.id is not None:
+            self.engine.native.set_receive_limit(self.transport.id, self._receive_limit())
+
+    def _receive_limit(self) -> int | None:
+        """One figure for the peer: the engine's feedback (REMB) is per transport, so limits of tracks are summed."""
+        whole = self._constraints["receive"].max_bitrate_bps
+        tracks = [track for stream in self._remote_streams for track in stream.tracks if track.received]
+        parts = [self._target_limit(track) for track in tracks]
+        known = [part for part in parts if part is not None]
+        if not parts or len(known) < len(parts):
+            return whole
+        return min(sum(known), whole or sum(known))
+
+    def _target_limit(self, track: RTCMediaStreamTrack) -> int | None:
+        own = self.get_constraints("receive", track).max_bitrate_bps
+        stream = self.get_constraints("receive", track.stream).max_bitrate_bps
+        share = None if stream is None else stream // max(1, len(track.stream.tracks))
+        return min((limit for limit in (own, share) if limit is not None), default=None)
+
+    # -- descriptions --------------------------------------------------------------------------------------------
+
+    def get_description(self, side: Literal["local", "remote"]) -> RTCDescription:
+        """Ours, complete with the candidates known now, or the peer's."""
+        if side == "remote":
+            if self._remote is None:
+                raise ConflictError("the peer has not been described yet")
+            return replace(self._remote, candidates=tuple(self._remote_candidates))
+        base = self._local or RTCDescription(
+            ufrag="", password="", fingerprints=(self.context.certificate.fingerprint,), lite=True
+        )
+        return replace(
+            base,
+            ufrag=self.transport.ufrag,
+            password=self.transport.password,
+            candidates=tuple(item for socket in self._family.sockets for item in socket.candidates),
+            end_of_candidates=all(socket.gathered for socket in self._family.sockets),
+        )
+
+    def set_description(self, description: RTCDescription, direction: Literal["local", "remote"] = "remote") -> None:
+        """Takes the peer's description, once. Ours follows from it, unless the application set one before."""
+        self._check_open()
+        if self._remote is not None or (direction == "local" and self._local is not None):
+            raise ConflictError("this connection is described already: fork for another peer, or restart ICE")
+        if direction == "local":
+            self._local = description
+            return
+        local = self._local or self._answer(description)
+        self.transport.set_remote(description)
+        self._local, self._remote = local, description
+        self._remote_candidates = list(description.candidates[:MAX_REMOTE_CANDIDATES])
+        self._make_remote_streams(description, local)
+        self._make_slots(local)
+        if (limit := self._receive_limit()) is not None:
+            self.engine.native.set_receive_limit(self.transport.open(), limit)
+        for stream in self._local_streams:
+            self._fill_slots(stream)
+
+    def _answer(self, offer: RTCDescription) -> RTCDescription:
+        if not self._family.sockets:
+            raise ConfigError("the connection has no socket yet: call add_socket first")
+        kinds: tuple[Kind, ...] = ("audio", "video")
+        local = LocalParameters(
+            ufrag=self.transport.ufrag,
+            password=self.transport.password,
+            fingerprints=(self.context.certificate.fingerprint,),
+            cname=self.cname,
+            stream_id=self.context_id,
+            allocate_ssrc=self._allocate_ssrc,
+            kinds=tuple(kind for kind in kinds if all(kind in item.options.kind for item in self._family.sockets)),
+        )
+        return answer(offer, local=local, receive=self._constraints["receive"], send=self._constraints["send"])
+
+    def _allocate_ssrc(self) -> int:
+        while (ssrc := secrets.randbits(32)) in self._ssrcs or ssrc == 0:
+            pass
+        self._ssrcs.add(ssrc)
+        return ssrc
+
+    def _make_remote_streams(self, remote: RTCDescription, local: RTCDescription) -> None:
+        answered = {section.mid: section for section in local.media}
+        streams = []
+        for described in remote.streams:
+            stream = RTCMediaStream(self, described.id)
+            tracks = []
+            for item in described.tracks:
+                section = answered.get(item.section.mid)
+                if section is None or section.rejected or section.direction not in ("recvonly", "sendrecv"):
+                    continue
+                tracks.append(RTCMediaStreamTrack(stream, item.id, offered=item.section, answered=section))
+            stream.tracks = tuple(tracks)
+            if tracks:
+                streams.append(stream)
+        self._remote_streams = tuple(streams)
+
+    def _make_slots(self, local: RTCDescription) -> None:
+        transport = self.transport.open()
+        sending: list[RTCMediaSection] = [
+            section
+            for section in local.media
+            if not section.rejected and section.kind != "data" and section.direction in ("sendonly", "sendrecv")
+        ]
+        self._slots = tuple(RTCSlot(self, section, transport) for section in sending)
+
+    def add_remote_candidate(self, candidate: RTCCandidate | None) -> None:
+        """One more candidate of the peer; None ends them. A lite agent only names pairs by them."""
+        self._check_open()
+        if candidate is not None and len(self._remote_candidates) < MAX_REMOTE_CANDIDATES:
+            self._remote_candidates.append(candidate)
+
+    def restart_ice(self, remote_ufrag: str, remote_password: str) -> tuple[str, str]:
+        """Takes the peer's new credentials, gives ours; media goes on over the old path until the new one works."""
+        self._check_open()
+        credentials = self.transport.restart(remote_ufrag, remote_password)
+        self._remote_candidates.clear()
+        if self._remote is not None:
+            self._remote = replace(self._remote, ufrag=remote_ufrag, password=remote_password)
+        return credentials
+
+    # -- media ---------------------------------------------------------------------------------------------------
+
+    @property
+    def slots(self) -> tuple[RTCSlot, ...]:
+        """One for each m-line that the peer receives, in its order."""
+        return self._slots
+
+    def get_remote_streams(self) -> tuple[RTCMediaStream, ...]:
+        """What the peer publishes."""
+        return self._remote_streams
+
+    def get_local_streams(self) -> tuple[RTCMediaStream, ...]:
+        """What is being sent, in order of attachment."""
+        return tuple(self._local_streams)
+
+    def receive_stream(self, stream: RTCMediaStream, receive: bool = True) -> None:
+        """Takes what the peer publishes in this stream, or stops."""
+        self._check_open()
+        if stream not in self._remote_streams:
+            raise ConfigError("stream: expected one of get_remote_streams() of this connection")
+        for track in stream.tracks:
+            if receive:
+                track.start()
+            else:
+                track.stop("removed")
+        self._update_receive_limits()
+
+    def send_stream(self, stream: RTCMediaStream, send: bool = True) -> None:
+        """Shows its tracks in free slots that can carry them, or takes them out of all slots."""
+        self._check_open()
+        if send:
+            if stream not in self._local_streams:
+                self._local_streams.append(stream)
+            self._fill_slots(stream)
+            return
+        if stream in self._local_streams:
+            self._local_streams.remove(stream)
+        for slot in self._slots:
+            if slot.track is not None and slot.track.stream is stream:
+                slot.assign(None)
+
+    def _fill_slots(self, stream: RTCMediaStream) -> None:
+        shown = {slot.track for slot in self._slots}
+        for track in stream.tracks:
+            free = (slot for slot in self._slots if slot.track is None and slot.can_show(track))
+            slot = None if track in shown or not track.received else next(free, None)
+            if slot is not None:
+                slot.assign(track)
+
+    async def get_stats(self) -> "TransportStats":
+        """One snapshot of this peer."""
+        transport = self.transport.id
+        found = self.engine.native.transport_stats([transport]) if transport is not None and not self.closed else []
+        if not found:
+            raise ConnectionClosedError("the connection has no peer in the engine")
+        return found[0]
+
+    # -- what the engine and the peer do -------------------------------------------------------------------------
+
+    def on_transport_connected(self) -> None:
+        """From the transport."""
+        logger.info("peer connected", extra={"context": self.context_id})
+        self.emit("connected", self._active_socket or self._family.sockets[0])
+
+    def on_transport_pair(self, socket: RTCSocket, address: Address) -> None:
+        """From the transport."""
+        self._active_socket = socket
+        own = (socket.address, socket.port)
+        local = next(iter(socket.candidates), None) or make_candidate("host", own, base=own)
+        found = (item for item in self._remote_candidates if (item.address, item.port) == address)
+        remote = next(found, None) or replace(make_candidate("host", address, base=address), type="prflx")
+        self.emit("activeconnectioncandidate", RTCCandidatePair(local, remote))
+
+    def on_transport_failed(self, reason: str) -> None:
+        """From the transport: fatal to this connection alone."""
+        self._end(reason)
+
+    def on_track_active(self, track: RTCMediaStreamTrack) -> None:
+        """From the track: the first authenticated packet, also after silence."""
+        if track.live or self.closed:
+            return
+        stream_was_live = track.stream.live
+        track.live = True
+        self.emit("trackconnected", track)
+        if not stream_was_live:
+            self.emit("streamconnected", track.stream)
+
+    def on_track_silent(self, track: RTCMediaStreamTrack, reason: str) -> None:
+        """From the track."""
+        if not track.live:
+            return
+        track.live = False
+        self.emit("trackdisconnected", track, reason)
+        if not track.stream.live:
+            self.emit("streamdisconnected", track.stream, reason)
+
+    def on_track_contributors(self, track: RTCMediaStreamTrack, sources: list[tuple[int, int | None]]) -> None:
+        """From the track: the CSRCs received."""
+        known = self.context.contributors
+        contributors = tuple(RTCContributor(id_, level, known.get(id_)) for id_, level in sources)
+        self.emit("trackcontributors", track, contributors)
+
+    def on_slot_assigned(self, slot: RTCSlot) -> None:
+        """From the slot."""
+        track = slot.track
+        shown = () if track is None else (RTCContributor(track.contributor, None, track),)
+        self.emit("trackcontributors", slot, shown)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Ends this peer; closing the origin ends its forks too, then its sockets. Idempotent."""
+        self._end("closed")
+
+    def _end(self, reason: str) -> None:
+        if self.closed:
+            return
+        self.close_reason = reason
+        for stream in self._remote_streams:
+            for track in stream.tracks:
+                track.stop(reason)
+                self.context.remove_contributor(track.contributor)
+        for slot in self._slots:
+            slot.clear()
+        self.closed = True
+        self._reports.stop()
+        self.transport.close()
+        self._local_streams.clear()
+        self._target_constraints.clear()
+        if self is self.origin:
+            for fork in tuple(self._family.forks):
+                fork._end(reason)
+            self._family.release_sockets()
+        else:
+            self._family.forks.pop(self, None)
+        # What handlers began before the end is theirs no more; `disconnected` itself may still be handled.
+        self.cancel_handlers()
+        self.emit("disconnected", self._active_socket, reason)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ConnectionClosedError(f"the connection is closed: {self.close_reason}")
+
+    def _on_handlers_changed(self, event: str) -> None:
+        if event in ("trackreport", "streamreport"):
+            self._reports.follow_handlers()
+
+    def __repr__(self) -> str:
+        role = "origin" if self is self.origin else "fork"
+        return f"<RTCConnection {role} of {self.context_id}{' closed' if self.closed else ''}>"
+
+
+def _both_directions(constraints: Constraints | None) -> dict[ConstraintDirection, RTCConstraints]:
+    if constraints is None or isinstance(constraints, RTCConstraints):
+        one = constraints or UNCONSTRAINED
+        return {"send": one, "receive": one}
+    return {"send": constraints.get("send", UNCONSTRAINED), "receive": constraints.get("receive", UNCONSTRAINED)}

@@ -1,0 +1,79 @@
+"""What an origin and its forks share: context, sockets, and the list of living members."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from router.errors import ConfigError
+from router.rtc.context import ConnectionContext
+from router.rtc.ice import Check
+
+if TYPE_CHECKING:
+    from router.rtc.connection import RTCConnection
+    from router.rtc.engine import MediaEngine
+    from router.rtc.socket import RTCSocket
+    from router.rtc.transport import PeerTransport
+
+
+@dataclass(frozen=True, slots=True)
+class ForkOnCheck:
+    """Lets forks be born from their first valid check. Off unless the origin's `fork_on_check` is set."""
+
+    password: Callable[[str], str | None]
+    """The password that a check for this unknown user name fragment must be signed with, or None to drop it."""
+    born: Callable[["RTCConnection"], None]
+    """Told of the new fork, before the check is answered."""
+
+
+class ConnectionFamily:
+    """Shared by an origin and all its forks."""
+
+    def __init__(self, origin: "RTCConnection", context: ConnectionContext) -> None:
+        self.origin = origin
+        self.context = context
+        self.sockets: list[RTCSocket] = []
+        self.forks: dict[RTCConnection, None] = {}
+        """In order of birth."""
+        self.fork_on_check: ForkOnCheck | None = None
+
+    @property
+    def engine(self) -> "MediaEngine":
+        """The engine of its sockets."""
+        if not self.sockets:
+            raise ConfigError("the connection has no socket yet: call add_socket first")
+        return self.sockets[0].engine
+
+    def add_socket(self, socket: "RTCSocket") -> None:
+        """Binds it if need be; living members are reachable there from now on."""
+        if socket in self.sockets:
+            return
+        if self.sockets:
+            first = self.sockets[0]
+            if socket.engine is not first.engine or socket.options.worker != first.options.worker:
+                raise ConfigError("worker: all sockets of a connection must be on one worker of one engine")
+        if socket.certificate is not None:
+            self.context.use_certificate(socket.certificate)
+        socket.open()
+        socket.add_origin(self.context.context_id, self)
+        self.sockets.append(socket)
+        for member in (self.origin, *self.forks):
+            member.on_socket_added(socket)
+
+    def endpoint_for(self, check: Check) -> "PeerTransport | None":
+        """A fork for a check that names none of ours, if the application wants it and the check is authentic."""
+        hook = self.fork_on_check
+        if hook is None or not self.context.owns(check.local_ufrag):
+            return None
+        password = hook.password(check.local_ufrag)
+        if password is None or not check.is_authentic(password):
+            return None
+        fork = self.origin.fork_as(check.local_ufrag, password)
+        hook.born(fork)
+        return fork.transport
+
+    def release_sockets(self) -> None:
+        """Closes those that no other family uses."""
+        for socket in self.sockets:
+            if socket.remove_origin(self.context.context_id):
+                socket.close()
+        self.sockets.clear()

@@ -1,0 +1,121 @@
+"""A sending m-line: one SSRC, sequence and timestamp space for life, showing one track at a time or nothing."""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from router.errors import ConfigError, ConflictError, EngineError
+from router.rtc.description import RTCMediaSection
+from router.rtc.formats import extension_ids, to_engine_codecs
+from router.rtc.negotiation import compatible
+from router.rtc.stream import RTCMediaStreamTrack
+
+if TYPE_CHECKING:
+    from router.rtc.connection import RTCConnection
+
+
+class SlotLimits(TypedDict):
+    """The arguments of `Engine.set_slot_limits`."""
+
+    max_bitrate_bps: int | None
+    max_width: int | None
+    max_height: int | None
+    max_frame_rate: int | None
+    max_temporal_layers: int | None
+
+
+class RTCSlot:
+    """What the peer receives on one m-line."""
+
+    _slots__ = ("_limits", "connection", "id", "kind", "section", "ssrc", "track")
+
+    def __init__(self, connection: "RTCConnection", section: RTCMediaSection, transport: int) -> None:
+        assert section.kind != "data", "data channels are never slots"
+        encoding = section.encodings[0] if section.encodings else None
+        if encoding is None or encoding.ssrc is None:
+            raise ConfigError(f"m-line {section.mid}: the local description sends without an SSRC")
+        self.connection = connection
+        self.kind: Literal["audio", "video"] = section.kind
+        self.section = section
+        self.ssrc = encoding.ssrc
+        self.track: RTCMediaStreamTrack | None = None
+        """What it shows."""
+        self._limits: SlotLimits | None = None
+        self.id = connection.engine.native.add_slot(
+            transport,
+            kind=self.kind,
+            mid=section.mid,
+            ssrc=encoding.ssrc,
+            rtx_ssrc=encoding.rtx_ssrc,
+            codecs=to_engine_codecs(section),
+            extensions=extension_ids(section, "send"),
+        )
+
+    @property
+    def mid(self) -> str:
+        """Its m-line."""
+        return self.section.mid
+
+    def can_show(self, track: RTCMediaStreamTrack) -> bool:
+        """Whether the peer accepts a format that the track is published in."""
+        return compatible(track.section, self.section)
+
+    def assign(self, track: RTCMediaStreamTrack | None) -> None:
+        """Shows a track, video from its next key frame on, or nothing."""
+        if track is self.track:
+            return
+        if self.connection.closed:
+            raise ConflictError("the slot's connection is closed")
+        if track is not None:
+            self._check_track(track)
+        if self.track is not None:
+            self.track.slots.discard(self)
+        self.track = track
+        if track is not None:
+            track.slots.add(self)
+            self.update_limits()
+        self.connection.engine.native.assign_slot(self.id, track.producer if track else None)
+        self.connection.on_slot_assigned(self)
+
+    def clear(self) -> None:
+        """Shows nothing any more; also when its track or its connection is on the way out."""
+        if self.track is None:
+            return
+        self.track.slots.discard(self)
+        self.track = None
+        if not self.connection.closed:
+            # When the engine was closed first, nothing is left to clear.
+            with suppress(EngineError):
+                self.connection.engine.native.assign_slot(self.id, None)
+            self.connection.on_slot_assigned(self)
+
+    def update_limits(self) -> None:
+        """Tells the engine the strictest of all constraints that apply to what it shows."""
+        track = self.track
+        if track is None:
+            return
+        allowed = self.connection.limits("send", track)
+        published = track.connection.limits("receive", track)
+        # The publisher's own bitrate limit is for its uplink; its pictures are not passed on above their limits.
+        both = allowed.stricter(replace(published, max_bitrate_bps=None))
+        limits: SlotLimits = {
+            "max_bitrate_bps": both.max_bitrate_bps,
+            "max_width": both.max_width,
+            "max_height": both.max_height,
+            "max_frame_rate": both.max_frame_rate,
+            "max_temporal_layers": both.max_temporal_layers,
+        }
+        if limits != self._limits:
+            self._limits = limits
+            self.connection.engine.native.set_slot_limits(self.id, **limits)
+
+    def _check_track(self, track: RTCMediaStreamTrack) -> None:
+        if not self.can_show(track):
+            raise ConflictError(f"slot {self.mid} accepts no {track.kind} format that the track is published in")
+        if not track.received or track.connection.closed:
+            raise ConflictError(f"track {track.id} is not being received")
+        if track.connection.engine is not self.connection.engine:
+            raise ConfigError("the track lives in another engine")
+
+    def __repr__(self) -> str:
+        return f"<RTCSlot {self.kind} mid={self.mid} shows {self.track!r}>"

@@ -1,0 +1,282 @@
+"""ICE and DTLS of one fork, between its sockets and the engine.
+
+Order of things: the description may come before or after the first check and before or after the DTLS handshake. The
+engine's transport is made at the first of description and authenticated check; tuples follow authenticated checks;
+the SRTP keys go to the engine when the handshake is over *and* the description's fingerprint names the certificate.
+Anything wrong with DTLS is fatal to this fork alone; anything wrong with a check is dropped without answer.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from router import clock
+from router.errors import DtlsError, EngineError
+from router.rtc.constraints import SrtpProfile
+from router.rtc.context import ConnectionContext
+from router.rtc.description import RTCDescription
+from router.rtc.dtls import DtlsSession, fingerprint_matches
+from router.rtc.ice import Address, Check, write_role_conflict, write_success
+
+if TYPE_CHECKING:
+    from router.rtc.engine import MediaEngine
+    from router.rtc.socket import RTCSocket
+
+logger = logging.getLogger(__name__)
+
+OLD_CREDENTIALS_S = 10.0
+"""Life of the old credentials once the new ones have been used."""
+DESCRIPTION_TIMEOUT_S = 30.0
+"""How long a finished handshake may wait for the description with the fingerprint."""
+
+
+class TransportOwner(Protocol):
+    """The connection."""
+
+    def on_transport_connected(self) -> None:
+        """SRTP is keyed, the fingerprint verified."""
+
+    def on_transport_pair(self, socket: "RTCSocket", address: Address) -> None:
+        """Media goes there from now on."""
+
+    def on_transport_failed(self, reason: str) -> None:
+        """It is over."""
+
+    def srtp_profiles(self) -> tuple[SrtpProfile, ...]:
+        """What may be negotiated."""
+
+
+class PeerTransport:
+    """One remote peer."""
+
+    def __init__(self, owner: TransportOwner, context: ConnectionContext, ufrag: str, password: str) -> None:
+        self.ufrag = ufrag
+        self.password = password
+        self.id: int | None = None
+        """The engine's transport, once there is one."""
+        self.connected = False
+        self.closed = False
+        self._owner = owner
+        self._context = context
+        self._sockets: list[RTCSocket] = []
+        self._passwords = {ufrag: password}
+        self._remote_ufrags: dict[str, str] = {}
+        """The peer's fragment that goes with each of ours, as far as known."""
+        self._used_ufrag: str | None = None
+        self._remote: RTCDescription | None = None
+        self._dtls: DtlsSession | None = None
+        self._dtls_path: tuple[RTCSocket, Address] | None = None
+        self._dtls_timer: asyncio.TimerHandle | None = None
+        self._description_timer: asyncio.TimerHandle | None = None
+        self._old_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def engine(self) -> "MediaEngine":
+        """The engine of its sockets."""
+        return self._sockets[0].engine
+
+    def attach(self, socket: "RTCSocket") -> None:
+        """From now on checks on this socket are ours too."""
+        self._sockets.append(socket)
+        for ufrag in self._passwords:
+            socket.add_endpoint(ufrag, self)
+
+    def open(self, *, allow_mixed_extensions: bool = False) -> int:
+        """The engine's transport, made at the first call."""
+        if self.id is None:
+            self.id = self.engine.native.create_transport(
+                self._sockets[0].id,
+                local_ufrag=self.ufrag,
+                local_password=self.password,
+                cname=self._context.cname,
+                allow_mixed_extensions=allow_mixed_extensions,
+            )
+            self.engine.register_transport(self.id, self)
+        return self.id
+
+    def set_remote(self, remote: RTCDescription) -> None:
+        """The peer's description, whenever it comes."""
+        transport = self.open(allow_mixed_extensions=remote.allow_mixed_extensions)
+        self._remote = remote
+        self._remote_ufrags[self.ufrag] = remote.ufrag
+        self.engine.native.set_remote_ice(transport, remote.ufrag, remote.password)
+        if self._description_timer is not None:
+            self._description_timer.cancel()
+        if self._dtls is not None:
+            self._drive_dtls()
+
+    def restart(self, remote_ufrag: str, remote_password: str) -> tuple[str, str]:
+        """New credentials (RFC 8445 section 9); the current ones go on until the new ones are used."""
+        transport = self.open()
+        # Restarts that were never used leave nothing behind: at most two generations live.
+        for ufrag in [ufrag for ufrag in self._passwords if ufrag != (self._used_ufrag or self.ufrag)]:
+            self._forget_ufrag(ufrag)
+        self.ufrag = self._context.mint_ufrag()
+        self.password = self._context.fork_password(self.ufrag)
+        self._passwords[self.ufrag] = self.password
+        self._remote_ufrags[self.ufrag] = remote_ufrag
+        for socket in self._sockets:
+            socket.add_endpoint(self.ufrag, self)
+        self.engine.native.restart_ice(transport, self.ufrag, self.password)
+        self.engine.native.set_remote_ice(transport, remote_ufrag, remote_password)
+        return self.ufrag, self.password
+
+    def close(self) -> None:
+        """close_notify to the peer, everything freed in the engine. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        for timer in (self._dtls_timer, self._description_timer, self._old_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._dtls is not None:
+            self._dtls.close()
+            self._send_dtls()
+        for ufrag in tuple(self._passwords):
+            self._forget_ufrag(ufrag)
+        if self.id is not None:
+            # When the engine was closed first, nothing is left to remove.
+            with suppress(EngineError):
+                self.engine.native.remove_transport(self.id)
+
+    # -- ICE -----------------------------------------------------------------------------------------------------
+
+    def handle_check(self, socket: "RTCSocket", source: Address, check: Check) -> None:
+        """A check that names us: answered and acted upon only if it is authentic and of our peer."""
+        password = self._passwords.get(check.local_ufrag)
+        if self.closed or password is None or not check.is_authentic(password):
+            return
+        if self._remote_ufrags.setdefault(check.local_ufrag, check.remote_ufrag) != check.remote_ufrag:
+            return
+        if check.controlled:
+            socket.send(source, write_role_conflict(check, password))
+            return
+        self.engine.native.add_tuple(self.open(), socket.id, source, nominated=check.nominated, priority=check.priority)
+        socket.send(source, write_success(check, source, password))
+        self._on_ufrag_used(check.local_ufrag)
+
+    def _on_ufrag_used(self, ufrag: str) -> None:
+        if ufrag != self.ufrag or self._used_ufrag == ufrag:
+            return
+        self._used_ufrag = ufrag
+        if len(self._passwords) > 1:
+            if self._old_timer is not None:
+                self._old_timer.cancel()
+            self._old_timer = asyncio.get_running_loop().call_later(OLD_CREDENTIALS_S, self._forget_old)
+
+    def _forget_old(self) -> None:
+        for ufrag in [ufrag for ufrag in self._passwords if ufrag not in (self.ufrag, self._used_ufrag)]:
+            self._forget_ufrag(ufrag)
+
+    def _forget_ufrag(self, ufrag: str) -> None:
+        self._passwords.pop(ufrag, None)
+        self._remote_ufrags.pop(ufrag, None)
+        for socket in self._sockets:
+            socket.remove_endpoint(ufrag)
+
+    def on_pair_selected(self, socket: int, address: Address) -> None:
+        """From the engine."""
+        chosen = self._find_socket(socket)
+        if chosen is None or self.closed:
+            return
+        if self._dtls is None and self._role() == "active":
+            self._open_dtls("active")
+            self._dtls_path = (chosen, address)
+            self._drive_dtls()
+        self._owner.on_transport_pair(chosen, address)
+
+    def on_transport_lost(self, reason: str) -> None:
+        """From the engine."""
+        if not self.closed:
+            self._owner.on_transport_failed(reason)
+
+    def _find_socket(self, id_: int) -> "RTCSocket | None":
+        return next((socket for socket in self._sockets if socket.id == id_), None)
+
+    # -- DTLS ----------------------------------------------------------------------------------------------------
+
+    def on_dtls(self, socket: int, source: Address, data: bytes) -> None:
+        """From the engine, and only from tuples whose checks were authentic."""
+        chosen = self._find_socket(socket)
+        if chosen is None or self.closed:
+            return
+        if self._dtls is None:
+            if self._role() == "active":
+                return
+            self._open_dtls("passive")
+        assert self._dtls is not None, "opened above"
+        self._dtls_path = (chosen, source)
+        self._dtls.handle_datagram(data, clock.monotonic_us())
+        self._drive_dtls()
+
+    def _role(self) -> Literal["active", "passive"]:
+        return "active" if self._remote is not None and self._remote.dtls_role == "passive" else "passive"
+
+    def _open_dtls(self, role: Literal["active", "passive"]) -> None:
+        context = self._context.dtls_context(self._owner.srtp_profiles())
+        self._dtls = DtlsSession(context, role, now_us=clock.monotonic_us())
+        self._dtls.start()
+
+    def _drive_dtls(self) -> None:
+        """Sends what is pending, acts on the state, sets the timer: after every input."""
+        session = self._dtls
+        assert session is not None, "only called with a session"
+        self._send_dtls()
+        if session.state in ("failed", "closed"):
+            self._owner.on_transport_failed(f"dtls: {session.reason}")
+            return
+        if session.state == "connected" and not self.connected:
+            self._verify_peer(session)
+        self._arm_timer(session)
+
+    def _send_dtls(self) -> None:
+        if self._dtls is None or self._dtls_path is None:
+            return
+        socket, address = self._dtls_path
+        for datagram in self._dtls.poll_datagrams():
+            try:
+                socket.engine.native.send_datagram(socket.id, address, datagram)
+            except (OSError, EngineError) as error:
+                logger.debug("a DTLS datagram could not be sent: %s", error)
+
+    def _verify_peer(self, session: DtlsSession) -> None:
+        if self._remote is None:
+            if self._description_timer is None:
+                loop = asyncio.get_running_loop()
+                self._description_timer = loop.call_later(
+                    DESCRIPTION_TIMEOUT_S, self._owner.on_transport_failed, "the description never came"
+                )
+            return
+        try:
+            if not fingerprint_matches(session.peer_certificate(), self._remote.fingerprints):
+                raise DtlsError("the certificate is not the one of the description")
+            keys = session.srtp_keys()
+        except DtlsError as error:
+            self._owner.on_transport_failed(f"dtls: {error}")
+            return
+        assert self.id is not None, "DTLS comes from a tuple, and a tuple belongs to a transport"
+        assert self._dtls_path is not None, "the handshake went somewhere"
+        socket, address = self._dtls_path
+        self.engine.native.validate_tuple(self.id, socket.id, address)
+        self.engine.set_srtp(self.id, keys.profile, keys.inbound, keys.outbound)
+        self.connected = True
+        self._owner.on_transport_connected()
+
+    def _arm_timer(self, session: DtlsSession) -> None:
+        if self._dtls_timer is not None:
+            self._dtls_timer.cancel()
+            self._dtls_timer = None
+        if self.closed:
+            return
+        now_us = clock.monotonic_us()
+        deadline_us = session.deadline_us(now_us)
+        if deadline_us is not None:
+            delay_s = max(0, deadline_us - now_us) / 1_000_000
+            self._dtls_timer = asyncio.get_running_loop().call_later(delay_s, self._on_dtls_timer)
+
+    def _on_dtls_timer(self) -> None:
+        self._dtls_timer = None
+        if self._dtls is not None and not self.closed:
+            self._dtls.handle_timeout(clock.monotonic_us())
+            self._drive_dtls()

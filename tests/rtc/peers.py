@@ -1,0 +1,88 @@
+"""aiortc peers and hand-made STUN clients that meet our forks over loopback."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from aioice import stun
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from router.rtc import RTCConnection, RTCDescription
+from router.rtc.sdp import parse, write
+
+Address = tuple[str, int]
+
+
+async def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Waits for a state, not for a time."""
+
+    async def poll() -> None:
+        while not condition():  # noqa: ASYNC110 - foreign objects have no event to wait for
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(poll(), timeout_s)
+
+
+def make_peer() -> RTCPeerConnection:
+    return RTCPeerConnection(RTCConfiguration(iceServers=[]))
+
+
+async def make_offer(peer: RTCPeerConnection) -> str:
+    await peer.setLocalDescription(await peer.createOffer())
+    return str(peer.localDescription.sdp)
+
+
+def answer_text(fork: RTCConnection) -> str:
+    return write(fork.get_description("local"), session_id=1, version=1)
+
+
+async def join(
+    peer: RTCPeerConnection, fork: RTCConnection, change: Callable[[str], str] = lambda text: text
+) -> RTCDescription:
+    """The peer offers, the fork answers."""
+    offer = parse(change(await make_offer(peer)))
+    fork.set_description(offer, "remote")
+    for stream in fork.get_remote_streams():
+        fork.receive_stream(stream)
+    await peer.setRemoteDescription(RTCSessionDescription(sdp=answer_text(fork), type="answer"))
+    return offer
+
+
+class StunClient(asyncio.DatagramProtocol):
+    """A UDP socket that sends checks and collects what comes back."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+
+    @classmethod
+    async def open(cls) -> "StunClient":
+        _, client = await asyncio.get_running_loop().create_datagram_endpoint(cls, local_addr=("127.0.0.1", 0))
+        return client
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.address: Address = transport.get_extra_info("sockname")
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self.received.append(data)
+
+    def send(self, port: int, data: bytes) -> None:
+        self.transport.sendto(data, ("127.0.0.1", port))
+
+    def check(self, port: int, ufrag: str, password: str, *, remote: str = "peer", **extra: Any) -> bytes:
+        data = write_check(ufrag, password, remote=remote, **extra)
+        self.send(port, data)
+        return data
+
+    def close(self) -> None:
+        self.transport.close()
+
+
+def write_check(ufrag: str, password: str, *, remote: str = "peer", **extra: Any) -> bytes:
+    attributes = {"USERNAME": f"{ufrag}:{remote}", "PRIORITY": 99, "ICE-CONTROLLING": 1, "USE-CANDIDATE": None}
+    attributes |= {name.replace("_", "-"): value for name, value in extra.items()}
+    attributes = {name: value for name, value in attributes.items() if value is not False}
+    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, secrets.token_bytes(12), attributes)
+    message.add_message_integrity(password.encode())
+    return bytes(message)
