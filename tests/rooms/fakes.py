@@ -110,7 +110,8 @@ class FakeConnection:
     def set_description(self, description: RTCDescription, direction: str = "remote") -> None:
         assert direction == "remote"
         self.remote = description
-        local = LocalParameters("ufrag0", "localPasswordOf22Chars0", (FINGERPRINT,), "cname", "-", self.origin.next_number)
+        password, allocate = "localPasswordOf22Chars0", self.origin.next_number
+        local = LocalParameters("ufrag0", password, (FINGERPRINT,), "cname", "-", allocate)
         self.local = replace(answer(description, local=local), candidates=(CANDIDATE,))
         for offered, answered in zip(description.media, self.local.media, strict=True):
             if answered.rejected:
@@ -259,5 +260,5 @@ def shown(session: Session) -> list[str | None]:
     described = session.describe_slots()
     for slot, public in zip(fake(session).slots, described, strict=True):
         found = session.room.find_track(public["track_id"])
-        assert (found.track if found else None) is slot.track
+        assert cast(object, found.track if found else None) is slot.track
     return [identities.get(slot["participant_id"]) for slot in described]

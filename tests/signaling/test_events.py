@@ -1,6 +1,7 @@
 """The events WebSocket, over a real server on an ephemeral port; media is fake."""
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -82,15 +83,14 @@ async def hear_until(websocket: ClientConnection, wanted: Callable[[Message], ob
 async def hear_end(websocket: ClientConnection) -> tuple[str, int]:
     """Slug of the error message, and the close code after it."""
     slug = ""
-    try:
+    with contextlib.suppress(ConnectionClosed):
         while True:
             message = await hear(websocket)
             if message["type"] == "error":
                 slug = message["slug"]
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None
-        assert closed.rcvd.reason == slug
-        return slug, closed.rcvd.code
+    assert websocket.close_code is not None
+    assert websocket.close_reason == slug
+    return slug, websocket.close_code
 
 
 async def test_welcome_deltas_and_slots_of_a_whole_visit() -> None:

@@ -61,7 +61,9 @@ async def test_rights_of_the_token(path: str, direction: Any, rights: dict[str, 
     async with public() as router:
         await router.whip("somebody")
         body = text(offer(section("0", "audio", direction)))
-        response = await router.http.post(path, content=body, headers={"Content-Type": SDP, **bearer(**rights)})
+        response = await router.http.post(
+            path, content=body, headers={"Content-Type": SDP, **bearer("ada", "lobby", **rights)}
+        )
         check_problem(response, 403, slug)
 
 
