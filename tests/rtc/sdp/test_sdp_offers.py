@@ -40,6 +40,8 @@ def test_agrees_with_aiortc(name: str) -> None:
     ours = parse(OFFERS[name])
     theirs = SessionDescription.parse(OFFERS[name])
     first = theirs.media[0]
+    assert first.ice is not None
+    assert first.dtls is not None
     assert (ours.ufrag, ours.password) == (first.ice.usernameFragment, first.ice.password)
     assert [(item.algorithm, item.value) for item in ours.fingerprints] == [
         (item.algorithm, item.value.upper()) for item in first.dtls.fingerprints
@@ -60,6 +62,7 @@ def test_agrees_with_aiortc(name: str) -> None:
         feedback = {item.payload_type: set(item.feedback) for item in mine.codecs}
         for codec in codecs:
             words = {" ".join(filter(None, (item.type, item.parameter))) for item in codec.rtcpFeedback}
+            assert codec.payloadType is not None
             assert feedback[codec.payloadType] == words
         rtx = {item.parameters["apt"]: item.payloadType for item in other.rtp.codecs if item.mimeType.endswith("/rtx")}
         assert {item.payload_type: item.rtx_payload_type for item in mine.codecs if item.rtx_payload_type} == rtx

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from router.errors import LocalSdpError
 from router.rtc.description import (
+    Kind,
     MediaDirection,
     RTCCandidate,
     RTCCodec,
@@ -23,6 +24,7 @@ from tests.rtc.sdp_vectors import FINGERPRINT
 ICE = string.ascii_letters + string.digits + "+/"
 TOKEN = string.ascii_letters + string.digits + "!#$%&'*+-.^_`{|}~"
 RID = string.ascii_letters + string.digits + "-_"
+KINDS: list[Kind] = ["audio", "video", "data"]
 DIRECTIONS: list[MediaDirection] = ["sendrecv", "sendonly", "recvonly", "inactive"]
 
 rids = st.text(RID, min_size=1, max_size=16)
@@ -68,10 +70,11 @@ names = st.sampled_from(["opus", "VP8", "VP9", "H264", "AV1", "red", "telephone-
 @st.composite
 def codecs(draw: st.DrawFn) -> tuple[RTCCodec, ...]:
     numbers = draw(st.lists(st.integers(0, 127), min_size=1, max_size=12, unique=True))
+    with_rtx: bool = draw(st.booleans())
     found = []
     while numbers:
         number = numbers.pop()
-        rtx = numbers.pop() if numbers and draw(st.booleans()) else None
+        rtx = numbers.pop() if numbers and with_rtx else None
         found.append(
             RTCCodec(
                 name=draw(names),
@@ -92,14 +95,14 @@ def codecs(draw: st.DrawFn) -> tuple[RTCCodec, ...]:
 def encodings(draw: st.DrawFn, ssrcs: list[int]) -> tuple[RTCEncoding, ...]:
     """As one can say them in SDP: rids with or without SSRCs, SIM group, one stream, nothing."""
     layers = draw(st.integers(1, 4))
-    known = draw(st.booleans()) or None
+    known: bool = draw(st.booleans())
     layer_rids: list[str | None] = list(draw(st.lists(rids, min_size=layers, max_size=layers, unique=True)))
     if draw(st.booleans()):
         layer_rids = [None] * (layers if known else 1)
     return tuple(
         RTCEncoding(
             rid=rid,
-            ssrc=known and ssrcs.pop(),
+            ssrc=ssrcs.pop() if known else None,
             rtx_ssrc=ssrcs.pop() if known and draw(st.booleans()) else None,
             paused=rid is not None and draw(st.booleans()),
         )
@@ -109,7 +112,7 @@ def encodings(draw: st.DrawFn, ssrcs: list[int]) -> tuple[RTCEncoding, ...]:
 
 @st.composite
 def sections(draw: st.DrawFn, mid: str, ssrcs: list[int]) -> RTCMediaSection:
-    kind = draw(st.sampled_from(["audio", "video", "data"]))
+    kind = draw(st.sampled_from(KINDS))
     if draw(st.integers(0, 5)) == 0:
         return RTCMediaSection(mid=mid, kind=kind, rejected=True)
     direction = draw(st.sampled_from(DIRECTIONS))
