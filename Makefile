@@ -83,7 +83,8 @@ test-programs: ## Install what the tests use, as root on Debian; elsewhere those
 bench: setup ## Measure the cost of forwarding, joining and idle peers
 	$(BIN)/python -m loadtest.bench
 
-fuzz: ## Fuzz every parser, FUZZ_SECONDS (60) each
+fuzz: setup ## Fuzz every parser, FUZZ_SECONDS (60) each
+	$(BIN)/python tests/fuzz/fuzz_sdp.py $(FUZZ_SECONDS)
 	router/engine-rs/fuzz/run $(FUZZ_SECONDS)
 
 soak: setup ## Long runs
