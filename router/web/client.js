@@ -73,7 +73,7 @@ const delay = (ms, signal) =>
     });
   });
 
-const attribute = (sdp, name) => sdp.match(new RegExp(`^a=${name}:(.*)$`, "m"))?.[1].trim() ?? null;
+const attribute = (sdp, name) => sdp.match(new RegExp(`^a=${name}:(.*)$`, "m"))?.[1].trim();
 
 /** The answer in force with another ICE generation in place of its own: what a restart's fragment means. */
 function applyFragment(sdp, fragment) {
@@ -85,14 +85,8 @@ function applyFragment(sdp, fragment) {
 
 /** The offer's first m-section as a trickle-ice-sdpfrag (RFC 8840). */
 function writeFragment(sdp) {
-  const media = sdp.match(/^m=.*$/m)[0].trim();
-  const lines = [
-    media,
-    `a=mid:${attribute(sdp, "mid")}`,
-    `a=ice-ufrag:${attribute(sdp, "ice-ufrag")}`,
-    `a=ice-pwd:${attribute(sdp, "ice-pwd")}`,
-  ];
-  return `${lines.join("\r\n")}\r\n`;
+  const attributes = ["mid", "ice-ufrag", "ice-pwd"].map((name) => `a=${name}:${attribute(sdp, name)}`);
+  return [sdp.match(/^m=.*$/m)[0].trim(), ...attributes, ""].join("\r\n");
 }
 
 /** The events WebSocket of one room: reconnects by itself until closed. */
@@ -215,11 +209,13 @@ export class Room extends EventTarget {
   }
 
   async publishCamera(constraints = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } }) {
-    return this.#publishDevice("camera", await navigator.mediaDevices.getUserMedia({ video: constraints }));
+    const stream = await navigator.mediaDevices.getUserMedia({ video: constraints });
+    return this.#publishDevice("camera", stream.getTracks());
   }
 
   async publishMicrophone(constraints = { echoCancellation: true, noiseSuppression: true, autoGainControl: true }) {
-    return this.#publishDevice("microphone", await navigator.mediaDevices.getUserMedia({ audio: constraints }));
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: constraints });
+    return this.#publishDevice("microphone", stream.getTracks());
   }
 
   async publishScreen(options = { video: { frameRate: { ideal: 15 } }, audio: true }) {
@@ -453,7 +449,6 @@ export class Room extends EventTarget {
     await this.#teardown();
     await this.#connect();
     this.#describe();
-    this.#emit("slotchange", {});
   }
 
   async #teardown() {
@@ -535,8 +530,7 @@ export class Room extends EventTarget {
   }
 
 
-  async #publishDevice(source, stream) {
-    const [track] = stream.getTracks();
+  async #publishDevice(source, [track]) {
     await this.publishTrack(source, track, { owned: true });
     return track;
   }
