@@ -1,7 +1,7 @@
 """The engine's statistics in the words of W3C webrtc-stats: camelCase names, seconds and bytes, cumulative counters.
 
 A value that does not apply is absent, never -1. Ids are made from engine ids, which are never reused, so they are
-stable and unique in one router. Ours beyond the specification: `reason` (why a slot shows what it does) on outbound-rtp,
+stable and unique in one router. Beyond the specification: `reason` (why a slot shows what it does) on outbound-rtp,
 `dropped` and `worker` on transport, `keyFramesReceived` (the router decodes nothing) and `bitrate` on streams.
 """
 

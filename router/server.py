@@ -1,0 +1,236 @@
+"""The whole router in one process: engine, sockets, rooms, public and admin port, in order of start and back again.
+
+Start: ports are bound first, so that a taken one is told before anything runs; then the engine, its sockets, the
+directory, the two HTTP servers. SIGTERM or SIGINT ends it in reverse: not ready, no newcomers, rooms closed with BYE and
+close_notify, servers, sockets, engine. A second signal ends the process at once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import secrets
+import signal
+import socket
+from types import TracebackType
+from typing import Final
+
+from router import __version__
+from router.admin.app import create_admin_app
+from router.admin.state import AdminState
+from router.cluster.directory import RoomDirectory
+from router.cluster.store import open_store
+from router.config import Settings
+from router.errors import EngineError
+from router.listener import HttpLimits, Listener, bind_port
+from router.loop_lag import LoopLag
+from router.media_sockets import MediaSockets
+from router.metrics import default_metrics
+from router.rooms.limits import RoomLimits
+from router.rooms.registry import RoomRegistry
+from router.rtc import RTCConnection
+from router.rtc.engine import MediaEngine
+from router.signaling.app import create_public_app
+from router.signaling.state import IceServer, PublicState, SignalingSettings
+from router.tokens import JoinTokens
+
+logger = logging.getLogger(__name__)
+
+MAX_READY_LAG_S: Final = 5.0
+ROOMS_GRACE_S: Final = 5.0
+FORCED_EXIT_CODE: Final = 130
+
+
+class RouterServer:
+    """Runs a router: `async with RouterServer(settings) as server: await server.wait_stopped()`."""
+
+    def __init__(self, settings: Settings) -> None:
+        settings.check_startable()
+        self.settings = settings
+        self.metrics = default_metrics()
+        self.tokens = JoinTokens(_token_secrets(settings))
+        self.registry = RoomRegistry(
+            self._open_origin,
+            limits=_room_limits(settings),
+            create_on_first_use=settings.rooms.create_on_first_use,
+            metrics=self.metrics,
+        )
+        self._lag = LoopLag(self.metrics)
+        self._ports: list[socket.socket] = []
+        self._engine: MediaEngine | None = None
+        self._sockets: MediaSockets | None = None
+        self._public: Listener | None = None
+        self._admin: Listener | None = None
+        self._stopping = False
+        self._closing = contextlib.AsyncExitStack()
+
+    @property
+    def public_port(self) -> int:
+        """The public TCP port, also when 0 was asked for."""
+        return self._public.port if self._public else 0
+
+    @property
+    def admin_port(self) -> int:
+        """The admin TCP port."""
+        return self._admin.port if self._admin else 0
+
+    @property
+    def media_ports(self) -> list[int]:
+        """The UDP ports."""
+        return self._sockets.ports if self._sockets else []
+
+    async def __aenter__(self) -> "RouterServer":
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _start(self) -> None:
+        settings, closing = self.settings, self._closing
+        public_port = bind_port(settings.public_host, settings.public.port, "public")
+        closing.callback(public_port.close)
+        admin_port = bind_port(settings.admin.host, settings.admin.port, "admin")
+        closing.callback(admin_port.close)
+        self._engine = await closing.enter_async_context(MediaEngine(workers=settings.media.workers))
+        self._sockets = MediaSockets(settings, self._engine)
+        closing.push_async_callback(self._sockets.close)
+        self._sockets.start()
+        store = await open_store(settings.redis)
+        closing.push_async_callback(store.close)
+        directory = RoomDirectory(self.registry, store, settings.redis.ttl_s, self.metrics)
+        directory.start()
+        closing.push_async_callback(directory.close)
+        self._lag.start()
+        closing.callback(self._lag.close)
+        self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())
+        self._public = Listener(create_public_app(self._public_state()), public_port, _public_limits(settings))
+        for listener in (self._admin, self._public):
+            closing.push_async_callback(listener.stop)
+            listener.start()
+        closing.push_async_callback(self._close_rooms)
+        logger.info(
+            "router started",
+            extra={
+                "version": __version__,
+                "public": f"{settings.public_host}:{self.public_port}",
+                "admin": f"{settings.admin.host}:{self.admin_port}",
+                "udp_ports": self.media_ports,
+                "dev": settings.dev,
+            },
+        )
+
+    async def stop(self) -> None:
+        """Ends everything that was started, newest first. Idempotent."""
+        if not self._stopping:
+            self._stopping = True
+            self.registry.draining = True
+            await self._closing.aclose()
+            logger.info("router stopped")
+
+    async def run_until_signal(self) -> None:
+        """Waits for SIGTERM or SIGINT; the one after it ends the process without further ado."""
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def on_signal() -> None:
+            if asked.is_set():
+                os._exit(FORCED_EXIT_CODE)
+            asked.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal)
+        await asked.wait()
+        logger.info("stopping; a second signal ends it at once")
+
+    def check_readiness(self) -> dict[str, bool]:
+        """Whether participants can join."""
+        return {
+            "engine": self._engine_answers(),
+            "sockets": self._sockets is not None and self._sockets.open,
+            "event-loop": self._lag.recent_s < MAX_READY_LAG_S,
+            "not-draining": not self.registry.draining,
+        }
+
+    def _engine_answers(self) -> bool:
+        try:
+            return self._engine is not None and bool(self._engine.native.counters())
+        except EngineError:
+            return False
+
+    async def _close_rooms(self) -> None:
+        try:
+            async with asyncio.timeout(ROOMS_GRACE_S):
+                await self.registry.close()
+        except TimeoutError:
+            logger.warning("rooms did not close in time", extra={"rooms": len(self.registry.rooms)})
+
+    def _open_origin(self) -> RTCConnection:
+        assert self._sockets is not None, "rooms open only after start"
+        return self._sockets.open_origin(room.origin for room in self.registry.rooms.values())
+
+    def _admin_state(self) -> AdminState:
+        assert self._engine is not None, "called by start"
+        token = self.settings.admin.token
+        return AdminState(
+            registry=self.registry,
+            metrics=self.metrics,
+            read_counters=self._engine.native.counters,
+            check_readiness=self.check_readiness,
+            token=token.get_secret_value() if token else None,
+            metrics_without_token=self.settings.admin.metrics_without_token,
+        )
+
+    def _public_state(self) -> PublicState:
+        settings = self.settings
+        signaling = SignalingSettings(
+            public_url=settings.public.url,
+            allowed_origins=settings.public.allowed_origins,
+            ice_servers=_ice_servers(settings),
+            body_timeout_s=settings.public.request_timeout_s,
+            dev=settings.dev,
+        )
+        return PublicState(self.registry, self.tokens, signaling)
+
+
+def raise_file_limit() -> None:
+    """Every participant may hold a TCP connection: asks for as many descriptors as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _token_secrets(settings: Settings) -> list[str]:
+    given = [secret.get_secret_value() for secret in settings.auth.secrets]
+    return given or [secrets.token_hex(32)]
+
+
+def _room_limits(settings: Settings) -> RoomLimits:
+    rooms = settings.rooms
+    return RoomLimits(
+        max_rooms=rooms.max_rooms,
+        max_participants_per_room=rooms.max_participants,
+        max_sessions_per_participant=rooms.max_sessions_per_participant,
+        max_tracks_per_participant=rooms.max_tracks_per_participant,
+        empty_room_delay_s=rooms.empty_timeout_s,
+    )
+
+
+def _public_limits(settings: Settings) -> HttpLimits:
+    public = settings.public
+    return HttpLimits(public.request_timeout_s, public.max_connections, public.trusted_proxies)
+
+
+def _ice_servers(settings: Settings) -> tuple[IceServer, ...]:
+    return tuple(
+        IceServer(server.urls, server.username, server.credential.get_secret_value() if server.credential else None)
+        for server in settings.media.ice_servers
+    )
