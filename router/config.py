@@ -72,6 +72,13 @@ class Settings(BaseSettings):
                 f"media.udp_port is {self.media.udp_port}: with media.workers {self.media.workers}, one port each, "
                 f"expected {65536 - self.media.workers} or less"
             )
+        for index, secret in enumerate(self.auth.secrets):
+            size = len(secret.get_secret_value().encode())
+            if size < MIN_SECRET_BYTES:
+                raise ConfigError(
+                    f"auth.secrets.{index} has {size} bytes: expected {MIN_SECRET_BYTES} or more, "
+                    "such as the output of: openssl rand -hex 32"
+                )
         if self.dev:
             self._check_development()
         else:
@@ -90,13 +97,6 @@ class Settings(BaseSettings):
                 f"auth.secrets is empty: expected a secret of {MIN_SECRET_BYTES} bytes or more, set "
                 "ROUTER_AUTH__SECRETS to the output of: openssl rand -hex 32 (to try things out: router serve --dev)"
             )
-        for index, secret in enumerate(self.auth.secrets):
-            size = len(secret.get_secret_value().encode())
-            if size < MIN_SECRET_BYTES:
-                raise ConfigError(
-                    f"auth.secrets.{index} has {size} bytes: expected {MIN_SECRET_BYTES} or more, "
-                    "such as the output of: openssl rand -hex 32"
-                )
         if self.admin.token is None:
             raise ConfigError(
                 "admin.token is not set: expected a bearer token of 16 characters or more, set ROUTER_ADMIN__TOKEN "

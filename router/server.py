@@ -1,8 +1,8 @@
 """The whole router in one process: engine, sockets, rooms, public and admin port, in order of start and back again.
 
 Start: ports are bound first, so that a taken one is told before anything runs; then the engine, its sockets, the
-directory, the two HTTP servers. SIGTERM or SIGINT ends it in reverse: not ready, no newcomers, rooms closed with BYE and
-close_notify, servers, sockets, engine. A second signal ends the process at once.
+directory, the two HTTP servers. SIGTERM or SIGINT ends it in reverse: not ready, no newcomers, rooms closed with BYE
+and close_notify, servers, sockets, engine. A second signal ends the process at once.
 """
 
 import asyncio

@@ -1,0 +1,181 @@
+"""The command line: `router serve`, `config`, `token`, `doctor`, and the views of a running router.
+
+Exit codes: 0 done, 1 something failed, 2 the configuration or the command line is wrong. Mistakes are one line on
+stderr that names the setting and the fix; tracebacks are for bugs.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import typer
+import yaml
+
+from router import __version__
+from router.cli_views import show_participants, show_rooms, show_stats
+from router.config import Settings, load_settings
+from router.errors import ConfigError, RequestError, RouterError
+from router.log import configure_logging
+
+EXIT_FAILED: Final = 1
+EXIT_CONFIGURATION: Final = 2
+
+app = typer.Typer(
+    name="router",
+    help="A WebRTC router (SFU).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.command("rooms")(show_rooms)
+app.command("participants")(show_participants)
+app.command("stats")(show_stats)
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file instead of config/router.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+LogFormat = Literal["auto", "json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def main() -> None:
+    """The `router` program."""
+    try:
+        app()
+    except ConfigError as error:
+        _leave(error, EXIT_CONFIGURATION)
+    except RouterError as error:
+        _leave(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _leave(error: RouterError, code: int) -> None:
+    print(f"router: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def show_version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """A WebRTC router (SFU)."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    config: ConfigFile = None,
+    dev: Annotated[bool, typer.Option("--dev", help="Make up secrets and hand out tokens; loopback only.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address of the public port.")] = None,
+    port: Annotated[int | None, typer.Option(help="Public TCP port.")] = None,
+    admin_port: Annotated[int | None, typer.Option(help="Admin TCP port.")] = None,
+    udp_port: Annotated[int | None, typer.Option(help="First UDP port for media.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Engine threads.")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="How to log.")] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="What to log.")] = None,
+) -> None:
+    """Run the router until SIGTERM or Ctrl-C."""
+    flags = _nest(
+        {
+            "dev": dev or None,
+            "public.host": host,
+            "public.port": port,
+            "admin.port": admin_port,
+            "media.udp_port": udp_port,
+            "media.workers": workers,
+            "log.format": log_format,
+            "log.level": log_level,
+        }
+    )
+    settings = load_settings(file=config, flags=flags)
+    settings.check_startable()
+    configure_logging(settings.log.format, settings.log.level)
+    import uvloop
+
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from router.server import RouterServer, raise_file_limit
+
+    raise_file_limit()
+    async with RouterServer(settings) as server:
+        if settings.dev:
+            print(f"Open http://{settings.public_host}:{server.public_port}/ in a browser.", file=sys.stderr)
+        await server.run_until_signal()
+
+
+def _nest(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags that were given, as the tree that the settings file is."""
+    tree: dict[str, Any] = {}
+    for key, value in flags.items():
+        if value is not None:
+            section, _, name = key.rpartition(".")
+            (tree.setdefault(section, {}) if section else tree)[name] = value
+    return tree
+
+
+@config_app.command("show")
+def show_config(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Print the settings in force, secrets masked."""
+    values = load_settings(file=config).redacted()
+    print(json.dumps(values, indent=2) if as_json else yaml.safe_dump(values, sort_keys=False).rstrip())
+
+
+@config_app.command("check")
+def check_config(config: ConfigFile = None) -> None:
+    """Say whether the router would start with these settings."""
+    load_settings(file=config).check_startable()
+    print("ok")
+
+
+@config_app.command("schema")
+def show_schema() -> None:
+    """Print the JSON Schema of the settings file."""
+    print(json.dumps(Settings.model_json_schema(), indent=2))
+
+
+@app.command("token")
+def make_token(
+    room: Annotated[str, typer.Option(help="Room the token opens.")],
+    identity: Annotated[str, typer.Option(help="Who joins; one identity is one participant.")],
+    name: Annotated[str, typer.Option(help="Name to show.")] = "",
+    publish: Annotated[bool, typer.Option("--publish/--no-publish", help="May publish.")] = True,
+    subscribe: Annotated[bool, typer.Option("--subscribe/--no-subscribe", help="May subscribe.")] = True,
+    ttl: Annotated[int, typer.Option(min=1, max=31_536_000, help="Seconds until it expires.")] = 21_600,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a join token signed with the first of auth.secrets."""
+    from router.tokens import JoinGrant, JoinTokens
+
+    settings = load_settings(file=config)
+    if not settings.auth.secrets:
+        raise ConfigError(
+            "auth.secrets is empty: expected the secret that the router runs with, set ROUTER_AUTH__SECRETS "
+            "(a router in dev mode hands out tokens at /dev/token)"
+        )
+    tokens = JoinTokens([secret.get_secret_value() for secret in settings.auth.secrets])
+    grant = JoinGrant(room, identity, name, may_publish=publish, may_subscribe=subscribe)
+    try:
+        token = tokens.issue(grant, lifetime_s=ttl)
+    except RequestError as error:
+        raise ConfigError(f"--{error}") from None
+    body = {"token": token, "room": room, "identity": identity, "expires_in_s": ttl}
+    print(json.dumps(body) if as_json else token)
+
+
+@app.command()
+def doctor(
+    config: ConfigFile = None, dev: Annotated[bool, typer.Option("--dev")] = False, as_json: AsJson = False
+) -> None:
+    """Check ports, socket buffers, libsrtp, addresses, clock and Redis before the router is started."""
+    from router.doctor import examine, show_findings
+
+    findings = examine(load_settings(file=config, flags={"dev": True} if dev else {}))
+    show_findings(findings, as_json=as_json)
+    if any(finding.status == "fail" for finding in findings):
+        sys.exit(EXIT_CONFIGURATION if findings[0].status == "fail" else EXIT_FAILED)
