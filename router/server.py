@@ -99,7 +99,9 @@ class RouterServer:
         closing.callback(public_port.close)
         admin_port = bind_port(settings.admin.host, settings.admin.port, "admin")
         closing.callback(admin_port.close)
-        self._engine = await closing.enter_async_context(MediaEngine(workers=settings.media.workers))
+        self._engine = await closing.enter_async_context(
+            MediaEngine(settings.media.workers, timeout_s=settings.media.timeout_s)
+        )
         self._sockets = MediaSockets(settings, self._engine)
         closing.push_async_callback(self._sockets.close)
         self._sockets.start()

@@ -45,8 +45,12 @@ class MediaEngine:
     2
     """
 
-    def __init__(self, workers: int = 1) -> None:
-        """Checks the SRTP binding and starts the threads; raises `ConfigError` when they cannot work together."""
+    def __init__(self, workers: int = 1, *, timeout_s: float = 30.0) -> None:
+        """Checks the SRTP binding and starts the threads; raises `ConfigError` when they cannot work together.
+
+        A peer of whom nothing authentic came for `timeout_s` is lost.
+        """
+        self.timeout_us = int(timeout_s * 1e6)
         check_binding()
         self.native = Engine(srtp_functions=function_addresses(), workers=workers)
         self._loop: asyncio.AbstractEventLoop | None = None

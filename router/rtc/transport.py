@@ -90,6 +90,7 @@ class PeerTransport:
                 local_ufrag=self.ufrag,
                 local_password=self.password,
                 cname=self._context.cname,
+                timeout_us=self.engine.timeout_us,
                 allow_mixed_extensions=allow_mixed_extensions,
             )
             self.engine.register_transport(self.id, self)

@@ -157,6 +157,8 @@ class FakeNative:
 class FakeEngine:
     """`MediaEngine` as `router/rtc/handlers.py` describes it."""
 
+    timeout_us = 30_000_000
+
     def __init__(self) -> None:
         self.native = FakeNative(self)
         self.socket_handlers: dict[int, Any] = {}
