@@ -7,6 +7,8 @@
 #![deny(unsafe_code)]
 
 pub mod core;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod ice;
 pub mod ids;
 #[allow(unsafe_code)]

@@ -1,0 +1,247 @@
+//! The bodies of the fuzz targets (see `fuzz/README.md`). They live in the crate, so that every refactor keeps them
+//! compiling, and a test runs them over the kept corpus. Each asserts what must hold for any bytes.
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "to panic is how a fuzz target reports"
+)]
+
+use crate::core::command::{Codec, Extension, ExtensionIds};
+use crate::ids::{PayloadType, Ssrc};
+use crate::time::Micros;
+use crate::wire::ext::{self, Element, ExtensionMap, ExtensionValues};
+use crate::wire::rtcp::{self, RtcpMessage, TransportCc, TransportCcHead};
+use crate::wire::rtp::{self, OutgoingHeader, RtpHeader};
+use crate::wire::stun::{self, IntegrityKey, StunMessage};
+use crate::wire::vp8::Vp8Descriptor;
+use crate::wire::{codec as payloads, demux, dependency, opus, rtx};
+
+/// STUN: parsing, verification, and an answer to whatever parsed.
+pub fn stun(data: &[u8]) {
+    let _ = demux::classify(data);
+    let Ok(message) = StunMessage::parse(data) else {
+        return;
+    };
+    // The password of the RFC 5769 vectors, which are in the corpus.
+    let key = IntegrityKey::new(b"VOkJxbRl1RmTxUk/WvJxBt");
+    let _ = (
+        message.verify_integrity(&key),
+        message.verify_fingerprint(),
+        message.ufrags(),
+    );
+    let address = message.mapped_address.unwrap_or(([192, 0, 2, 1], 9).into());
+    let mut buffer = [0; stun::MAX_MESSAGE];
+    let written = stun::write_success_response(&mut buffer, message.transaction_id, address, &key);
+    let len = written.expect("the buffer holds any message");
+    let answer = StunMessage::parse(&buffer[..len]).expect("what was written parses");
+    assert!(answer.verify_integrity(&key) && answer.verify_fingerprint());
+    assert_eq!(
+        answer.mapped_address.map(|a| a.ip().to_canonical()),
+        Some(address.ip().to_canonical())
+    );
+}
+
+/// RTP: the header and its extensions are parsed, written anew, and parsed again to the same values.
+pub fn rtp(data: &[u8]) {
+    let _ = demux::classify(data);
+    let Ok(header) = RtpHeader::parse(data) else {
+        return;
+    };
+    assert_eq!(rtp::peek(data).map(|peek| peek.ssrc), Ok(header.ssrc));
+    assert_eq!(
+        header.payload.end as usize + header.padding as usize,
+        data.len()
+    );
+    if let Ok(Some(original)) = rtx::decapsulate(data, &header, Ssrc(1), PayloadType(96)) {
+        assert_eq!(original.payload.len() + rtx::OSN_LEN, header.payload.len());
+    }
+    let map = extension_map();
+    let before = ExtensionValues::parse(data, header.extension.as_ref(), &map);
+    let list: Vec<_> = header
+        .extension
+        .iter()
+        .flat_map(|block| ext::elements(data, block))
+        .collect();
+    let elements: Vec<_> = list
+        .iter()
+        .map(|(id, span)| Element {
+            id: *id,
+            value: span.of(data),
+        })
+        .collect();
+    let outgoing = OutgoingHeader {
+        marker: header.marker,
+        padding: false,
+        payload_type: header.payload_type,
+        seq: header.seq,
+        timestamp: header.timestamp,
+        ssrc: header.ssrc,
+        csrcs: header.csrcs(),
+        extensions: &elements,
+        allow_two_byte: true,
+    };
+    let mut buffer = [0; rtp::MAX_HEADER];
+    let len = rtp::write_header(&mut buffer, &outgoing).expect("the buffer holds any header");
+    let again = RtpHeader::parse(&buffer[..len]).expect("what was written parses");
+    assert_eq!(
+        (again.seq, again.timestamp, again.csrcs()),
+        (header.seq, header.timestamp, header.csrcs())
+    );
+    let total: usize = elements.iter().map(|element| 2 + element.value.len()).sum();
+    if total <= ext::MAX_BLOCK {
+        let after = ExtensionValues::parse(&buffer[..len], again.extension.as_ref(), &map);
+        assert_eq!(
+            (after.mid, after.rid, after.repaired_rid),
+            (before.mid, before.rid, before.repaired_rid)
+        );
+        assert_eq!(
+            (after.transport_cc, after.audio_level),
+            (before.transport_cc, before.audio_level)
+        );
+    }
+}
+
+fn extension_map() -> ExtensionMap {
+    let ids = [
+        (Extension::Mid, 1),
+        (Extension::Rid, 2),
+        (Extension::RepairedRid, 3),
+        (Extension::AudioLevel, 4),
+        (Extension::CsrcAudioLevel, 5),
+        (Extension::TransportCc, 6),
+        (Extension::AbsSendTime, 7),
+        (Extension::DependencyDescriptor, 200),
+    ];
+    ExtensionMap::new(&ExtensionIds(ids.to_vec()))
+}
+
+/// RTCP: every message is walked to its end; NACK and transport-wide feedback are written anew and compared.
+pub fn rtcp(data: &[u8]) {
+    let _ = rtcp::peek_ssrc(data);
+    for message in rtcp::messages(data).flatten() {
+        match message {
+            RtcpMessage::SenderReport(report) => {
+                assert_eq!(report.blocks.iter().count(), report.blocks.len());
+            }
+            RtcpMessage::ReceiverReport(report) => {
+                assert_eq!(report.blocks.iter().count(), report.blocks.len());
+            }
+            RtcpMessage::Sdes(sdes) => _ = sdes.cnames().last(),
+            RtcpMessage::Bye(bye) => assert!(bye.ssrcs().count() <= rtcp::MAX_COUNT),
+            RtcpMessage::Nack(nack) => rewrite_nack(&nack.lost().collect::<Vec<_>>()),
+            RtcpMessage::Fir(fir) => assert!(fir.entries().count() > 0),
+            RtcpMessage::TransportCc(feedback) => rewrite_transport_cc(&feedback),
+            RtcpMessage::Remb(remb) => assert!(remb.ssrcs().count() <= 255),
+            RtcpMessage::ExtendedReport(report) => {
+                _ = report.blocks().flat_map(|block| block.dlrrs()).last();
+            }
+            RtcpMessage::Pli(_) | RtcpMessage::Unknown { .. } => {}
+        }
+    }
+}
+
+fn rewrite_nack(lost: &[u16]) {
+    let mut buffer = vec![0; 12 + 4 * lost.len()];
+    let len = rtcp::write_nack(&mut buffer, Ssrc(1), Ssrc(2), lost)
+        .expect("four bytes per number are enough");
+    let Some(Ok(RtcpMessage::Nack(nack))) = rtcp::messages(&buffer[..len]).next() else {
+        panic!("not a NACK")
+    };
+    assert!(
+        lost.iter()
+            .all(|seq| nack.lost().any(|written| written == *seq))
+    );
+}
+
+fn rewrite_transport_cc(feedback: &TransportCc) {
+    let statuses: Vec<_> = feedback.statuses().map(|(_, arrival)| arrival).collect();
+    assert_eq!(statuses.len(), feedback.status_count as usize);
+    // The reader's times may be negative, the writer's are not: move them by a multiple of the 64 ms reference.
+    let origin = 64_000 << 24;
+    let arrivals: Vec<_> = statuses
+        .iter()
+        .map(|time| time.map(|time| Micros((time + origin) as u64)))
+        .collect();
+    let head = TransportCcHead {
+        sender: Ssrc(1),
+        media: Ssrc(2),
+        base_seq: feedback.base_seq,
+        feedback_count: 0,
+    };
+    let mut buffer = [0; 1200];
+    let Ok((len, covered)) = rtcp::write_transport_cc(&mut buffer, &head, &arrivals) else {
+        assert!(
+            arrivals.iter().all(Option::is_none),
+            "only a list of losses cannot be written"
+        );
+        return;
+    };
+    let Some(Ok(RtcpMessage::TransportCc(again))) = rtcp::messages(&buffer[..len]).next() else {
+        panic!("not feedback")
+    };
+    let received = |list: &[Option<i64>]| list.iter().map(Option::is_some).collect::<Vec<_>>();
+    let written: Vec<_> = again.statuses().map(|(_, arrival)| arrival).collect();
+    assert_eq!(received(&written), received(&statuses[..covered]));
+}
+
+/// Payloads: the first byte chooses the codec.
+pub fn codec(data: &[u8]) {
+    const CODECS: [Codec; 6] = [
+        Codec::Opus,
+        Codec::Vp8,
+        Codec::Vp9,
+        Codec::H264,
+        Codec::Av1,
+        Codec::Other,
+    ];
+    let [choice, payload @ ..] = data else { return };
+    let info = payloads::inspect(CODECS[*choice as usize % CODECS.len()], payload);
+    assert!(info.start_of_frame || !info.key_frame);
+    let _ = (
+        opus::is_dtx(payload),
+        opus::is_stereo(payload),
+        dependency::DependencyDescriptor::parse(payload),
+    );
+    if let Ok(descriptor) = Vp8Descriptor::parse(payload) {
+        let mut rewritten = payload.to_vec();
+        descriptor.rewrite(&mut rewritten, 0x7FFF, 0xFF);
+        let again = Vp8Descriptor::parse(&rewritten).expect("the form is unchanged");
+        assert_eq!(
+            (again.len, again.start_of_frame),
+            (descriptor.len, descriptor.start_of_frame)
+        );
+        assert_eq!(
+            rewritten[again.len as usize..],
+            payload[descriptor.len as usize..]
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Runs a target over its kept corpus; an empty one would show nothing.
+    fn replay(name: &str, target: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/corpus")
+            .join(name);
+        let files = std::fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let mut count = 0;
+        for file in files {
+            target(&std::fs::read(file.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count > 0, "{} is empty", folder.display());
+    }
+
+    #[test]
+    fn the_kept_corpus_passes() {
+        replay("stun", stun);
+        replay("rtp", rtp);
+        replay("rtcp", rtcp);
+        replay("codec", codec);
+    }
+}
