@@ -11,7 +11,7 @@ use fork_router_engine::ids::TransportId;
 use fork_router_engine::time::Micros;
 use fork_router_engine::wire::stun::{IceRole, IntegrityKey, StunClass, StunMessage};
 
-fn selected(world: &World, peer: &Peer) -> Option<fork_router_engine::ids::Tuple> {
+fn selected(world: &mut World, peer: &Peer) -> Option<fork_router_engine::ids::Tuple> {
     world
         .core
         .transport_stats(world.now, peer.transport)
@@ -38,9 +38,9 @@ fn add_tuple(
 fn a_nominated_tuple_is_selected_only_after_its_challenge() {
     let (mut world, mut peer) = (World::new(1), Peer::new(1));
     world.introduce(&mut peer, true);
-    assert_eq!(selected(&world, &peer), None);
+    assert_eq!(selected(&mut world, &peer), None);
     world.answer_challenges(&mut [&mut peer]);
-    assert_eq!(selected(&world, &peer), Some(peer.tuple));
+    assert_eq!(selected(&mut world, &peer), Some(peer.tuple));
     let event = Event::PairSelected {
         transport: peer.transport,
         tuple: peer.tuple,
@@ -97,7 +97,7 @@ fn a_replayed_check_moves_nothing() {
     // Python finds it authentic, as it is.
     add_tuple(&mut world, &peer, attacker, true);
     world.advance_with(Micros::from_secs(40), &mut [&mut peer]);
-    assert_eq!(selected(&world, &peer), Some(peer.tuple));
+    assert_eq!(selected(&mut world, &peer), Some(peer.tuple));
     let to_attacker = world.take_sent(attacker);
     assert!(to_attacker.len() <= 4, "{} packets", to_attacker.len());
     let bytes: usize = to_attacker.iter().map(Vec::len).sum();
@@ -121,12 +121,12 @@ fn a_check_replayed_between_proven_tuples_moves_nothing() {
     world.receive(peer.tuple, &check);
     world.advance(Micros::from_secs(2));
     world.receive(other, &check);
-    assert_eq!(selected(&world, &peer), Some(peer.tuple));
+    assert_eq!(selected(&mut world, &peer), Some(peer.tuple));
     assert_eq!(world.dropped("stun-replay"), 1);
     let fresh = peer.check(true);
     world.receive(other, &fresh);
     assert_eq!(
-        selected(&world, &peer),
+        selected(&mut world, &peer),
         Some(other),
         "its own nomination does move it"
     );
@@ -146,7 +146,7 @@ fn bad_integrity_is_counted_and_harmless() {
     }
     assert_eq!(world.dropped("stun-auth"), 10_000);
     assert!(world.sink.sent.is_empty());
-    assert_eq!(selected(&world, &peer), Some(peer.tuple));
+    assert_eq!(selected(&mut world, &peer), Some(peer.tuple));
 }
 
 /// I3: what follows MESSAGE-INTEGRITY is not protected by it.
@@ -169,7 +169,7 @@ fn attributes_after_integrity_are_as_if_absent() {
     world.sink.sent.clear();
     world.receive(other, &check);
     assert_eq!(world.take_sent(other).len(), 1, "the check itself is good");
-    assert_eq!(selected(&world, &peer), Some(peer.tuple));
+    assert_eq!(selected(&mut world, &peer), Some(peer.tuple));
 }
 
 fn crc32fast_hash(data: &[u8]) -> u32 {
@@ -201,15 +201,15 @@ fn a_reused_tuple_goes_to_the_new_peer() {
         "another user name is punted"
     );
     assert_eq!(
-        selected(&world, &old),
+        selected(&mut world, &old),
         Some(old.tuple),
         "and moves nothing by itself"
     );
     world.connect(&mut new);
-    assert_eq!(selected(&world, &old), None);
+    assert_eq!(selected(&mut world, &old), None);
     let bad = Peer::new(8).check(true);
     world.receive(new.tuple, &bad);
-    assert_eq!(selected(&world, &new), Some(new.tuple));
+    assert_eq!(selected(&mut world, &new), Some(new.tuple));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_restart_keeps_the_path_and_retires_the_old_credentials() {
     peer.own = credentials("peer-new");
     world.command(Command::RestartIce(peer.transport, peer.router.clone()));
     world.command(Command::SetRemoteIce(peer.transport, peer.own.clone()));
-    assert_eq!(selected(&world, &peer), Some(peer.tuple));
+    assert_eq!(selected(&mut world, &peer), Some(peer.tuple));
     for _ in 0..50 {
         old.next_transaction();
     }
@@ -325,7 +325,7 @@ fn dtls_proves_a_tuple_and_needs_a_known_one() {
     assert_eq!((punted, world.dropped("dtls-rate")), (64, 36));
     world.command(Command::ValidateTuple(peer.transport, peer.tuple));
     assert_eq!(
-        selected(&world, &peer),
+        selected(&mut world, &peer),
         Some(peer.tuple),
         "selected without nomination"
     );
@@ -366,7 +366,7 @@ fn an_abandoned_transport_leaves_the_others() {
         Event::TransportRemoved { transport: id },
     ];
     assert_eq!(world.take_events(), expected);
-    assert_eq!(selected(&world, &two), Some(two.tuple));
+    assert_eq!(selected(&mut world, &two), Some(two.tuple));
     world.advance_with(Micros::from_secs(60), &mut [&mut two]);
     assert!(world.take_events().is_empty());
 }

@@ -5,7 +5,6 @@ use super::command::TransportConfig;
 use super::transport::Transport;
 use super::{Command, Core, Sink};
 use crate::ids::TransportId;
-use crate::srtp::SrtpSession;
 use crate::time::Micros;
 use rand_chacha::rand_core::Rng;
 
@@ -47,10 +46,10 @@ impl Core {
                 self.settle_ice(now, ix, sink);
                 Some(())
             }
-            Command::SetSrtp(id, session) => self.set_srtp(now, id, session),
+            Command::SetSrtp(id, session) => self.set_srtp(id, session),
             Command::RemoveTransport(id) => self.remove_transport(now, id, sink),
             Command::SetReceiveLimit(id, limit) => self.set_receive_limit(now, id, limit),
-            Command::AddProducer(config) => self.add_producer(now, config),
+            Command::AddProducer(config) => self.add_producer(config),
             Command::PauseProducer(id, paused) => self.pause_producer(now, id, paused),
             Command::RemoveProducer(id) => self.remove_producer(now, id),
             Command::RequestKeyFrame(id) => self.request_key_frame(now, id),
@@ -61,7 +60,10 @@ impl Core {
         }
     }
 
-    fn name_transport(&mut self, id: TransportId) -> Option<(Ix<TransportId>, &mut Transport)> {
+    pub(super) fn name_transport(
+        &mut self,
+        id: TransportId,
+    ) -> Option<(Ix<TransportId>, &mut Transport)> {
         let ix = self.transports.find(id)?;
         self.current = Some(id);
         Some((ix, self.transports.get_mut(ix)?))
@@ -73,18 +75,6 @@ impl Core {
             .transports
             .insert(config.id, Transport::new(now, config, tie_breaker))?;
         self.arm_transport(ix);
-        Some(())
-    }
-
-    fn set_srtp(
-        &mut self,
-        now: Micros,
-        id: TransportId,
-        session: Box<dyn SrtpSession>,
-    ) -> Option<()> {
-        let (ix, transport) = self.name_transport(id)?;
-        transport.srtp = Some(session);
-        self.start_media(now, ix);
         Some(())
     }
 }

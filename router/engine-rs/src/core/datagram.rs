@@ -133,7 +133,7 @@ impl Core {
         sink: &mut impl Sink,
     ) {
         match self.unprotect(now, ix, data, len, DatagramClass::Rtp) {
-            Ok(len) => self.on_rtp(now, ix, &mut data[..len], sink),
+            Ok(len) => self.on_rtp(now, ix, &data[..len], sink),
             Err(reason) => self.drop_of(ix, reason),
         }
     }

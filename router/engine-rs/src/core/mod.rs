@@ -7,18 +7,25 @@ mod arena;
 mod bucket;
 pub mod command;
 mod commands;
+mod compound;
 mod counters;
 mod datagram;
 pub mod event;
+mod feedback;
+mod lifecycle;
 mod paths;
+mod producer;
+mod receive;
+mod reports;
+#[allow(dead_code, unused_imports)]
+mod rtcp;
 pub mod sink;
+#[allow(dead_code, unused_imports, clippy::needless_pass_by_value)]
+mod slots;
 mod snapshot;
 pub mod stats;
-#[allow(dead_code)]
 mod streams;
-mod stub;
 mod timeouts;
-#[allow(dead_code)]
 mod timers;
 #[allow(dead_code)]
 mod transport;
@@ -26,15 +33,17 @@ mod transport;
 pub use command::Command;
 pub use event::Event;
 pub use sink::Sink;
-pub use stats::{CoreCounters, TransportStats};
+pub use stats::{CoreCounters, DropCounts, TransportStats};
 
-use crate::ids::{SocketId, TransportId, Tuple};
+use crate::ids::{ProducerId, SlotId, SocketId, TransportId, Tuple};
 use crate::time::Micros;
 use arena::{Arena, Ix};
 use counters::Totals;
+use producer::Producer;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rustc_hash::FxHashMap;
+use slots::SlotEntry;
 use timers::Timers;
 use transport::Transport;
 
@@ -42,7 +51,11 @@ use transport::Transport;
 pub struct Core {
     rng: ChaCha12Rng,
     transports: Arena<TransportId, Transport>,
+    producers: Arena<ProducerId, Producer>,
+    slots: Arena<SlotId, SlotEntry>,
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
+    #[allow(dead_code)]
+    wall_offset: i64,
     timers: Timers,
     totals: Totals,
     current: Option<TransportId>,
@@ -52,10 +65,12 @@ impl Core {
     /// A core without peers. `seed` keys its random numbers; `wall_offset` is Unix time minus engine time, in
     /// microseconds, for the NTP fields of sender reports.
     pub fn new(seed: [u8; 32], wall_offset: i64) -> Self {
-        let _ = wall_offset;
         Self {
             rng: ChaCha12Rng::from_seed(seed),
             transports: Arena::new(),
+            producers: Arena::new(),
+            slots: Arena::new(),
+            wall_offset,
             tuples: FxHashMap::default(),
             timers: Timers::default(),
             totals: Totals::default(),
@@ -93,12 +108,18 @@ impl Core {
 
     /// Totals of this core.
     pub fn counters(&self) -> CoreCounters {
-        self.totals.snapshot(self.transports.len(), 0, 0)
+        let (producers, slots) = (self.producers.len(), self.slots.len());
+        self.totals
+            .snapshot(self.transports.len(), producers, slots)
     }
 
     /// Everything about one peer; `None` when it is gone.
-    pub fn transport_stats(&self, now: Micros, transport: TransportId) -> Option<TransportStats> {
-        self.snapshot_transport(now, transport)
+    pub fn transport_stats(
+        &mut self,
+        now: Micros,
+        transport: TransportId,
+    ) -> Option<TransportStats> {
+        self.snapshot(now, transport)
     }
 
     /// The socket is closed: its tuples are forgotten.
@@ -114,16 +135,6 @@ impl Core {
     /// Drops a transport whose handling panicked: `TransportLost` with [`event::LostReason::EngineBug`], then
     /// `TransportRemoved`. Nothing is sent to the peer, whose state cannot be trusted.
     pub fn abandon(&mut self, transport: TransportId, sink: &mut impl Sink) {
-        self.current = None;
-        let Some(ix) = self.transports.find(transport) else {
-            return;
-        };
-        self.forget_tuples(ix);
-        self.transports.remove(transport);
-        sink.event(Event::TransportLost {
-            transport,
-            reason: event::LostReason::EngineBug,
-        });
-        sink.event(Event::TransportRemoved { transport });
+        self.on_abandoned(transport, sink);
     }
 }

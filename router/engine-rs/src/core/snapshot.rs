@@ -1,19 +1,70 @@
 //! Snapshots of one peer for Python.
 
-use super::Core;
-use super::stats::TransportStats;
+use super::command::Codec;
+use super::producer::Producer;
+use super::stats::{ProducerStats, TransportStats};
+use super::{Core, DropCounts};
 use crate::ids::TransportId;
+use crate::recv::ReceiveStream;
 use crate::time::Micros;
+use crate::wire::DropCounters;
+
+/// The codec's name as SDP spells it.
+pub const fn codec_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "opus",
+        Codec::Vp8 => "VP8",
+        Codec::Vp9 => "VP9",
+        Codec::H264 => "H264",
+        Codec::Av1 => "AV1",
+        Codec::Other => "other",
+    }
+}
+
+fn occurred(drops: &DropCounters) -> DropCounts {
+    let some = drops.iter().filter(|(_, count)| *count > 0);
+    some.map(|(reason, count)| (reason.slug(), count)).collect()
+}
+
+fn producer_stats(producer: &mut Producer, now: Micros) -> ProducerStats {
+    let newest = producer
+        .streams
+        .iter()
+        .max_by_key(|stream| stream.last_packet());
+    let codec = newest.and_then(ReceiveStream::codec);
+    ProducerStats {
+        id: producer.config.id,
+        kind: producer.config.kind,
+        mid: producer.config.mid,
+        paused: producer.paused,
+        contributor: producer.config.contributor,
+        codec: codec.map(|(codec, _)| codec_name(codec)),
+        payload_type: codec.map(|(_, payload_type)| payload_type),
+        audio_level: producer.audio_level,
+        encodings: producer
+            .streams
+            .iter_mut()
+            .map(|stream| stream.stats(now))
+            .collect(),
+    }
+}
 
 impl Core {
-    pub(super) fn snapshot_transport(
-        &self,
-        now: Micros,
-        id: TransportId,
-    ) -> Option<TransportStats> {
-        let _ = now;
+    pub(super) fn snapshot(&mut self, now: Micros, id: TransportId) -> Option<TransportStats> {
         let transport = self.transports.get(self.transports.find(id)?)?;
-        let occurred = transport.drops.iter().filter(|(_, count)| *count > 0);
+        let mut producers = Vec::new();
+        for ix in &transport.producers {
+            producers.extend(
+                self.producers
+                    .get_mut(*ix)
+                    .map(|it| producer_stats(it, now)),
+            );
+        }
+        let mut slots = Vec::new();
+        for ix in &transport.slots {
+            slots.extend(self.slots.get_mut(*ix).map(|it| it.stats(now)));
+        }
+        let was_authenticated = transport.was_authenticated;
         Some(TransportStats {
             id,
             selected: transport.agent.selected(),
@@ -24,15 +75,11 @@ impl Core {
             bytes_received: transport.received.bytes,
             packets_sent: transport.sent.packets,
             bytes_sent: transport.sent.bytes,
-            dropped: occurred
-                .map(|(reason, count)| (reason.slug(), count))
-                .collect(),
+            dropped: occurred(&transport.drops),
             current_round_trip_time_s: transport.agent.round_trip().map(Micros::as_secs_f64),
-            last_authenticated: transport
-                .was_authenticated
-                .then_some(transport.last_authenticated),
-            producers: Vec::new(),
-            slots: Vec::new(),
+            last_authenticated: was_authenticated.then_some(transport.last_authenticated),
+            producers,
+            slots,
         })
     }
 }

@@ -11,7 +11,7 @@ impl Core {
         while let Some((at, owner)) = self.timers.poll_due(now) {
             match owner {
                 Owner::Transport(ix) => self.wake_transport(now, at, ix, sink),
-                Owner::Producer(_) => {}
+                Owner::Producer(ix) => self.wake_producer(now, at, ix, sink),
             }
         }
         self.current = None;
@@ -32,6 +32,7 @@ impl Core {
         }
         self.current = Some(transport.id);
         if !self.expire(now, ix, sink) {
+            self.report(now, ix, sink);
             self.settle_ice(now, ix, sink);
         }
     }

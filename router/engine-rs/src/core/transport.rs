@@ -5,10 +5,12 @@ use super::arena::Ix;
 use super::bucket::TokenBucket;
 use super::command::TransportConfig;
 use super::counters::{Totals, Traffic};
+use super::reports::Reports;
 use super::streams::Streams;
 use super::timers::Alarm;
 use crate::ice::Agent;
-use crate::ids::{ProducerId, SlotId, TransportId, Tuple};
+use crate::ids::{ProducerId, SlotId, Ssrc, TransportId, Tuple};
+use crate::recv::clock::PeerClock;
 use crate::srtp::SrtpSession;
 use crate::time::Micros;
 use crate::wire::ext::ExtensionMap;
@@ -50,6 +52,10 @@ pub struct Transport {
     pub slots: Vec<Ix<SlotId>>,
     /// Budget of DTLS datagrams for Python.
     pub dtls: TokenBucket,
+    /// What it is told in reports.
+    pub reports: Reports,
+    /// Its clock, as its sender reports tell it.
+    pub clock: PeerClock,
     /// Datagrams received.
     pub received: Traffic,
     /// Datagrams sent.
@@ -79,6 +85,8 @@ impl Transport {
             producers: Vec::new(),
             slots: Vec::new(),
             dtls: TokenBucket::new(DTLS_BURST, DTLS_RATE),
+            reports: Reports::new(Ssrc(tie_breaker as u32 | 1)),
+            clock: PeerClock::default(),
             received: Traffic::default(),
             sent: Traffic::default(),
             drops: DropCounters::default(),
@@ -99,11 +107,12 @@ impl Transport {
             return None;
         }
         let liveness = self.last_authenticated + self.timeout;
-        Some(
-            self.agent
-                .deadline()
-                .map_or(liveness, |at| at.min(liveness)),
-        )
+        let own = self
+            .agent
+            .deadline()
+            .into_iter()
+            .chain(self.reports.deadline());
+        Some(own.fold(liveness, Micros::min))
     }
 
     /// Counts a drop, here and in the totals.

@@ -6,6 +6,7 @@
     clippy::must_use_candidate
 )]
 
+pub mod media;
 pub mod peer;
 pub mod toy_srtp;
 pub mod world;

@@ -1,0 +1,113 @@
+//! What publishers are asked for: lost packets (NACK) and key frames (PLI or FIR), merged over all receivers.
+//!
+//! One reduced-size packet (RFC 5506) per wake-up of a producer. Requests are taken from the streams even when the peer
+//! cannot be reached, so that nothing stays due.
+
+use super::arena::Ix;
+use super::command::Feedback;
+use super::compound::Compound;
+use super::counters::Totals;
+use super::producer::Producer;
+use super::timers::Owner;
+use super::{Core, Event, Sink};
+use crate::ids::{ProducerId, Ssrc};
+use crate::recv::ReceiveStream;
+use crate::time::Micros;
+use crate::wire::rtcp::{FirEntry, write_fir, write_nack, write_pli};
+use arrayvec::ArrayVec;
+
+/// Most packets named in one NACK; the rest follows with the next wake-up.
+const MAX_NACK: usize = 256;
+/// A producer is not woken more often than this.
+const MIN_WAKE: Micros = Micros::from_millis(1);
+
+impl Core {
+    pub(super) fn wake_producer(
+        &mut self,
+        now: Micros,
+        at: Micros,
+        ix: Ix<ProducerId>,
+        sink: &mut impl Sink,
+    ) {
+        let Some(producer) = self.producers.get_mut(ix) else {
+            return;
+        };
+        if !producer.alarm.take(at) {
+            return;
+        }
+        let Some(transport) = self.transports.get_mut(producer.transport) else {
+            return;
+        };
+        self.current = Some(transport.id);
+        if let Some(event) = producer.poll_silence(now) {
+            sink.event(event);
+        }
+        if let Some(sources) = producer.contributors.poll(now) {
+            let sources = sources.to_vec();
+            sink.event(Event::Contributors {
+                producer: producer.config.id,
+                sources,
+            });
+        }
+        let mut compound = Compound::new();
+        write_requests(
+            now,
+            transport.reports.ssrc,
+            producer,
+            &mut compound,
+            &mut self.totals,
+        );
+        compound.flush(now, transport, sink, &mut self.totals);
+        if let Some(at) = producer.deadline() {
+            let at = at.max(now + MIN_WAKE);
+            self.timers
+                .arm(&mut producer.alarm, Owner::Producer(ix), at);
+        }
+    }
+}
+
+fn write_requests(
+    now: Micros,
+    sender: Ssrc,
+    producer: &mut Producer,
+    compound: &mut Compound,
+    totals: &mut Totals,
+) {
+    for stream in &mut producer.streams {
+        write_lost(now, sender, stream, compound, totals);
+        let Some(media) = stream.ssrc() else { continue };
+        match stream.poll_key_frame(now) {
+            Some(Feedback::Fir) => {
+                producer.fir_sequence = producer.fir_sequence.wrapping_add(1);
+                let entry = FirEntry {
+                    media,
+                    sequence: producer.fir_sequence,
+                };
+                compound.push(|buffer| write_fir(buffer, sender, &[entry]));
+                totals.sent_feedback.fir += 1;
+            }
+            Some(_) => {
+                compound.push(|buffer| write_pli(buffer, sender, media));
+                totals.sent_feedback.pli += 1;
+            }
+            None => {}
+        }
+    }
+}
+
+fn write_lost(
+    now: Micros,
+    sender: Ssrc,
+    stream: &mut ReceiveStream,
+    compound: &mut Compound,
+    totals: &mut Totals,
+) {
+    let mut lost: ArrayVec<u16, MAX_NACK> = ArrayVec::new();
+    stream.poll_nack(now, MAX_NACK, |seq| {
+        let _ = lost.try_push(seq.wire());
+    });
+    if let (Some(media), false) = (stream.ssrc(), lost.is_empty()) {
+        compound.push(|buffer| write_nack(buffer, sender, media, &lost));
+        totals.sent_feedback.nack += 1;
+    }
+}

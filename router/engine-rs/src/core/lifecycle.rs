@@ -1,0 +1,140 @@
+//! Who goes with whom: a transport takes its producers and slots, a producer leaves its slots empty.
+//!
+//! Invariant: an index in a route, in a transport's lists or in its stream tables points to what is alive.
+
+use super::arena::Ix;
+use super::command::ProducerConfig;
+use super::event::LostReason;
+use super::producer::Producer;
+use super::streams::merge_extensions;
+use super::{Core, Event, Sink};
+use crate::ids::{ProducerId, TransportId};
+use crate::srtp::SrtpSession;
+use crate::time::Micros;
+
+impl Core {
+    pub(super) fn set_srtp(
+        &mut self,
+        id: TransportId,
+        session: Box<dyn SrtpSession>,
+    ) -> Option<()> {
+        self.name_transport(id)?.1.srtp = Some(session);
+        Some(())
+    }
+
+    pub(super) fn set_receive_limit(
+        &mut self,
+        now: Micros,
+        id: TransportId,
+        limit_bps: Option<u64>,
+    ) -> Option<()> {
+        let (ix, transport) = self.name_transport(id)?;
+        transport.reports.set_limit(now, limit_bps);
+        self.arm_transport(ix);
+        Some(())
+    }
+
+    pub(super) fn add_producer(&mut self, config: ProducerConfig) -> Option<()> {
+        let (ix, transport) = self.name_transport(config.transport)?;
+        if config.encodings.is_empty() || transport.is_lost {
+            return None;
+        }
+        let producer = self
+            .producers
+            .insert(config.id, Producer::new(config, ix))?;
+        let config = &self.producers.get(producer)?.config;
+        let transport = self.transports.get_mut(ix)?;
+        transport.streams.add(producer, config);
+        transport.producers.push(producer);
+        self.merge_extensions(ix);
+        Some(())
+    }
+
+    fn merge_extensions(&mut self, ix: Ix<TransportId>) {
+        let Some(transport) = self.transports.get_mut(ix) else {
+            return;
+        };
+        let alive = transport
+            .producers
+            .iter()
+            .filter_map(|producer| self.producers.get(*producer));
+        transport.extensions = merge_extensions(alive.map(|producer| &producer.config));
+    }
+
+    pub(super) fn remove_producer(&mut self, now: Micros, id: ProducerId) -> Option<()> {
+        let ix = self.producers.find(id)?;
+        let producer = self.producers.get_mut(ix)?;
+        let owner = producer.transport;
+        for slot in std::mem::take(&mut producer.route) {
+            self.empty_slot(now, slot);
+        }
+        self.producers.remove(id);
+        if let Some(transport) = self.transports.get_mut(owner) {
+            transport.streams.remove(ix);
+            transport.producers.retain(|producer| *producer != ix);
+        }
+        self.merge_extensions(owner);
+        Some(())
+    }
+
+    pub(super) fn request_key_frame(&mut self, now: Micros, id: ProducerId) -> Option<()> {
+        let ix = self.producers.find(id)?;
+        for stream in &mut self.producers.get_mut(ix)?.streams {
+            if stream.is_flowing(now) {
+                stream.request_key_frame(now);
+            }
+        }
+        self.arm_producer(ix);
+        Some(())
+    }
+
+    pub(super) fn remove_transport(
+        &mut self,
+        now: Micros,
+        id: TransportId,
+        sink: &mut impl Sink,
+    ) -> Option<()> {
+        let (ix, _) = self.name_transport(id)?;
+        self.say_goodbye(now, ix, sink);
+        self.drop_transport(now, id);
+        sink.event(Event::TransportRemoved { transport: id });
+        Some(())
+    }
+
+    pub(super) fn on_abandoned(&mut self, id: TransportId, sink: &mut impl Sink) {
+        self.current = None;
+        if self.drop_transport(Micros(0), id).is_some() {
+            let reason = LostReason::EngineBug;
+            sink.event(Event::TransportLost {
+                transport: id,
+                reason,
+            });
+            sink.event(Event::TransportRemoved { transport: id });
+        }
+    }
+
+    /// Removes a transport and all that hangs on it, without sending anything.
+    fn drop_transport(&mut self, now: Micros, id: TransportId) -> Option<()> {
+        let ix = self.transports.find(id)?;
+        self.forget_tuples(ix);
+        let transport = self.transports.get_mut(ix)?;
+        let (producers, slots) = (
+            std::mem::take(&mut transport.producers),
+            std::mem::take(&mut transport.slots),
+        );
+        for producer in producers {
+            if let Some(id) = self
+                .producers
+                .get(producer)
+                .map(|producer| producer.config.id)
+            {
+                self.remove_producer(now, id);
+            }
+        }
+        for slot in slots {
+            self.drop_slot(now, slot);
+        }
+        self.transports.remove(id);
+        Some(())
+    }
+}

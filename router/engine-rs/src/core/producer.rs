@@ -1,0 +1,146 @@
+//! A published track: its received encodings, who shows it, and when it counts as alive.
+
+use super::Event;
+use super::arena::Ix;
+use super::command::ProducerConfig;
+use super::event::SilentReason;
+use super::timers::Alarm;
+use crate::ids::{SlotId, TransportId};
+use crate::recv::contributors::Contributors;
+use crate::recv::packet::MediaPacket;
+use crate::recv::stream::ReceiveStream;
+use crate::time::Micros;
+
+/// One published track.
+pub struct Producer {
+    /// As Python described it.
+    pub config: ProducerConfig,
+    /// The peer that publishes it.
+    pub transport: Ix<TransportId>,
+    /// Its encodings, in configured order.
+    pub streams: Vec<ReceiveStream>,
+    /// Slots that show it.
+    pub route: Vec<Ix<SlotId>>,
+    /// Muted by the server.
+    pub paused: bool,
+    /// Its timer entry.
+    pub alarm: Alarm,
+    /// CSRCs received.
+    pub contributors: Contributors,
+    /// Last RFC 6464 level.
+    pub audio_level: Option<u8>,
+    /// Sequence number of the last FIR sent (RFC 5104 section 4.3.1.1).
+    pub fir_sequence: u8,
+    /// Encodings reported as active.
+    active: Vec<bool>,
+}
+
+impl Producer {
+    /// A track of which nothing has been received.
+    pub fn new(config: ProducerConfig, transport: Ix<TransportId>) -> Self {
+        let count = config.encodings.len();
+        Self {
+            streams: (0..count)
+                .map(|encoding| ReceiveStream::new(&config, encoding))
+                .collect(),
+            active: vec![false; count],
+            config,
+            transport,
+            route: Vec::new(),
+            paused: false,
+            alarm: Alarm::default(),
+            contributors: Contributors::default(),
+            audio_level: None,
+            fir_sequence: 0,
+        }
+    }
+
+    /// Notes a packet of an encoding; an event when it is the first, also after silence.
+    #[inline]
+    pub fn on_packet(&mut self, encoding: u8, packet: &MediaPacket) -> Option<Event> {
+        if let Some(level) = packet.extensions.audio_level {
+            self.audio_level = Some(level.level);
+        }
+        let levels = packet
+            .extensions
+            .csrc_levels
+            .map(|span| span.of(packet.bytes));
+        self.contributors.on_packet(packet.header.csrcs(), levels);
+        let active = self.active.get_mut(encoding as usize)?;
+        if *active {
+            return None;
+        }
+        *active = true;
+        let (producer, ssrc) = (self.config.id, packet.header.ssrc);
+        Some(Event::EncodingActive {
+            producer,
+            encoding,
+            ssrc,
+        })
+    }
+
+    /// An encoding ended by RTCP BYE.
+    pub fn on_bye(&mut self, encoding: u8) -> Option<Event> {
+        self.silence(SilentReason::Bye, |index, _| index == encoding as usize)
+    }
+
+    /// Encodings without a packet for the media timeout fall silent.
+    pub fn poll_silence(&mut self, now: Micros) -> Option<Event> {
+        let timeout = self.config.media_timeout;
+        self.silence(SilentReason::Timeout, |_, stream| {
+            stream
+                .last_packet()
+                .is_none_or(|last| last + timeout <= now)
+        })
+    }
+
+    fn silence(
+        &mut self,
+        reason: SilentReason,
+        ended: impl Fn(usize, &ReceiveStream) -> bool,
+    ) -> Option<Event> {
+        let before = self.active.contains(&true);
+        for (index, stream) in self.streams.iter().enumerate() {
+            if self.active[index] && ended(index, stream) {
+                self.active[index] = false;
+            }
+        }
+        if !before || self.active.contains(&true) {
+            return None;
+        }
+        self.contributors.clear();
+        Some(Event::ProducerSilent {
+            producer: self.config.id,
+            reason,
+        })
+    }
+
+    /// When it wants attention: losses, key frame requests, silence, contributors.
+    pub fn deadline(&self) -> Option<Micros> {
+        let timeout = self.config.media_timeout;
+        let alive = self
+            .streams
+            .iter()
+            .zip(&self.active)
+            .filter(|(_, active)| **active);
+        let silence = alive
+            .filter_map(|(stream, _)| Some(stream.last_packet()? + timeout))
+            .max();
+        let feedback = self
+            .streams
+            .iter()
+            .filter_map(ReceiveStream::deadline)
+            .min();
+        let contributors = self.contributors.deadline();
+        silence
+            .into_iter()
+            .chain(feedback)
+            .chain(contributors)
+            .min()
+    }
+
+    /// The stream of an encoding.
+    pub fn stream(&mut self, encoding: u8) -> Option<&mut ReceiveStream> {
+        self.streams.get_mut(encoding as usize)
+    }
+}
