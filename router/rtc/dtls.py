@@ -26,6 +26,7 @@ from OpenSSL import SSL
 from router.errors import ConfigError, DtlsError
 from router.rtc.constraints import SRTP_PROFILES, SrtpProfile
 from router.rtc.description import RTCFingerprint
+from router.rtc.dtls_close import CloseKeys, derive_close_keys
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 HANDSHAKE_TIMEOUT_US = 30_000_000
 ALERT_PATIENCE_US = 5_000_000
 """How much longer a handshake may take after an unauthenticated fatal alert."""
+SETTLE_US = 10_000_000
+"""Quiet time after the handshake, more than any repetition of a flight takes, before OpenSSL's object is freed."""
 MAX_DATAGRAM_BYTES = 1200
 MAX_RESTARTS = 16
 CERTIFICATE_DAYS = 365
@@ -155,12 +158,15 @@ class DtlsSession:
         self._outgoing: list[bytes] = []
         self._hello_random: bytes | None = None
         self._restarts = 0
-        self._ssl = self._open_connection()
+        self._proven: tuple[bytes, SrtpKeys] | None = None
+        self._settled_us = 0
+        self._close_keys: CloseKeys | None = None
+        self._ssl: SSL.Connection | None = self._open_connection()
 
-    def start(self) -> None:
+    def start(self, now_us: int) -> None:
         """Sends the ClientHello of an active session; a passive one just waits."""
         if self.role == "active":
-            self._advance()
+            self._advance(now_us)
 
     def handle_datagram(self, data: bytes, now_us: int) -> None:
         """Takes a datagram of the peer. Whatever is in it, nothing is raised."""
@@ -169,26 +175,35 @@ class DtlsSession:
         for record in _split_records(data):
             if self._drop_record(record, now_us):
                 continue
-            self._ssl.bio_write(record)
-            self._advance()
+            if self._ssl is not None:
+                self._ssl.bio_write(record)
+                self._advance(now_us)
+            elif self._close_keys is not None and self._close_keys.is_close(record):
+                self._end("closed", "closed by the peer")
+                return
 
     def handle_timeout(self, now_us: int) -> None:
         """To be called at the deadline."""
-        if self.state != "handshaking":
+        if self.state == "connected" and now_us >= self._settled_us:
+            self._release()
+        if self.state != "handshaking" or self._ssl is None:
             return
         if now_us >= self._limit_us:
             self._end("failed", self.reason or "handshake timed out")
             return
+        connection = self._ssl
         try:
-            self._ssl.DTLSv1_handle_timeout()
+            connection.DTLSv1_handle_timeout()
         except SSL.Error as error:
             self._end("failed", f"handshake timed out: {_describe(error)}")
-        self._collect()
+        self._collect(connection)
 
     def deadline_us(self, now_us: int) -> int | None:
         """When `handle_timeout` is due."""
-        if self.state != "handshaking":
+        if self._ssl is None or self.state not in ("handshaking", "connected"):
             return None
+        if self.state == "connected":
+            return self._settled_us if self._close_keys is not None else None
         remaining_s = self._ssl.DTLSv1_get_timeout()
         if remaining_s is None:
             return self._limit_us
@@ -201,36 +216,28 @@ class DtlsSession:
 
     def close(self) -> None:
         """Ends the session, with a close_notify when the peer can authenticate it."""
-        if self.state == "connected":
+        if self.state == "connected" and self._ssl is not None:
             try:
                 self._ssl.shutdown()
             except SSL.Error as error:
                 logger.debug("close_notify failed: %s", _describe(error))
-            self._collect()
+            self._collect(self._ssl)
+        elif self.state == "connected" and self._close_keys is not None:
+            self._outgoing.append(self._close_keys.write_close())
         if self.state in ("handshaking", "connected"):
             self._end("closed", "closed here")
 
     def peer_certificate(self) -> bytes:
         """DER of the certificate whose key the peer has proven to hold."""
-        certificate = self._ssl.get_peer_certificate(as_cryptography=True) if self.state == "connected" else None
-        if certificate is None:
-            raise DtlsError("the peer showed no certificate")
-        return certificate.public_bytes(serialization.Encoding.DER)
+        if self._proven is None:
+            raise DtlsError("the handshake is not over")
+        return self._proven[0]
 
     def srtp_keys(self) -> SrtpKeys:
         """The SRTP master keys (RFC 5764 section 4.2). For the verified peer only."""
-        if self.state != "connected":
+        if self._proven is None:
             raise DtlsError("the handshake is not over")
-        chosen = self._ssl.get_selected_srtp_profile()
-        profile = next((name for name, openssl in _OPENSSL_NAMES.items() if openssl == chosen), None)
-        if profile is None:
-            raise DtlsError("no SRTP profile in common")
-        key, salt = _KEY_AND_SALT_BYTES[profile]
-        material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
-        client = material[:key] + material[2 * key : 2 * key + salt]
-        server = material[key : 2 * key] + material[2 * key + salt :]
-        inbound, outbound = (server, client) if self.role == "active" else (client, server)
-        return SrtpKeys(profile, inbound, outbound)
+        return self._proven[1]
 
     def _open_connection(self) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
@@ -257,26 +264,48 @@ class DtlsSession:
         self._hello_random = random
         return self.state != "handshaking"
 
-    def _advance(self) -> None:
+    def _advance(self, now_us: int) -> None:
+        connection = self._ssl
+        assert connection is not None, "released only when connected, and then nothing is fed"
         if self.state == "handshaking":
             try:
-                self._ssl.do_handshake()
-                self.state = "connected"
-                if not self._ssl.get_selected_srtp_profile():
-                    self._end("failed", "no SRTP profile in common")
+                connection.do_handshake()
+                self._on_finished(connection)
             except SSL.WantReadError:
                 pass
+            except DtlsError as error:
+                self._end("failed", str(error))
             except SSL.Error as error:
-                # Alerts that OpenSSL wrote into the BIO are dropped: they may answer a forger.
+                # Alerts that OpenSSL wrote into the BIO are dropped with it: they may answer a forger.
                 self._restart(_describe(error))
+                return
         if self.state == "connected":
-            self._read_application()
-        self._collect()
+            self._settled_us = now_us + SETTLE_US
+            self._read_application(connection)
+        self._collect(connection)
 
-    def _read_application(self) -> None:
+    def _on_finished(self, connection: SSL.Connection) -> None:
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            raise DtlsError("the peer showed no certificate")
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        self._proven = (der, _export_keys(connection, self.role))
+        if (connection.get_cipher_name() or "").endswith("AES128-GCM-SHA256"):
+            randoms = connection.client_random(), connection.server_random()
+            secret = connection.master_key()
+            if secret is not None and randoms[0] is not None and randoms[1] is not None:
+                self._close_keys = derive_close_keys(secret, randoms[0], randoms[1], self.role)
+        self.state = "connected"
+
+    def _release(self) -> None:
+        """Frees what only a handshake needs. The peer's last flight is long through: nothing will be repeated."""
+        if self._close_keys is not None:
+            self._ssl = None
+
+    def _read_application(self, connection: SSL.Connection) -> None:
         """Lets OpenSSL answer a repeated Finished and see close_notify. There is no data: SCTP is never negotiated."""
         try:
-            while self._ssl.recv(16384):
+            while connection.recv(2048):
                 pass
         except SSL.WantReadError:
             pass
@@ -296,11 +325,11 @@ class DtlsSession:
         self._hello_random = None
         self._ssl = self._open_connection()
 
-    def _collect(self) -> None:
+    def _collect(self, connection: SSL.Connection) -> None:
         flight = bytearray()
         try:
             while True:
-                flight += self._ssl.bio_read(65536)
+                flight += connection.bio_read(4096)
         except SSL.WantReadError:
             pass
         except SSL.Error:
@@ -310,6 +339,20 @@ class DtlsSession:
     def _end(self, state: Literal["closed", "failed"], reason: str) -> None:
         self.state = state
         self.reason = reason
+        self._proven = self._close_keys = self._ssl = None
+
+
+def _export_keys(connection: SSL.Connection, role: Literal["active", "passive"]) -> SrtpKeys:
+    chosen = connection.get_selected_srtp_profile()
+    profile = next((name for name, openssl in _OPENSSL_NAMES.items() if openssl == chosen), None)
+    if profile is None:
+        raise DtlsError("no SRTP profile in common")
+    key, salt = _KEY_AND_SALT_BYTES[profile]
+    material = connection.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
+    client = material[:key] + material[2 * key : 2 * key + salt]
+    server = material[key : 2 * key] + material[2 * key + salt :]
+    inbound, outbound = (server, client) if role == "active" else (client, server)
+    return SrtpKeys(profile, inbound, outbound)
 
 
 def _accept_certificate(*_: object) -> bool:

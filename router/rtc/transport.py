@@ -217,7 +217,7 @@ class PeerTransport:
     def _open_dtls(self, role: Literal["active", "passive"]) -> None:
         context = self._context.dtls_context(self._owner.srtp_profiles())
         self._dtls = DtlsSession(context, role, now_us=clock.monotonic_us())
-        self._dtls.start()
+        self._dtls.start(clock.monotonic_us())
 
     def _drive_dtls(self) -> None:
         """Sends what is pending, acts on the state, sets the timer: after every input."""

@@ -13,6 +13,7 @@ from router.rtc.dtls import (
     HANDSHAKE_TIMEOUT_US,
     MAX_DATAGRAM_BYTES,
     MAX_RESTARTS,
+    SETTLE_US,
     DtlsSession,
     RTCCertificate,
     SrtpKeys,
@@ -28,7 +29,7 @@ CONTEXTS = [make_context(certificate) for certificate in CERTIFICATES]
 def make_pair() -> tuple[DtlsSession, DtlsSession]:
     client = DtlsSession(CONTEXTS[0], "active", now_us=0)
     server = DtlsSession(CONTEXTS[1], "passive", now_us=0)
-    client.start()
+    client.start(0)
     return client, server
 
 
@@ -77,7 +78,7 @@ def test_both_ends_agree_on_gcm_keys_and_know_each_other() -> None:
     assert server.peer_certificate() == der(CERTIFICATES[0])
     assert client.peer_certificate() == der(CERTIFICATES[1])
     assert max(map(len, flights)) <= MAX_DATAGRAM_BYTES
-    assert client.deadline_us(0) is None
+    assert client.deadline_us(0) == SETTLE_US
 
 
 def test_keys_never_show_in_logs() -> None:
@@ -89,14 +90,14 @@ def test_keys_never_show_in_logs() -> None:
 def test_constraints_choose_the_profile_and_none_in_common_fails() -> None:
     cm_only = make_context(CERTIFICATES[0], ["AES128_CM_SHA1_80"])
     client, server = DtlsSession(cm_only, "active", now_us=0), DtlsSession(CONTEXTS[1], "passive", now_us=0)
-    client.start()
+    client.start(0)
     exchange(client, server)
     assert server.srtp_keys().profile == "AES128_CM_SHA1_80"
     assert len(server.srtp_keys().outbound) == 30
 
     gcm_only = make_context(CERTIFICATES[1], ["AEAD_AES_128_GCM"])
     client, server = DtlsSession(cm_only, "active", now_us=0), DtlsSession(gcm_only, "passive", now_us=0)
-    client.start()
+    client.start(0)
     exchange(client, server)
     assert server.state == "failed"
     assert "SRTP profile" in server.reason
@@ -203,6 +204,43 @@ def test_close_notify_is_sent_and_understood() -> None:
     exchange(client, server)
     assert client.state == "closed"
     assert client.reason == "closed by the peer"
+
+
+@pytest.mark.parametrize("released", ["client", "server"])
+def test_a_settled_session_frees_openssl_and_still_closes_both_ways(released: str) -> None:
+    for closer in ("released", "other"):
+        pair = dict(zip(("client", "server"), make_pair(), strict=True))
+        exchange(pair["client"], pair["server"])
+        small, other = pair.pop(released), next(iter(pair.values()))
+        keys = small.srtp_keys()
+        small.handle_timeout(SETTLE_US - 1)
+        assert small._ssl is not None
+        small.handle_timeout(SETTLE_US)
+        assert small._ssl is None
+        assert small.deadline_us(SETTLE_US) is None
+        assert small.srtp_keys() == keys
+        first, second = (small, other) if closer == "released" else (other, small)
+        first.close()
+        (notice,) = first.poll_datagrams()
+        forged = notice[:-1] + bytes([notice[-1] ^ 1])
+        for datagram in (forged, notice[:20], bytes.fromhex("15fefd00000000000000010002022a"), b""):
+            second.handle_datagram(datagram, 0)
+        assert second.state == "connected"
+        second.handle_datagram(notice, 0)
+        assert (second.state, second.reason) == ("closed", "closed by the peer")
+
+
+def test_a_session_with_another_suite_keeps_openssl() -> None:
+    context = make_context(CERTIFICATES[0])
+    context.set_cipher_list(b"ECDHE-ECDSA-CHACHA20-POLY1305")
+    client, server = DtlsSession(context, "active", now_us=0), DtlsSession(CONTEXTS[1], "passive", now_us=0)
+    client.start(0)
+    exchange(client, server)
+    assert server.deadline_us(0) is None
+    server.handle_timeout(2 * SETTLE_US)
+    client.close()
+    exchange(client, server)
+    assert server.reason == "closed by the peer"
 
 
 def test_a_peer_without_certificate_is_refused() -> None:

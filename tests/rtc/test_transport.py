@@ -293,7 +293,7 @@ async def test_dtls_before_any_check_is_not_even_seen(
     fork = origin.fork()
     fork.set_description(publisher())
     session = DtlsSession(make_context(RTCCertificate.generate(now_s=1)), "active", now_us=0)
-    session.start()
+    session.start(0)
     for datagram in session.poll_datagrams():
         client.send(port_of(origin), datagram)
     await settle(fake, client, port_of(origin))
@@ -311,7 +311,7 @@ async def shake_hands(
     client.received.clear()
     client.send(port, b"\x16\xfe\xfd" + bytes(40))
     session = DtlsSession(make_context(certificate), "active", now_us=0)
-    session.start()
+    session.start(0)
     while session.state == "handshaking":
         for datagram in session.poll_datagrams():
             client.send(port, datagram)
