@@ -43,6 +43,12 @@ impl RateMeter {
         self.sum as f64 / span.as_secs_f64()
     }
 
+    /// The sum over the window.
+    pub fn window_sum(&mut self, now: Micros) -> u64 {
+        self.slide(now);
+        self.sum
+    }
+
     /// Everything added so far.
     pub fn total(&self) -> u64 {
         self.total

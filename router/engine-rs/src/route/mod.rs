@@ -1,6 +1,9 @@
 //! From a published stream to a receiver's m-line (a *slot*): layer choice, one unbroken sequence and timestamp line,
 //! the rewritten packet, and repair of what the receiver lost. Pure: packets and times in, bytes out.
 
+pub mod budget;
 pub mod epoch;
+pub mod picture;
+pub mod select;
 pub mod seq;
 pub mod timestamp;

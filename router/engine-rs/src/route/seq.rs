@@ -43,8 +43,8 @@ pub enum Dropped {
 pub enum Origin<T> {
     /// Sent: our number, the source's number, and the note made when it was sent.
     Sent(SeqNo, SeqNo, T),
-    /// Filled with padding.
-    Filler,
+    /// Filled with padding: our number, and the note made when it was filled.
+    Filler(SeqNo, T),
     /// Of the current epoch, but its packet has not been seen: the source's number.
     Awaited(SeqNo),
     /// Not ours, or too old.
@@ -55,7 +55,7 @@ pub enum Origin<T> {
 enum Mark<T> {
     Empty,
     Sent { out: u64, source: u64, note: T },
-    Filler { out: u64 },
+    Filler { out: u64, note: T },
 }
 
 /// Outgoing sequence numbers of one slot. `T` is what must be known to make a packet once more.
@@ -114,7 +114,7 @@ impl<T: Copy> SeqManager<T> {
     }
 
     /// Drops a packet of the current source.
-    pub fn drop_packet(&mut self, seq: SeqNo) -> Dropped {
+    pub fn drop_packet(&mut self, seq: SeqNo, note: T) -> Dropped {
         let newest = self
             .epoch
             .as_ref()
@@ -123,7 +123,7 @@ impl<T: Copy> SeqManager<T> {
             return Dropped::Stale;
         };
         if !newest {
-            self.put(out, Mark::Filler { out });
+            self.put(out, Mark::Filler { out, note });
             return Dropped::Filler(SeqNo(out));
         }
         if let Some(epoch) = &mut self.epoch {
@@ -159,7 +159,7 @@ impl<T: Copy> SeqManager<T> {
             self.ring[self.index(out)]
         };
         match held {
-            Mark::Sent { out: used, .. } | Mark::Filler { out: used } if used == out => held,
+            Mark::Sent { out: used, .. } | Mark::Filler { out: used, .. } if used == out => held,
             _ => Mark::Empty,
         }
     }
@@ -185,7 +185,7 @@ impl<T: Copy> SeqManager<T> {
         let len = (self.ring.len() * 2).max(RING_START);
         let old = std::mem::replace(&mut self.ring, vec![Mark::Empty; len]);
         for mark in old {
-            if let Mark::Sent { out, .. } | Mark::Filler { out } = mark {
+            if let Mark::Sent { out, .. } | Mark::Filler { out, .. } = mark {
                 let index = self.index(out);
                 self.ring[index] = mark;
             }
@@ -216,7 +216,7 @@ impl<T: Copy> SeqManager<T> {
         let out = self.highest - u64::from(back);
         match (self.mark(out), &self.epoch) {
             (Mark::Sent { source, note, .. }, _) => Origin::Sent(SeqNo(out), SeqNo(source), note),
-            (Mark::Filler { .. }, _) => Origin::Filler,
+            (Mark::Filler { note, .. }, _) => Origin::Filler(SeqNo(out), note),
             (Mark::Empty, Some(epoch)) if out >= epoch.first_out => {
                 Origin::Awaited(SeqNo(epoch.source_of(out)))
             }

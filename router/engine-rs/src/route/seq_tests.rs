@@ -23,7 +23,7 @@ fn wire(verdict: Verdict) -> u16 {
 fn nothing_passes_before_the_first_switch() {
     let mut seq = manager(7);
     assert_eq!(seq.forward(SeqNo(5), 0), Verdict::Stale);
-    assert_eq!(seq.drop_packet(SeqNo(5)), Dropped::Stale);
+    assert_eq!(seq.drop_packet(SeqNo(5), 9), Dropped::Stale);
     assert_eq!(seq.origin(7), Origin::Unknown);
     assert_eq!(seq.highest(), None);
     assert!(!seq.is_running());
@@ -57,15 +57,15 @@ fn drops_leave_no_gap() {
     let mut seq = manager(10);
     seq.switch(SeqNo(100));
     assert_eq!(wire(seq.forward(SeqNo(100), 0)), 10);
-    assert_eq!(seq.drop_packet(SeqNo(101)), Dropped::Hidden);
-    assert_eq!(seq.drop_packet(SeqNo(102)), Dropped::Hidden);
+    assert_eq!(seq.drop_packet(SeqNo(101), 9), Dropped::Hidden);
+    assert_eq!(seq.drop_packet(SeqNo(102), 9), Dropped::Hidden);
     assert_eq!(wire(seq.forward(SeqNo(103), 0)), 11);
     assert_eq!(
         seq.forward(SeqNo(102), 0),
         Verdict::Stale,
         "dropped means dropped"
     );
-    assert_eq!(seq.drop_packet(SeqNo(101)), Dropped::Stale);
+    assert_eq!(seq.drop_packet(SeqNo(101), 9), Dropped::Stale);
     assert!(matches!(seq.origin(11), Origin::Sent(_, SeqNo(103), _)));
 }
 
@@ -75,17 +75,17 @@ fn late_drop_is_filled() {
     seq.switch(SeqNo(100));
     seq.forward(SeqNo(100), 0);
     seq.forward(SeqNo(102), 0);
-    let Dropped::Filler(out) = seq.drop_packet(SeqNo(101)) else {
+    let Dropped::Filler(out) = seq.drop_packet(SeqNo(101), 9) else {
         panic!("a number was free")
     };
     assert_eq!(out.0 as u16, 11);
-    assert_eq!(seq.origin(11), Origin::Filler);
+    assert_eq!(seq.origin(11), Origin::Filler(out, 9));
     assert_eq!(
         seq.forward(SeqNo(101), 0),
         Verdict::Stale,
         "never a second plaintext"
     );
-    assert_eq!(seq.drop_packet(SeqNo(101)), Dropped::Stale);
+    assert_eq!(seq.drop_packet(SeqNo(101), 9), Dropped::Stale);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn reordered_around_a_drop() {
     let mut seq = manager(10);
     seq.switch(SeqNo(100));
     seq.forward(SeqNo(100), 0);
-    seq.drop_packet(SeqNo(103));
+    seq.drop_packet(SeqNo(103), 9);
     assert_eq!(wire(seq.forward(SeqNo(104), 0)), 13);
     assert_eq!(wire(seq.forward(SeqNo(101), 0)), 11, "before the drop");
     assert_eq!(seq.origin(12), Origin::Awaited(SeqNo(102)));
@@ -123,7 +123,7 @@ fn numbers_reserved_before_a_drop_are_not_reused_by_the_next_epoch() {
     let mut seq = manager(10);
     seq.switch(SeqNo(100));
     seq.forward(SeqNo(100), 0);
-    seq.drop_packet(SeqNo(104));
+    seq.drop_packet(SeqNo(104), 9);
     seq.switch(SeqNo(9));
     assert_eq!(wire(seq.forward(SeqNo(9), 0)), 14, "11 to 13 were promised");
 }
@@ -161,7 +161,7 @@ fn memory_grows_with_use_only() {
     let mut dropping = manager(10);
     dropping.switch(SeqNo(0));
     for step in 0..50_000 {
-        dropping.drop_packet(SeqNo(step));
+        dropping.drop_packet(SeqNo(step), 9);
     }
     assert!(dropping.epoch.expect("running").remembered() <= 2 * VIDEO_WINDOW as usize + 1);
 }
@@ -261,7 +261,7 @@ proptest! {
                             other => prop_assert!(false, "{:?}", other),
                         }
                     } else {
-                        match seq.drop_packet(source) {
+                        match seq.drop_packet(source, 9) {
                             Dropped::Hidden => {
                                 prop_assert!(at > model.highest);
                                 highest_out = highest_out.max(model.out_of(at) - 1);
@@ -291,7 +291,7 @@ proptest! {
                     prop_assert_eq!(model.out_of(from.0.into()), u128::from(out));
                     prop_assert!(!used.contains_key(&out.into()));
                 }
-                Origin::Filler => prop_assert!(used.contains_key(&out.into())),
+                Origin::Filler(..) => prop_assert!(used.contains_key(&out.into())),
                 Origin::Unknown => prop_assert!(!used.contains_key(&out.into())),
             }
         }
