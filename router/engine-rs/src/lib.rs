@@ -18,6 +18,7 @@ pub mod io;
 mod py;
 pub mod recv;
 pub mod route;
+pub mod send;
 pub mod srtp;
 pub mod time;
 pub mod wire;

@@ -18,7 +18,7 @@ use crate::ids::{PayloadType, Rid, SeqNo, Ssrc};
 use crate::route::timestamp::Anchor;
 use crate::time::Micros;
 use crate::wire::DropReason;
-use crate::wire::ext::ExtensionValues;
+use crate::wire::ext::{ExtensionMap, ExtensionValues};
 use crate::wire::rtcp::ReportBlock;
 use crate::wire::rtp::RtpHeader;
 use crate::wire::rtx;
@@ -59,6 +59,7 @@ struct Counters {
 pub struct ReceiveStream {
     kind: MediaKind,
     codecs: Vec<CodecConfig>,
+    extensions: ExtensionMap,
     rid: Option<Rid>,
     ssrc: Option<Ssrc>,
     rtx_ssrc: Option<Ssrc>,
@@ -84,6 +85,7 @@ impl ReceiveStream {
         Self {
             kind: producer.kind,
             codecs: producer.codecs.clone(),
+            extensions: ExtensionMap::new(&producer.extensions),
             rid: config.and_then(|config| config.rid),
             ssrc: None,
             rtx_ssrc: None,
@@ -351,6 +353,13 @@ impl ReceiveStream {
     /// Arrival of the last packet.
     pub fn last_packet(&self) -> Option<Micros> {
         self.last_packet
+    }
+
+    /// A packet once more, from the history.
+    pub fn replay(&self, seq: SeqNo, now: Micros) -> Option<MediaPacket<'_>> {
+        let (header, bytes) = self.history.get(seq, now)?;
+        let extensions = ExtensionValues::parse(bytes, header.extension.as_ref(), &self.extensions);
+        Some(self.packet(bytes, *header, &extensions, seq, now))
     }
 
     /// The packets kept for retransmission.

@@ -99,3 +99,14 @@ pub fn producer(id: u64, codec_of: Codec, encodings: usize) -> ProducerConfig {
         media_timeout: Micros::from_secs(5),
     }
 }
+
+/// A VP8 payload: extended descriptor with a 15-bit picture id, TL0PICIDX and layer; layers above 0 are sync points.
+pub fn vp8(picture_id: u16, tl0: u8, layer: u8, key: bool) -> Vec<u8> {
+    let [high, low] = (picture_id & 0x7FFF).to_be_bytes();
+    let sync = if layer > 0 { 0x20 } else { 0 };
+    let mut payload = vec![0x90, 0xE0, 0x80 | high, low, tl0, layer << 6 | sync];
+    payload.extend_from_slice(&[u8::from(!key), 0, 0]);
+    payload.extend_from_slice(&[0x9D, 0x01, 0x2A, 0x80, 0x02, 0x68, 0x01]);
+    payload.extend_from_slice(&[picture_id as u8; 60]);
+    payload
+}

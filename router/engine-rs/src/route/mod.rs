@@ -4,6 +4,10 @@
 pub mod budget;
 pub mod epoch;
 pub mod picture;
+pub mod rewrite;
 pub mod select;
 pub mod seq;
+pub mod slot;
 pub mod timestamp;
+
+pub use slot::{Slot, SlotSeed};

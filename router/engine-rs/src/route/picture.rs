@@ -5,7 +5,8 @@
 //! left at any frame, and entered at a key frame or at a frame marked as layer sync.
 
 use super::epoch::Epoch;
-use crate::recv::content::{Content, Vp8Fields};
+use crate::recv::content::Content;
+use crate::wire::vp8::Vp8Descriptor;
 
 /// Drops remembered, in pictures.
 const SPAN: u64 = 256;
@@ -58,8 +59,8 @@ impl PictureMapper {
         };
         self.epoch = fields
             .picture_id
-            .map(|(_, id, _)| Epoch::new(id.into(), self.highest_out + 1, SPAN));
-        if let Some((_, index)) = fields.tl0_picture_index {
+            .map(|id| Epoch::new(id.value.into(), self.highest_out + 1, SPAN));
+        if let Some(index) = fields.tl0_pic_idx {
             let next = self
                 .newest_tl0
                 .map_or(index, |newest| newest.wrapping_add(1));
@@ -69,15 +70,16 @@ impl PictureMapper {
 
     /// The numbers for a packet of the current source; `None` when its frame is dropped.
     pub fn map(&mut self, content: &Content) -> Option<PictureNumbers> {
-        let fields = content.vp8.unwrap_or_default();
-        let picture_id = match fields.picture_id {
+        let id = content.vp8.and_then(|fields| fields.picture_id);
+        let picture_id = match id {
             None if self.passes(content) => 0,
             None => return None,
-            Some((_, id, wide)) => self.map_picture(id, wide, content)? as u16,
+            Some(id) => self.map_picture(id.value, id.wide, content)? as u16,
         };
+        let tl0_picture_index = content.vp8.map_or(0, |fields| self.map_tl0(&fields));
         Some(PictureNumbers {
             picture_id,
-            tl0_picture_index: self.map_tl0(&fields),
+            tl0_picture_index,
         })
     }
 
@@ -126,8 +128,8 @@ impl PictureMapper {
         layer <= self.layer
     }
 
-    fn map_tl0(&mut self, fields: &Vp8Fields) -> u8 {
-        let Some((_, index)) = fields.tl0_picture_index else {
+    fn map_tl0(&mut self, fields: &Vp8Descriptor) -> u8 {
+        let Some(index) = fields.tl0_pic_idx else {
             return 0;
         };
         let ours = index.wrapping_add(self.tl0_offset);
@@ -155,38 +157,26 @@ fn nearest(reference: u64, id: u16, wide: bool) -> u64 {
     }
 }
 
-/// Writes the numbers into a copied payload.
-pub fn patch_vp8(payload: &mut [u8], fields: &Vp8Fields, numbers: PictureNumbers) {
-    if let Some((at, _, wide)) = fields.picture_id {
-        let at = usize::from(at);
-        let id = numbers.picture_id.to_be_bytes();
-        match (wide, payload.get_mut(at..)) {
-            (true, Some([high, low, ..])) => (*high, *low) = (0x80 | id[0], id[1]),
-            (false, Some([low, ..])) => *low = id[1] & 0x7F,
-            _ => {}
-        }
-    }
-    if let Some((at, _)) = fields.tl0_picture_index
-        && let Some(byte) = payload.get_mut(usize::from(at))
-    {
-        *byte = numbers.tl0_picture_index;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::vp8::PictureId;
     use proptest::prelude::*;
+
+    fn descriptor(id: u16, wide: bool, tl0: Option<u8>) -> Vp8Descriptor {
+        let payload = crate::recv::testing::vp8(id, tl0.unwrap_or(0), 0, false);
+        let mut descriptor = Vp8Descriptor::parse(&payload).expect("valid");
+        descriptor.picture_id = Some(PictureId { value: id, wide });
+        descriptor.tl0_pic_idx = tl0;
+        descriptor
+    }
 
     fn frame(id: u16, tl0: u8, layer: u8, key: bool, sync: bool) -> Content {
         Content {
             begins_key_frame: key,
             temporal_layer: Some(layer),
             layer_sync: sync,
-            vp8: Some(Vp8Fields {
-                picture_id: Some((2, id, true)),
-                tl0_picture_index: Some((4, tl0)),
-            }),
+            vp8: Some(descriptor(id, true, Some(tl0))),
             ..Content::default()
         }
     }
@@ -284,7 +274,7 @@ mod tests {
         let mut mapper = PictureMapper::default();
         let plain = |layer| Content {
             temporal_layer: layer,
-            vp8: Some(Vp8Fields::default()),
+            vp8: None,
             ..Content::default()
         };
         mapper.set_max_layer(1);
@@ -292,29 +282,6 @@ mod tests {
         assert!(mapper.map(&plain(Some(0))).is_some());
         assert!(mapper.map(&plain(Some(2))).is_none());
         assert!(mapper.map(&plain(None)).is_some());
-    }
-
-    #[test]
-    fn patches_both_widths_in_place() {
-        let numbers = PictureNumbers {
-            picture_id: 0x1234,
-            tl0_picture_index: 9,
-        };
-        let mut wide = [0x90, 0xC0, 0x80, 0, 0, 0xFF];
-        let fields = Vp8Fields {
-            picture_id: Some((2, 0, true)),
-            tl0_picture_index: Some((4, 0)),
-        };
-        patch_vp8(&mut wide, &fields, numbers);
-        assert_eq!(wide, [0x90, 0xC0, 0x92, 0x34, 9, 0xFF]);
-        let mut narrow = [0x90, 0xC0, 0, 0];
-        let fields = Vp8Fields {
-            picture_id: Some((2, 0, false)),
-            tl0_picture_index: Some((3, 0)),
-        };
-        patch_vp8(&mut narrow, &fields, numbers);
-        assert_eq!(narrow, [0x90, 0xC0, 0x34, 9]);
-        patch_vp8(&mut [], &fields, numbers);
     }
 
     proptest! {
@@ -328,7 +295,7 @@ mod tests {
             let mut mapper = PictureMapper::default();
             let mut id = first & mask;
             let content = |id: u16, layer, key, sync| Content {
-                vp8: Some(Vp8Fields { picture_id: Some((2, id, wide)), tl0_picture_index: None }),
+                vp8: Some(descriptor(id, wide, None)),
                 ..frame(0, 0, layer, key, sync)
             };
             mapper.switch(&content(id, 0, true, false));
@@ -353,7 +320,7 @@ mod tests {
             for (id, wide, layer, key) in packets {
                 let id = if wide { id & 0x7FFF } else { id & 0x7F };
                 let mut content = frame(id, layer, layer & 3, key, wide);
-                content.vp8 = Some(Vp8Fields { picture_id: Some((2, id, wide)), tl0_picture_index: Some((3, layer)) });
+                content.vp8 = Some(descriptor(id, wide, Some(layer)));
                 if key && layer > 200 { mapper.switch(&content) }
                 mapper.set_max_layer(layer & 3);
                 mapper.map(&content);

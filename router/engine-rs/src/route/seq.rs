@@ -200,7 +200,8 @@ impl<T: Copy> SeqManager<T> {
         let index = self.index(out.0);
         if let Mark::Sent {
             out: used, note, ..
-        } = &mut self.ring[index]
+        }
+        | Mark::Filler { out: used, note } = &mut self.ring[index]
             && *used == out.0
         {
             change(note);

@@ -1,0 +1,316 @@
+//! A received packet written anew for one receiver, header and payload in one pass (RFC 3550 section 5.1).
+//!
+//! Everything that identifies the publisher's hop is replaced: SSRC, sequence number, timestamp, payload type, extension
+//! ids. The producer's contributor id goes behind the CSRCs that are there. Only end-to-end extensions pass, and only
+//! those both sides agreed on; padding does not. A packet that would not fit a datagram loses our additions first.
+//!
+//! The result depends only on the packet, the plan and the numbers, so that a packet repeated without RTX is the same
+//! plaintext under the same SRTP index (RFC 3711 section 9.1).
+
+use super::picture::PictureNumbers;
+use crate::core::command::{Codec, CodecConfig, Extension, ProducerConfig, SlotConfig};
+use crate::core::sink::MAX_DATAGRAM;
+use crate::ids::{Mid, PayloadType, Ssrc};
+use crate::recv::MediaPacket;
+use crate::wire::ext::{Element, ExtensionMap};
+use crate::wire::rtp::{MAX_CSRCS, OutgoingHeader, write_header};
+use crate::wire::rtx::OSN_LEN;
+use arrayvec::ArrayVec;
+
+/// Largest plain RTP packet: a datagram less the tag of AEAD_AES_128_GCM, the longest one (RFC 7714 section 13.2).
+pub const MAX_RTP: usize = MAX_DATAGRAM - 16;
+/// Extensions that a packet can carry to a receiver.
+const MAX_ELEMENTS: usize = 7;
+/// Level of a source whose level is not known: silence (RFC 6465 section 3).
+const SILENCE: u8 = 127;
+
+/// How one payload type of the producer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedCodec {
+    /// Payload type on arrival.
+    pub from: PayloadType,
+    /// Payload type to the receiver.
+    pub to: PayloadType,
+    /// Payload type of RTX to the receiver.
+    pub rtx: Option<PayloadType>,
+    /// The codec.
+    pub codec: Codec,
+    /// Ticks per second.
+    pub clock_rate: u32,
+}
+
+impl PlannedCodec {
+    /// The receiver's decoder can begin only at a key frame.
+    pub fn waits_for_key_frame(self) -> bool {
+        matches!(
+            self.codec,
+            Codec::Vp8 | Codec::Vp9 | Codec::H264 | Codec::Av1
+        )
+    }
+}
+
+/// The numbers of one outgoing packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Sequence number.
+    pub seq: u16,
+    /// Media timestamp.
+    pub timestamp: u32,
+    /// VP8's numbers.
+    pub picture: PictureNumbers,
+}
+
+/// How the packet leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// On the slot's own SSRC.
+    Media,
+    /// As retransmission (RFC 4588) with this SSRC and sequence number.
+    Rtx(Ssrc, u16),
+}
+
+/// A packet written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes in all.
+    pub len: usize,
+    /// Of these, header.
+    pub header_len: usize,
+    /// Something had to be left out to fit a datagram.
+    pub trimmed: bool,
+}
+
+/// How packets of one producer are written for one slot.
+#[derive(Clone, Debug)]
+pub struct RewritePlan {
+    ssrc: Ssrc,
+    mid: Option<Mid>,
+    ids: ExtensionMap,
+    allow_two_byte: bool,
+    contributor: u32,
+    codecs: Vec<PlannedCodec>,
+}
+
+impl RewritePlan {
+    /// The plan; without any codec when the receiver accepts none of the producer's.
+    pub fn new(slot: &SlotConfig, producer: &ProducerConfig, allow_two_byte: bool) -> Self {
+        Self {
+            ssrc: slot.ssrc,
+            mid: slot.mid,
+            ids: ExtensionMap::new(&slot.extensions),
+            allow_two_byte,
+            contributor: producer.contributor,
+            codecs: producer
+                .codecs
+                .iter()
+                .filter_map(|codec| plan_codec(codec, &slot.codecs))
+                .collect(),
+        }
+    }
+
+    /// How this payload type of the producer is sent, if it is.
+    pub fn codec(&self, from: PayloadType) -> Option<PlannedCodec> {
+        self.codecs.iter().copied().find(|codec| codec.from == from)
+    }
+
+    /// The receiver accepts some codec of the producer.
+    pub fn has_codec(&self) -> bool {
+        !self.codecs.is_empty()
+    }
+
+    /// Writes the packet. `None` when it does not fit a datagram whatever is left out.
+    pub fn write(
+        &self,
+        packet: &MediaPacket,
+        codec: PlannedCodec,
+        numbers: Numbers,
+        form: Form,
+        out: &mut [u8],
+    ) -> Option<Written> {
+        let payload = packet.payload();
+        let (osn, ssrc, seq, payload_type) = match form {
+            Form::Media => (0, self.ssrc, numbers.seq, codec.to),
+            Form::Rtx(ssrc, seq) => (OSN_LEN, ssrc, seq, codec.rtx?),
+        };
+        let values = ElementValues::new(packet);
+        let (header_len, trimmed) = [Trim::Nothing, Trim::Contributor, Trim::AllButMid, Trim::All]
+            .into_iter()
+            .find_map(|trim| {
+                let csrcs = self.csrcs(packet, trim);
+                let elements = self.elements(packet, &values, csrcs.len(), trim);
+                let header = OutgoingHeader {
+                    marker: packet.header.marker,
+                    padding: false,
+                    payload_type,
+                    seq,
+                    timestamp: numbers.timestamp,
+                    ssrc,
+                    csrcs: &csrcs,
+                    extensions: &elements,
+                    allow_two_byte: self.allow_two_byte,
+                };
+                let header_len = write_header(out, &header).ok()?;
+                (header_len + osn + payload.len() <= MAX_RTP)
+                    .then_some((header_len, trim != Trim::Nothing))
+            })?;
+        let body = out.get_mut(header_len..header_len + osn + payload.len())?;
+        let (front, body) = body.split_at_mut(osn);
+        front.copy_from_slice(&numbers.seq.to_be_bytes()[..osn]);
+        body.copy_from_slice(payload);
+        if let Some(descriptor) = packet.content.vp8 {
+            descriptor.rewrite(
+                body,
+                numbers.picture.picture_id,
+                numbers.picture.tl0_picture_index,
+            );
+        }
+        Some(Written {
+            len: header_len + osn + payload.len(),
+            header_len,
+            trimmed,
+        })
+    }
+
+    /// Writes a packet of padding only, to fill a number. `out` must have room for a header.
+    pub fn write_filler(
+        &self,
+        payload_type: PayloadType,
+        seq: u16,
+        timestamp: u32,
+        out: &mut [u8],
+    ) -> Option<Written> {
+        let header = OutgoingHeader {
+            marker: false,
+            padding: true,
+            payload_type,
+            seq,
+            timestamp,
+            ssrc: self.ssrc,
+            csrcs: &[],
+            extensions: &[],
+            allow_two_byte: false,
+        };
+        let header_len = write_header(out, &header).ok()?;
+        *out.get_mut(header_len)? = 1;
+        Some(Written {
+            len: header_len + 1,
+            header_len,
+            trimmed: false,
+        })
+    }
+
+    /// The packet's own CSRCs, ours last: dropped when there are fifteen already.
+    fn csrcs(&self, packet: &MediaPacket, trim: Trim) -> ArrayVec<u32, MAX_CSRCS> {
+        let mut csrcs: ArrayVec<u32, MAX_CSRCS> = packet.header.csrcs().iter().copied().collect();
+        if trim == Trim::Nothing {
+            let _ = csrcs.try_push(self.contributor);
+        }
+        csrcs
+    }
+
+    /// Most important first: what exceeds the extension block is left out from the end.
+    fn elements<'a>(
+        &'a self,
+        packet: &MediaPacket<'a>,
+        values: &'a ElementValues,
+        csrc_count: usize,
+        trim: Trim,
+    ) -> ArrayVec<Element<'a>, MAX_ELEMENTS> {
+        let mut elements = ArrayVec::new();
+        let mut add = |extension, value: Option<&'a [u8]>| {
+            if let (Some(id), Some(value)) = (self.ids.id_of(extension), value) {
+                elements.push(Element { id, value });
+            }
+        };
+        if trim < Trim::All {
+            add(Extension::Mid, self.mid.as_ref().map(|mid| mid.as_bytes()));
+        }
+        if trim < Trim::AllButMid {
+            let seen = &packet.extensions;
+            let bytes = packet.bytes;
+            add(
+                Extension::DependencyDescriptor,
+                seen.dependency_descriptor.map(|span| span.of(bytes)),
+            );
+            add(
+                Extension::AudioLevel,
+                values.level.as_ref().map(<[u8; 1]>::as_slice),
+            );
+            add(
+                Extension::VideoOrientation,
+                seen.video_orientation.map(|span| span.of(bytes)),
+            );
+            add(
+                Extension::AbsCaptureTime,
+                seen.abs_capture_time.map(|span| span.of(bytes)),
+            );
+            add(
+                Extension::PlayoutDelay,
+                seen.playout_delay.map(|span| span.of(bytes)),
+            );
+            add(
+                Extension::CsrcAudioLevel,
+                values
+                    .csrc_levels
+                    .get(..csrc_count)
+                    .filter(|levels| !levels.is_empty()),
+            );
+        }
+        elements
+    }
+}
+
+/// What is left out of a packet that is too large, step by step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trim {
+    Nothing,
+    Contributor,
+    AllButMid,
+    All,
+}
+
+/// Values that are not in the packet as they leave.
+struct ElementValues {
+    level: Option<[u8; 1]>,
+    /// One per CSRC that leaves, ours last: the publisher's own level speaks for it (RFC 6465). Empty when unknown.
+    csrc_levels: ArrayVec<u8, MAX_CSRCS>,
+}
+
+impl ElementValues {
+    fn new(packet: &MediaPacket) -> Self {
+        let level = packet.extensions.audio_level;
+        let given = packet
+            .extensions
+            .csrc_levels
+            .map(|span| span.of(packet.bytes))
+            .unwrap_or_default();
+        let mut csrc_levels = ArrayVec::new();
+        if level.is_some() || !given.is_empty() {
+            let count = packet.header.csrcs().len();
+            csrc_levels
+                .extend((0..count).map(|index| given.get(index).copied().unwrap_or(SILENCE)));
+            let _ = csrc_levels.try_push(level.map_or(SILENCE, |level| level.level & 0x7F));
+        }
+        Self {
+            level: level.map(|level| [level.to_byte()]),
+            csrc_levels,
+        }
+    }
+}
+
+fn plan_codec(codec: &CodecConfig, accepted: &[CodecConfig]) -> Option<PlannedCodec> {
+    let to = accepted
+        .iter()
+        .find(|to| to.codec == codec.codec && to.format == codec.format)?;
+    Some(PlannedCodec {
+        from: codec.payload_type,
+        to: to.payload_type,
+        rtx: to.rtx_payload_type,
+        codec: codec.codec,
+        clock_rate: codec.clock_rate,
+    })
+}
+
+#[cfg(test)]
+#[path = "rewrite_tests.rs"]
+mod tests;
