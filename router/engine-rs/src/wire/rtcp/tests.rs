@@ -219,6 +219,13 @@ fn one_of_each_reads_back() {
     assert_eq!(bye.ssrcs().collect::<Vec<_>>(), [Ssrc(1), Ssrc(5)]);
 }
 
+/// aiortc reads the same file, see `tests/test_engine_wire.py`.
+#[test]
+fn one_of_each_is_what_the_other_parsers_test() {
+    let vector = include_bytes!("../../../../../tests/vectors/rtcp/one-of-each.bin");
+    assert_eq!(one_of_each(), vector);
+}
+
 #[test]
 fn exact_bytes() {
     let mut buffer = [0; 64];
