@@ -131,7 +131,6 @@ export class Room extends EventTarget {
   audioLevels(): Map<string, number>;
   getStats(): Promise<RoomStats>;
   startAudio(elements: Iterable<HTMLMediaElement>): Promise<void>;
-  reportAudioBlocked(): void;
   addEventListener<K extends keyof RoomEventMap>(
     type: K,
     listener: (event: RoomEventMap[K]) => void,

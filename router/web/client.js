@@ -30,6 +30,15 @@ const CAMERA_ENCODINGS = [
   { rid: "f", maxBitrate: 2_000_000 },
 ];
 
+/** The codecs the router forwards, in few variants: a Chromium offer of 24 m-lines with all of them tops 64 KiB. */
+const wantedCodecs = (kind) =>
+  RTCRtpReceiver.getCapabilities(kind).codecs.filter(
+    ({ mimeType, sdpFmtpLine = "" }) =>
+      /\/(opus|VP8|AV1|rtx)$/i.test(mimeType) ||
+      (/\/VP9$/i.test(mimeType) && /profile-id=0|^$/.test(sdpFmtpLine)) ||
+      (/\/H264$/i.test(mimeType) && /packetization-mode=1/.test(sdpFmtpLine)),
+  );
+
 /** What getStats() keeps of the browser's figures: counters start at 0, gauges are null while unknown. */
 const INBOUND = {
   counters: ["packetsLost", "packetsReceived", "framesDecoded", "freezeCount", "concealedSamples", "totalSamplesReceived"],
@@ -307,17 +316,12 @@ export class Room extends EventTarget {
     return result;
   }
 
-  /** Plays sound after the browser refused to without a gesture; call it from a click. */
+  /** Plays sound in these elements; where the browser wants a gesture first, `audioblocked` asks for a click. */
   async startAudio(elements) {
-    await Promise.all([...elements].map((element) => element.play()));
-    this.audioBlocked = false;
-  }
-
-  /** Tells the room that an element's play() was refused by the autoplay policy. */
-  reportAudioBlocked() {
-    if (this.audioBlocked) return;
-    this.audioBlocked = true;
-    this.#emit("audioblocked", {});
+    const plays = await Promise.allSettled([...elements].map((element) => element.play()));
+    const blocked = plays.some(({ reason }) => reason?.name === "NotAllowedError");
+    if (blocked && !this.audioBlocked) this.#emit("audioblocked", {});
+    this.audioBlocked = blocked;
   }
 
 
@@ -349,12 +353,16 @@ export class Room extends EventTarget {
         const init = { direction: "sendonly" };
         if (source === "camera" && this.#options.simulcast) init.sendEncodings = CAMERA_ENCODINGS.map((e) => ({ ...e }));
         if (source === "screen") init.sendEncodings = [{ maxBitrate: 2_500_000 }];
-        this.#senders.set(source, pc.addTransceiver(track, init));
+        const transceiver = pc.addTransceiver(track, init);
+        transceiver.setCodecPreferences(wantedCodecs(kind));
+        this.#senders.set(source, transceiver);
       }
     }
     if (!this.#options.subscribe) return;
     for (const kind of ["audio", "video"]) {
-      for (let i = 0; i < this.#options.slots[kind]; i++) pc.addTransceiver(kind, { direction: "recvonly" });
+      for (let i = 0; i < this.#options.slots[kind]; i++) {
+        pc.addTransceiver(kind, { direction: "recvonly" }).setCodecPreferences(wantedCodecs(kind));
+      }
     }
   }
 

@@ -195,13 +195,15 @@ function createTile(key) {
 function playAudio() {
   const wanted = new Map(room.receivedTracks().filter(({ track }) => track.kind === "audio").map(({ track }) => [track.id, track]));
   for (const element of [...$("audio").children]) if (!wanted.delete(element.dataset.track)) element.remove();
+  const added = [];
   for (const track of wanted.values()) {
     const element = new Audio();
     element.dataset.track = track.id;
     element.srcObject = new MediaStream([track]);
     $("audio").append(element);
-    element.play().catch((error) => error.name === "NotAllowedError" && room?.reportAudioBlocked());
+    added.push(element);
   }
+  if (added.length) room.startAudio(added);
 }
 
 // -- controls --------------------------------------------------------------------------------------------------
