@@ -99,13 +99,14 @@ def serve(
 
 
 async def _serve(settings: Settings) -> None:
-    from router.server import RouterServer, raise_file_limit
+    from router.server import RouterServer, catch_stop_signals, raise_file_limit
 
     raise_file_limit()
+    asked = catch_stop_signals()
     async with RouterServer(settings) as server:
         if settings.dev:
             print(f"Open http://{settings.public_host}:{server.public_port}/ in a browser.", file=sys.stderr)
-        await server.run_until_signal()
+        await asked.wait()
 
 
 def _nest(flags: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ FORCED_EXIT_CODE: Final = 130
 
 
 class RouterServer:
-    """Runs a router: `async with RouterServer(settings) as server: await server.wait_stopped()`."""
+    """A router that runs from `__aenter__` to `stop`."""
 
     def __init__(self, settings: Settings) -> None:
         settings.check_startable()
@@ -137,21 +137,6 @@ class RouterServer:
             await self._closing.aclose()
             logger.info("router stopped")
 
-    async def run_until_signal(self) -> None:
-        """Waits for SIGTERM or SIGINT; the one after it ends the process without further ado."""
-        asked = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def on_signal() -> None:
-            if asked.is_set():
-                os._exit(FORCED_EXIT_CODE)
-            asked.set()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, on_signal)
-        await asked.wait()
-        logger.info("stopping; a second signal ends it at once")
-
     def check_readiness(self) -> dict[str, bool]:
         """Whether participants can join."""
         return {
@@ -200,6 +185,22 @@ class RouterServer:
             dev=settings.dev,
         )
         return PublicState(self.registry, self.tokens, signaling)
+
+
+def catch_stop_signals() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT; the signal after that ends the process without further ado. For a running loop."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if asked.is_set():
+            os._exit(FORCED_EXIT_CODE)
+        logger.info("stopping; a second signal ends it at once")
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    return asked
 
 
 def raise_file_limit() -> None:

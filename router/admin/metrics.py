@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from router.admin.auth import require_metrics_token
@@ -12,6 +12,7 @@ router = APIRouter(tags=["health"], dependencies=[Depends(require_metrics_token)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-async def read_metrics(state: Annotated[AdminState, Depends(read_state)]) -> Response:
+async def read_metrics(request: Request, state: Annotated[AdminState, Depends(read_state)]) -> Response:
     """One scrape: what Python counted, and one snapshot of the engine."""
-    return Response(generate_latest(state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    text = generate_latest(state.metrics.registry) + generate_latest(request.app.state.snapshots)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,159 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from router import cli, cli_views
+from router.cli import app
+from router.config import load_settings
+from router.errors import RouterError
+from router.tokens import JoinTokens
+
+SECRET = "canary-secret-of-32-bytes-or-more"
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROUTER_AUTH__SECRETS", SECRET)
+    monkeypatch.setenv("ROUTER_ADMIN__TOKEN", "canary-token-long-enough")
+
+
+def run(*arguments: str) -> str:
+    result = runner.invoke(app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_config_show_masks_secrets() -> None:
+    for output in (run("config", "show"), run("config", "show", "--json")):
+        assert "canary" not in output
+        assert "8080" in output
+    assert json.loads(run("config", "show", "--json"))["media"]["workers"] == 1
+
+
+def test_config_check_and_schema() -> None:
+    assert run("config", "check") == "ok\n"
+    assert "udp_port" in json.loads(run("config", "schema"))["$defs"]["MediaSettings"]["properties"]
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", run("--version"))
+
+
+def test_token_gives_what_was_asked_for() -> None:
+    output = run("token", "--room", "a", "--identity", "ada", "--name", "Ada L", "--no-publish", "--ttl", "60")
+    grant = JoinTokens(SECRET).verify(output.strip())
+    assert (grant.room, grant.identity, grant.name) == ("a", "ada", "Ada L")
+    assert (grant.may_publish, grant.may_subscribe) == (False, True)
+    body = json.loads(run("token", "--room", "a", "--identity", "ada", "--json"))
+    assert JoinTokens(SECRET).verify(body["token"]).may_publish
+    assert body["expires_in_s"] == 21_600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["token", "--room", "a b\n", "--identity", "x"], 2, ["room"]),
+        (["config", "check", "--config", "none.yaml"], 2, ["none.yaml"]),
+        (["rooms", "--url", "http://127.0.0.1:9"], 1, ["http://127.0.0.1:9 does not answer", "running"]),
+    ],
+)
+def test_mistakes_are_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    words: list[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["router", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    text = capsys.readouterr().err
+    assert left.value.code == code
+    assert text.count("\n") == 1
+    assert [word for word in words if word not in text] == []
+
+
+PERSON = {
+    "id": "P_1",
+    "identity": "ada",
+    "name": "A[bold]da\x1b[31m",
+    "sessions": [{"endpoint": "whep", "state": "connected", "slots": [{"track_id": "T_1"}, {"track_id": None}]}],
+    "tracks": [{"kind": "audio", "live": True}, {"kind": "video", "live": False}],
+}
+STATS = [
+    {"id": "I1-0", "type": "inbound-rtp", "kind": "video", "mid": "1", "rid": "h", "codecId": "C", "bitrate": 1_200_000,
+     "packetsReceived": 55, "packetsLost": 2},
+    {"id": "O1", "type": "outbound-rtp", "kind": "audio", "mid": "2", "bitrate": 30_000, "packetsSent": 9,
+     "remoteId": "N1", "reason": "only layer"},
+    {"id": "N1", "type": "remote-inbound-rtp", "packetsLost": 1, "roundTripTime": 0.0421},
+    {"id": "C", "type": "codec", "mimeType": "video/VP8"},
+]  # fmt: skip
+
+
+def answer(request: httpx.Request) -> httpx.Response:
+    assert request.headers["authorization"] == "Bearer canary-token-long-enough"
+    path = request.url.raw_path.decode().partition("?")[0]
+    if path == "/v1/rooms":
+        second = "cursor" in request.url.params
+        room = {"name": f"room-{int(second)}", "participants": 1, "sessions": 1, "tracks": 2, "watchers": 0}
+        room |= {"created_at": "2026-11-22T00:00:00Z", "version": 3}
+        return httpx.Response(200, json={"items": [room], "next_cursor": None if second else "x"})
+    if path == "/v1/rooms/a%2Fb/participants":
+        return httpx.Response(200, json={"items": [PERSON], "next_cursor": None})
+    entry = {"participant_id": "P_1", "identity": "ada", "name": "", "stats": STATS}
+    if path == "/v1/rooms/a/stats":
+        return httpx.Response(200, json={"items": [entry], "next_cursor": None})
+    if path == "/v1/rooms/a/participants/P_1/stats":
+        return httpx.Response(200, json=entry)
+    return httpx.Response(404, json={"detail": "no such room", "slug": "unknown-room"})
+
+
+@pytest.fixture
+def admin(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = cli_views.AdminClient
+
+    def connect(settings: Any, url: str | None) -> cli_views.AdminClient:
+        return real(settings, url, httpx.MockTransport(answer))
+
+    monkeypatch.setattr(cli_views, "AdminClient", connect)
+
+
+@pytest.mark.usefixtures("admin")
+def test_rooms_follows_all_pages() -> None:
+    assert [room["name"] for room in json.loads(run("rooms", "--json"))] == ["room-0", "room-1"]
+    assert "room-1" in run("rooms")
+
+
+@pytest.mark.usefixtures("admin")
+def test_participants_show_names_as_data() -> None:
+    output = run("participants", "a/b")
+    assert "A[bold]da\N{REPLACEMENT CHARACTER}[31m" in output
+    assert "\x1b" not in output
+    assert "audio, video (silent)" in output
+
+
+@pytest.mark.usefixtures("admin")
+def test_stats_joins_streams_with_codec_and_report() -> None:
+    lines = run("stats", "a").splitlines()
+    assert re.search(r"ada +sends video h +1 +VP8 +1200 +55 +2", lines[1])
+    assert re.search(r"ada +receives audio +2 +30 +9 +1 +42\.1 +only layer", lines[2])
+    assert run("stats", "a", "P_1").splitlines() == lines
+    assert json.loads(run("stats", "a", "--json"))[0]["identity"] == "ada"
+
+
+@pytest.mark.usefixtures("admin")
+def test_refusals_are_told_with_their_slug() -> None:
+    with pytest.raises(RouterError, match=r"404 no such room \(unknown-room\)"):
+        runner.invoke(app, ["stats", "none"], catch_exceptions=False)
+
+
+def test_admin_address_for_a_router_that_listens_everywhere() -> None:
+    settings = load_settings(flags={"admin": {"host": "0.0.0.0", "port": 99}})
+    assert cli_views.AdminClient(settings, None)._url == "http://127.0.0.1:99"
