@@ -75,11 +75,8 @@ async function request(url, options, token) {
 
 const delay = (ms, signal) =>
   new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    });
+    setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => reject(signal.reason));
   });
 
 const attribute = (sdp, name) => sdp.match(new RegExp(`^a=${name}:(.*)$`, "m"))?.[1].trim();
@@ -122,8 +119,7 @@ class EventChannel {
 
   close() {
     this.#closed = true;
-    clearTimeout(this.#timer);
-    clearInterval(this.#ping);
+    [this.#timer, this.#ping].forEach(clearTimeout);
     this.#socket?.close(1000);
   }
 
@@ -331,11 +327,8 @@ export class Room extends EventTarget {
     this.#addTransceivers(pc);
     await pc.setLocalDescription();
     const url = `${this.#options.baseUrl}/whep/${encodeURIComponent(this.#options.room)}`;
-    const response = await request(
-      url,
-      { method: "POST", headers: { "Content-Type": "application/sdp" }, body: pc.localDescription.sdp },
-      this.#options.token,
-    );
+    const post = { method: "POST", headers: { "Content-Type": "application/sdp" }, body: pc.localDescription.sdp };
+    const response = await request(url, post, this.#options.token);
     const resource = new URL(response.headers.get("Location"), url);
     this.#session = { url: resource.href, id: resource.pathname.split("/").pop(), etag: response.headers.get("ETag") };
     await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });

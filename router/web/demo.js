@@ -167,25 +167,14 @@ function showTile(key, view) {
   tile.element.classList.toggle("mirror", Boolean(view.mirror));
   tile.name.textContent = view.name;
   tile.avatar.textContent = [...view.name][0]?.toUpperCase() ?? "?";
-  tile.mute.hidden = !view.muted;
+  tile.mute.toggleAttribute("hidden", !view.muted);
 }
 
 function createTile(key) {
-  const make = (tag, className, parent) => {
-    const element = document.createElement(tag);
-    element.className = className;
-    parent?.append(element);
-    return element;
-  };
-  const element = make("div", "tile", $("grid"));
-  const video = make("video", "", element);
-  Object.assign(video, { autoplay: true, playsInline: true, muted: true });
-  const avatar = make("div", "avatar", element);
-  const label = make("div", "label", element);
-  const mute = make("span", "mute", label);
-  mute.textContent = "🔇";
-  mute.title = "microphone off";
-  const name = make("span", "name", label);
+  const element = $("tile").content.firstElementChild.cloneNode(true);
+  const [video, avatar, mute, name] = ["video", ".avatar", ".mute", ".name"].map((part) => element.querySelector(part));
+  video.muted = true;
+  $("grid").append(element);
   const tile = { element, video, avatar, name, mute, participantId: null, spokeAt: -Infinity };
   tiles.set(key, tile);
   return tile;

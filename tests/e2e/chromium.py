@@ -43,7 +43,7 @@ async def launch_chromium(*secure_origins: str) -> AsyncIterator[Browser]:
             await browser.close()
 
 
-@dataclass(slots=True)
+@dataclass
 class Window:
     """One browser window with what its console complained about."""
 

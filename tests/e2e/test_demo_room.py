@@ -17,7 +17,7 @@ from tests.e2e.watch import Browser, enter, wait_for
 OBSERVE_S = 30.0
 MIN_FRAMES_PER_SECOND = 20.0
 OTHER_IS_MUTED = """[...document.querySelectorAll('.tile')].some(
-  (tile) => tile.dataset.participant !== 'me' && !tile.querySelector('.mute').hidden)"""
+  (tile) => tile.dataset.participant !== 'me' && !tile.querySelector('.mute').hasAttribute('hidden'))"""
 
 
 @asynccontextmanager
