@@ -306,6 +306,8 @@ class RTCConnection(EventEmitter):
         if direction == "local":
             self._local = description
             return
+        if not all(socket.options.mux for socket in self._family.sockets):
+            raise ConfigError("mux: plain RTP peers, with RTCP on a port of its own, are not supported yet")
         local = self._local or self._answer(description)
         self.transport.set_remote(description)
         self._local, self._remote = local, description

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from aioice import stun
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from router.rtc import RTCConnection, RTCDescription
 from router.rtc.sdp import parse, write
 
 Address = tuple[str, int]
+FRAMES = 10
 
 
 async def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
@@ -56,19 +58,19 @@ class StunClient(asyncio.DatagramProtocol):
         self.received: list[bytes] = []
 
     @classmethod
-    async def open(cls) -> "StunClient":
-        _, client = await asyncio.get_running_loop().create_datagram_endpoint(cls, local_addr=("127.0.0.1", 0))
+    async def open(cls, host: str = "127.0.0.1") -> "StunClient":
+        _, client = await asyncio.get_running_loop().create_datagram_endpoint(cls, local_addr=(host, 0))
         return client
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
-        self.address: Address = transport.get_extra_info("sockname")
+        self.address: Address = transport.get_extra_info("sockname")[:2]
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self.received.append(data)
 
     def send(self, port: int, data: bytes) -> None:
-        self.transport.sendto(data, ("127.0.0.1", port))
+        self.transport.sendto(data, (self.address[0], port))
 
     def check(self, port: int, ufrag: str, password: str, *, remote: str = "peer", **extra: Any) -> bytes:
         data = write_check(ufrag, password, remote=remote, **extra)
@@ -86,3 +88,31 @@ def write_check(ufrag: str, password: str, *, remote: str = "peer", **extra: Any
     message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, secrets.token_bytes(12), attributes)
     message.add_message_integrity(password.encode())
     return bytes(message)
+
+
+def add_media(peer: RTCPeerConnection) -> None:
+    peer.addTrack(AudioStreamTrack())
+    peer.addTrack(VideoStreamTrack())
+
+
+def receive_media(peer: RTCPeerConnection) -> dict[str, MediaStreamTrack]:
+    received: dict[str, MediaStreamTrack] = {}
+    peer.addTransceiver("audio", direction="recvonly")
+    peer.addTransceiver("video", direction="recvonly")
+    peer.on("track", lambda track: received.setdefault(track.kind, track))
+    return received
+
+
+async def receive_frames(tracks: dict[str, MediaStreamTrack], count: int = FRAMES) -> None:
+    async def receive(track: MediaStreamTrack) -> None:
+        for _ in range(count):
+            await track.recv()
+
+    await asyncio.wait_for(asyncio.gather(*(receive(track) for track in tracks.values())), 20)
+
+
+def record(connection: RTCConnection, *events: str) -> list[tuple[Any, ...]]:
+    seen: list[tuple[Any, ...]] = []
+    for event in events or connection.EVENTS:
+        connection.on(event, lambda *arguments, event=event: seen.append((event, *arguments)))
+    return seen

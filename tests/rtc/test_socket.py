@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from aioice import stun
 from fake_engine import FakeEngine
+from offers import publisher
 from peers import StunClient, wait_for
 
 from router.errors import ConfigError, ConflictError
@@ -101,6 +102,15 @@ async def test_without_mux_the_next_port_is_bound_for_rtcp(fake: FakeEngine) -> 
     assert [(item.component, item.port) for item in socket.candidates] == [(1, socket.port), (2, socket.port + 1)]
     assert len(fake.native.sockets) == 2
     socket.close()
+    assert not fake.native.sockets
+
+
+async def test_plain_peers_are_refused_until_they_can_be_served(fake: FakeEngine) -> None:
+    origin = RTCConnection()
+    origin.add_socket(make_socket(fake, mux=False))
+    with pytest.raises(ConfigError, match="mux"):
+        origin.fork().set_description(publisher())
+    await origin.close()
     assert not fake.native.sockets
 
 
