@@ -1,6 +1,6 @@
 """Rooms: who is in, who may do what, who receives what. Knows `router.rtc` below and no HTTP above."""
 
-from router.rooms.assignment import SlotView, TrackView, assign_tracks
+from router.rooms.assignment import LiveTracks, SlotView, TrackView, assign_tracks
 from router.rooms.limits import RoomLimits
 from router.rooms.participant import Participant, PublishedTrack
 from router.rooms.registry import RoomRegistry
@@ -11,6 +11,7 @@ from router.rooms.session import Session
 
 __all__ = [
     "JoinGrant",
+    "LiveTracks",
     "Participant",
     "PublishedTrack",
     "Room",

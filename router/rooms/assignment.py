@@ -5,7 +5,7 @@ track of its kind in order of joining; nobody receives a track of their own, or 
 slot takes only what its codecs can carry. No clock, no connection: the same arguments always give the same answer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from router.rtc.description import Kind
@@ -29,36 +29,43 @@ class SlotView:
     shows: str | None = None
 
 
+class LiveTracks:
+    """The live tracks of a room in order of joining, made once for all its sessions."""
+
+    def __init__(self, tracks: Iterable[TrackView]) -> None:
+        self.by_id = {track.id: track for track in tracks}
+        self.by_kind: dict[Kind, list[TrackView]] = {"audio": [], "video": []}
+        for track in self.by_id.values():
+            self.by_kind[track.kind].append(track)
+
+
 CanShow = Callable[[SlotView, TrackView], bool]
 
 
 def assign_tracks(
-    slots: Sequence[SlotView], tracks: Sequence[TrackView], *, receiver_id: str, can_show: CanShow
+    slots: Sequence[SlotView], live: LiveTracks, *, receiver_id: str, can_show: CanShow
 ) -> tuple[str | None, ...]:
     """The track id for each slot, in the order of the slots.
 
     >>> slots = [SlotView("0", "video"), SlotView("1", "video")]
-    >>> tracks = [TrackView("a", "video", "ada"), TrackView("b", "video", "bob"), TrackView("c", "video", "cyd")]
-    >>> assign_tracks(slots, tracks, receiver_id="bob", can_show=lambda slot, track: True)
-    ('a', 'c')
+    >>> live = LiveTracks(TrackView(name, "video", name) for name in ("ada", "bob", "cyd"))
+    >>> assign_tracks(slots, live, receiver_id="bob", can_show=lambda slot, track: True)
+    ('ada', 'cyd')
     """
-    offered = {track.id: track for track in tracks if track.participant_id != receiver_id}
     chosen: list[str | None] = []
     taken: set[str] = set()
     for slot in slots:
-        keeps = slot.shows if slot.shows in offered and slot.shows not in taken else None
-        if keeps is not None:
-            taken.add(keeps)
-        chosen.append(keeps)
-    if None not in chosen:
-        return tuple(chosen)
-    waiting = [track for track in offered.values() if track.id not in taken]
+        shown = live.by_id.get(slot.shows) if slot.shows is not None else None
+        keeps = shown is not None and shown.participant_id != receiver_id and shown.id not in taken
+        chosen.append(slot.shows if keeps else None)
+        if shown is not None and keeps:
+            taken.add(shown.id)
     for index, slot in enumerate(slots):
         if chosen[index] is not None:
             continue
-        for position, track in enumerate(waiting):
-            if track.kind == slot.kind and can_show(slot, track):
+        for track in live.by_kind.get(slot.kind, ()):
+            if track.id not in taken and track.participant_id != receiver_id and can_show(slot, track):
                 chosen[index] = track.id
-                del waiting[position]
+                taken.add(track.id)
                 break
     return tuple(chosen)

@@ -18,7 +18,7 @@ from router.errors import (
     RouterError,
     UnprocessableError,
 )
-from router.rooms.assignment import SlotView, TrackView, assign_tracks
+from router.rooms.assignment import LiveTracks, SlotView, TrackView, assign_tracks
 from router.rooms.offers import AdmittedOffer, Endpoint, admit_offer, check_whep_answer, check_whip_answer
 from router.rooms.participant import Participant, PublishedTrack
 from router.rooms.rights import JoinGrant
@@ -81,7 +81,7 @@ class Room:
             await connection.close()
             raise
         session.started_us = started_us
-        self._add_session(session)
+        self._add_session(session, grant.name)
         return session
 
     def _check_admission(self, grant: JoinGrant, admitted: AdmittedOffer, endpoint: Endpoint) -> None:
@@ -127,10 +127,11 @@ class Room:
         session.adopt(offer)
         return session
 
-    def _add_session(self, session: Session) -> None:
+    def _add_session(self, session: Session, name: str) -> None:
         if session.state == "ended":
             raise ConnectionClosedError("the peer was lost while joining")
         participant = session.participant
+        participant.name = name or participant.name
         joins = not participant.sessions
         self.participants[participant.identity] = participant
         participant.sessions[session.id] = session
@@ -203,17 +204,17 @@ class Room:
         if self._assignment is not None:
             self._assignment.cancel()
             self._assignment = None
-        live = [
+        live = LiveTracks(
             TrackView(track.id, track.kind, participant.id)
             for participant in self.participants.values()
             for track in participant.tracks
             if track.live
-        ]
+        )
         for session in self.sessions:
             if session.slots:
                 self._assign_session(session, live)
 
-    def _assign_session(self, session: Session, live: list[TrackView]) -> None:
+    def _assign_session(self, session: Session, live: LiveTracks) -> None:
         slots = [SlotView(mid, slot.kind, session.shown[mid]) for mid, slot in session.slots.items()]
 
         def can_show(slot: SlotView, track: TrackView) -> bool:

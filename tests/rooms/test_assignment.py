@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.rooms.assignment import SlotView, TrackView, assign_tracks
+from router.rooms.assignment import LiveTracks, SlotView, TrackView, assign_tracks
 from router.rtc.description import Kind
 
 ADA = TrackView("ada-video", "video", "ada")
@@ -39,14 +39,14 @@ TABLE: dict[str, tuple[list[SlotView], list[TrackView], tuple[str | None, ...]]]
 @pytest.mark.parametrize("name", TABLE)
 def test_table(name: str) -> None:
     some_slots, tracks, expected = TABLE[name]
-    assert assign_tracks(some_slots, tracks, receiver_id="receiver", can_show=lambda *_: True) == expected
+    assert assign_tracks(some_slots, LiveTracks(tracks), receiver_id="receiver", can_show=lambda *_: True) == expected
 
 
 def test_slot_takes_only_what_its_codecs_carry() -> None:
     def can_show(slot: SlotView, track: TrackView) -> bool:
         return (slot.mid, track.id) != ("0", "ada-video")
 
-    chosen = assign_tracks(slots(None, None), [ADA, BOB], receiver_id="receiver", can_show=can_show)
+    chosen = assign_tracks(slots(None, None), LiveTracks([ADA, BOB]), receiver_id="receiver", can_show=can_show)
 
     assert chosen == ("bob-video", "ada-video")
 
@@ -63,7 +63,7 @@ def test_invariants(some_slots: list[SlotView], tracks: list[TrackView]) -> None
     # The media layer never shows a track in a slot of the other kind.
     some_slots = [s for s in some_slots if s.shows is None or s.shows not in by_id or by_id[s.shows].kind == s.kind]
 
-    chosen = assign_tracks(some_slots, tracks, receiver_id="x", can_show=lambda *_: True)
+    chosen = assign_tracks(some_slots, LiveTracks(tracks), receiver_id="x", can_show=lambda *_: True)
 
     given_out = [track_id for track_id in chosen if track_id is not None]
     assert len(given_out) == len(set(given_out))
@@ -76,4 +76,4 @@ def test_invariants(some_slots: list[SlotView], tracks: list[TrackView]) -> None
         empty = [s for s, t in zip(some_slots, chosen, strict=True) if s.kind == kind and t is None]
         assert not (waiting and empty), "a slot is empty though somebody waits"
     again = [SlotView(s.mid, s.kind, t) for s, t in zip(some_slots, chosen, strict=True)]
-    assert assign_tracks(again, tracks, receiver_id="x", can_show=lambda *_: True) == chosen
+    assert assign_tracks(again, LiveTracks(tracks), receiver_id="x", can_show=lambda *_: True) == chosen

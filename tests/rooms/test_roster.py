@@ -67,3 +67,10 @@ async def test_one_joined_message_for_a_participant_with_two_sessions() -> None:
     told = [message for message in messages(watcher) if message["type"] != "slots"]
     assert [message["type"] for message in told] == ["welcome", "joined", "changed", "changed"]
     assert told[-1]["participant"]["sessions"] == 2
+
+
+async def test_a_new_name_in_the_token_renames() -> None:
+    world = World()
+    await world.publish("ada", "video")
+    await world.registry.join("lobby", JoinGrant("lobby", "ada", "Countess"), publish_offer("audio"), "whip")
+    assert world.room.participants["ada"].describe()["name"] == "Countess"
