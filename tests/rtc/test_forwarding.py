@@ -1,0 +1,231 @@
+"""Media through the real engine on loopback: SRTP in, SRTP out, without DTLS and without Python in the way."""
+
+import asyncio
+import struct
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from router import _engine
+from router.rtc.constraints import SRTP_PROFILES, SrtpProfile
+from router.rtc.engine import MediaEngine
+from router.rtc.srtp import function_addresses
+from tests.rtc.media_peer import MediaPeer
+
+OPUS: "_engine.CodecParameters" = {
+    "payload_type": 111,
+    "rtx_payload_type": None,
+    "codec": "opus",
+    "format": 1,
+    "clock_rate": 48000,
+    "feedback": [],
+}
+VP8: "_engine.CodecParameters" = {
+    "payload_type": 96,
+    "rtx_payload_type": 97,
+    "codec": "vp8",
+    "format": 2,
+    "clock_rate": 90000,
+    "feedback": ["nack", "pli"],
+}
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+KEY_FRAME = b"\x10" + b"\x10\x02\x00\x9d\x01\x2a\x80\x02\xe0\x01" + b"key" * 20
+PLI = 206
+Connect = Callable[..., MediaPeer]
+
+
+@pytest.fixture
+def engine() -> Iterator[_engine.Engine]:
+    engine = _engine.Engine(srtp_functions=function_addresses())
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def connect(engine: _engine.Engine) -> Iterator[Connect]:
+    """Peers on one shared port per address family."""
+    peers: list[MediaPeer] = []
+    sockets: dict[str, _engine.SocketInfo] = {}
+
+    def connect(profile: SrtpProfile = "AEAD_AES_128_GCM", host: str = "127.0.0.1") -> MediaPeer:
+        if host not in sockets:
+            sockets[host] = engine.open_socket(0, (host, 0))
+        peer = MediaPeer(engine, sockets[host], profile)
+        peers.append(peer)
+        peer.connect()
+        return peer
+
+    yield connect
+    engine.close()
+    for peer in peers:
+        peer.close()
+
+
+def add_producer(peer: MediaPeer, codec: "_engine.CodecParameters", ssrc: int, contributor: int = 77) -> int:
+    return peer.engine.add_producer(
+        peer.transport,
+        kind="audio" if codec["codec"] == "opus" else "video",
+        mid="0",
+        codecs=[codec],
+        extensions={MID: 4},
+        encodings=[{"rid": None, "ssrc": ssrc, "rtx_ssrc": None}],
+        contributor=contributor,
+    )
+
+
+def add_slot(peer: MediaPeer, codec: "_engine.CodecParameters", ssrc: int) -> int:
+    return peer.engine.add_slot(
+        peer.transport,
+        kind="audio" if codec["codec"] == "opus" else "video",
+        mid="0",
+        ssrc=ssrc,
+        rtx_ssrc=None,
+        codecs=[codec],
+        extensions={},
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("profile", SRTP_PROFILES)
+def test_audio_is_forwarded_as_the_receiver_negotiated_it(
+    engine: _engine.Engine, connect: Connect, profile: SrtpProfile, host: str
+) -> None:
+    publisher, receiver = connect(profile, host), connect("AES128_CM_SHA1_80", host)
+    producer = add_producer(publisher, OPUS, ssrc=1111)
+    engine.assign_slot(add_slot(receiver, {**OPUS, "payload_type": 109}, ssrc=2222), producer)
+    received = []
+    for i in range(20):
+        publisher.send_rtp(65_530 + i, b"opus %d" % i, payload_type=111, ssrc=1111, timestamp=0xFFFFFF00 + 960 * i)
+        packet = receiver.receive_rtp()
+        assert packet is not None
+        received.append(packet)
+    assert {(packet.ssrc, packet.payload_type, packet.csrcs) for packet in received} == {(2222, 109, (77,))}
+    assert [packet.payload for packet in received] == [b"opus %d" % i for i in range(20)]
+    first = received[0]
+    assert [(packet.sequence - first.sequence) & 0xFFFF for packet in received] == list(range(20))
+    assert [(packet.timestamp - first.timestamp) & 0xFFFFFFFF for packet in received] == [960 * i for i in range(20)]
+    stats = {stats["id"]: stats for stats in engine.transport_stats([publisher.transport, receiver.transport])}
+    assert stats[publisher.transport]["secured"]
+    assert stats[publisher.transport]["producers"][0]["encodings"][0]["packets_received"] == 20
+    assert stats[receiver.transport]["slots"][0]["packets_sent"] == 20
+    assert stats[receiver.transport]["remote_address"] == receiver.address
+    (counters,) = engine.counters()
+    assert sum(counters["forward_delay_us"]) >= 20
+
+
+def test_video_starts_at_a_key_frame_that_the_engine_asks_for(engine: _engine.Engine, connect: Connect) -> None:
+    publisher, receiver = connect(), connect()
+    producer = add_producer(publisher, VP8, ssrc=1111)
+    # The first packet tells the engine that this encoding flows; it is no key frame, so nobody gets it.
+    publisher.send_rtp(1, b"\x10\x01rest", payload_type=96, ssrc=1111, timestamp=0)
+    engine.assign_slot(add_slot(receiver, VP8, ssrc=2222), producer)
+    publisher.send_rtp(2, b"\x10\x01rest", payload_type=96, ssrc=1111, timestamp=3000)
+    while not any(report_types(report, PLI) for report in publisher.reports):
+        assert publisher.receive_rtp(100_000) is None
+        publisher.send_rtp(3, b"\x10\x01rest", payload_type=96, ssrc=1111, timestamp=6000)
+    publisher.send_rtp(4, KEY_FRAME, payload_type=96, ssrc=1111, timestamp=9000)
+    packet = receiver.receive_rtp()
+    assert packet is not None
+    assert (packet.ssrc, packet.payload) == (2222, KEY_FRAME)
+
+
+def report_types(compound: bytes, wanted: int) -> list[bytes]:
+    """The packets of one RTCP type."""
+    found = []
+    while compound:
+        _, kind, words = struct.unpack_from("!BBH", compound)
+        packet, compound = compound[: 4 * words + 4], compound[4 * words + 4 :]
+        if kind == wanted:
+            found.append(packet)
+    return found
+
+
+def test_nothing_unauthenticated_is_forwarded(engine: _engine.Engine, connect: Connect) -> None:
+    publisher, receiver = connect(), connect()
+    producer = add_producer(publisher, OPUS, ssrc=1111)
+    engine.assign_slot(add_slot(receiver, OPUS, ssrc=2222), producer)
+    plain = struct.pack("!BBHII", 0x80, 111, 5, 0, 1111) + b"injected" * 10
+    publisher.socket.sendto(plain, publisher.router)
+    publisher.send_rtp(6, b"genuine", payload_type=111, ssrc=1111, timestamp=0)
+    packet = receiver.receive_rtp()
+    assert packet is not None
+    assert packet.payload == b"genuine"
+    (counters,) = engine.counters()
+    assert sum(counters["dropped"].values()) == 1
+
+
+def test_a_muted_producer_is_silent_until_it_is_heard_again(engine: _engine.Engine, connect: Connect) -> None:
+    publisher, receiver = connect(), connect()
+    producer = add_producer(publisher, OPUS, ssrc=1111)
+    engine.assign_slot(add_slot(receiver, OPUS, ssrc=2222), producer)
+    engine.pause_producer(producer, True)
+    publisher.send_rtp(1, b"muted", payload_type=111, ssrc=1111, timestamp=0)
+    assert receiver.receive_rtp(200_000) is None
+    engine.pause_producer(producer, False)
+    publisher.send_rtp(2, b"heard", payload_type=111, ssrc=1111, timestamp=960)
+    packet = receiver.receive_rtp()
+    assert packet is not None
+    assert packet.payload == b"heard"
+
+
+def test_checks_are_answered_without_python(connect: Connect) -> None:
+    peer = connect()
+    for _ in range(3):
+        request = peer.check()
+        while (data := peer.receive_datagram()) is not None and data[0] == 0:
+            peer.answer(data)
+        assert data is not None
+        assert data[:2] == b"\x01\x01", "a success response"
+        assert data[8:20] == request.transaction_id
+
+
+async def test_media_flows_while_the_loop_is_blocked() -> None:
+    async with MediaEngine() as engine:
+        info = engine.native.open_socket(0, ("127.0.0.1", 0))
+        publisher, receiver = MediaPeer(engine.native, info), MediaPeer(engine.native, info)
+        active = asyncio.Event()
+
+        class Handler:
+            def on_encoding_active(self, encoding: int, ssrc: int) -> None:
+                active.set()
+
+            def on_producer_silent(self, reason: str) -> None:
+                pytest.fail(reason)
+
+            def on_contributors(self, sources: list[tuple[int, int | None]]) -> None:
+                pytest.fail(f"no CSRC was sent: {sources}")
+
+        for peer in (publisher, receiver):
+            peer.connect()
+        producer = add_producer(publisher, OPUS, ssrc=1111)
+        engine.register_producer(producer, Handler())
+        engine.native.assign_slot(add_slot(receiver, OPUS, ssrc=2222), producer)
+        # From here to the end of the loop nothing returns to asyncio: 50 packets at 10 ms.
+        for i in range(50):
+            publisher.send_rtp(i, b"%d" % i, payload_type=111, ssrc=1111, timestamp=960 * i)
+            packet = receiver.receive_rtp()
+            assert packet is not None
+            assert packet.payload == b"%d" % i
+            assert receiver.receive_rtp(10_000) is None
+        assert not active.is_set()
+        await asyncio.wait_for(active.wait(), 5)
+        await engine.close()
+        publisher.close()
+        receiver.close()
+
+
+def test_removal_says_goodbye_and_frees_everything(engine: _engine.Engine, connect: Connect) -> None:
+    publisher, receiver = connect(), connect()
+    engine.assign_slot(add_slot(receiver, OPUS, ssrc=2222), add_producer(publisher, OPUS, ssrc=1111))
+    publisher.send_rtp(1, b"x", payload_type=111, ssrc=1111, timestamp=0)
+    assert receiver.receive_rtp() is not None
+    engine.remove_transport(receiver.transport)
+    assert receiver.receive_rtp(500_000) is None
+    goodbyes = [bye for report in receiver.reports for bye in report_types(report, 203)]
+    assert [struct.unpack_from("!I", bye, 4)[0] for bye in goodbyes] == [2222]
+    engine.remove_transport(publisher.transport)
+    (counters,) = engine.counters()
+    assert (counters["transports"], counters["producers"], counters["slots"]) == (0, 0, 0)
+    events = engine.poll_events()
+    removed = [event.transport for event in events if isinstance(event, _engine.TransportRemoved)]
+    assert removed == [receiver.transport, publisher.transport]
