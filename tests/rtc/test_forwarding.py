@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -120,10 +121,14 @@ def test_video_starts_at_a_key_frame_that_the_engine_asks_for(engine: _engine.En
     publisher.send_rtp(1, b"\x10\x01rest", payload_type=96, ssrc=1111, timestamp=0)
     engine.assign_slot(add_slot(receiver, VP8, ssrc=2222), producer)
     publisher.send_rtp(2, b"\x10\x01rest", payload_type=96, ssrc=1111, timestamp=3000)
-    while not any(report_types(report, PLI) for report in publisher.reports):
-        assert publisher.receive_rtp(100_000) is None
-        publisher.send_rtp(3, b"\x10\x01rest", payload_type=96, ssrc=1111, timestamp=6000)
-    publisher.send_rtp(4, KEY_FRAME, payload_type=96, ssrc=1111, timestamp=9000)
+    for sequence in range(3, 50):
+        assert publisher.receive_rtp(50_000) is None
+        if any(report_types(report, PLI) for report in publisher.reports):
+            break
+        publisher.send_rtp(sequence, b"\x10\x01rest", payload_type=96, ssrc=1111, timestamp=3000 * sequence)
+    else:
+        pytest.fail("the engine did not ask for a key frame")
+    publisher.send_rtp(sequence, KEY_FRAME, payload_type=96, ssrc=1111, timestamp=3000 * sequence)
     packet = receiver.receive_rtp()
     assert packet is not None
     assert (packet.ssrc, packet.payload) == (2222, KEY_FRAME)
@@ -180,38 +185,39 @@ def test_checks_are_answered_without_python(connect: Connect) -> None:
 
 
 async def test_media_flows_while_the_loop_is_blocked() -> None:
-    async with MediaEngine() as engine:
-        info = engine.native.open_socket(0, ("127.0.0.1", 0))
-        publisher, receiver = MediaPeer(engine.native, info), MediaPeer(engine.native, info)
-        active = asyncio.Event()
+    with ExitStack() as cleanup:
+        async with MediaEngine() as engine:
+            info = engine.native.open_socket(0, ("127.0.0.1", 0))
+            peers = [MediaPeer(engine.native, info), MediaPeer(engine.native, info)]
+            publisher, receiver = peers
+            active = asyncio.Event()
+            for peer in peers:
+                cleanup.callback(peer.close)
 
-        class Handler:
-            def on_encoding_active(self, encoding: int, ssrc: int) -> None:
-                active.set()
+            class Handler:
+                def on_encoding_active(self, encoding: int, ssrc: int) -> None:
+                    active.set()
 
-            def on_producer_silent(self, reason: str) -> None:
-                pytest.fail(reason)
+                def on_producer_silent(self, reason: str) -> None:
+                    pytest.fail(reason)
 
-            def on_contributors(self, sources: list[tuple[int, int | None]]) -> None:
-                pytest.fail(f"no CSRC was sent: {sources}")
+                def on_contributors(self, sources: list[tuple[int, int | None]]) -> None:
+                    pytest.fail(f"no CSRC was sent: {sources}")
 
-        for peer in (publisher, receiver):
-            peer.connect()
-        producer = add_producer(publisher, OPUS, ssrc=1111)
-        engine.register_producer(producer, Handler())
-        engine.native.assign_slot(add_slot(receiver, OPUS, ssrc=2222), producer)
-        # From here to the end of the loop nothing returns to asyncio: 50 packets at 10 ms.
-        for i in range(50):
-            publisher.send_rtp(i, b"%d" % i, payload_type=111, ssrc=1111, timestamp=960 * i)
-            packet = receiver.receive_rtp()
-            assert packet is not None
-            assert packet.payload == b"%d" % i
-            assert receiver.receive_rtp(10_000) is None
-        assert not active.is_set()
-        await asyncio.wait_for(active.wait(), 5)
-        await engine.close()
-        publisher.close()
-        receiver.close()
+            for peer in (publisher, receiver):
+                peer.connect()
+            producer = add_producer(publisher, OPUS, ssrc=1111)
+            engine.register_producer(producer, Handler())
+            engine.native.assign_slot(add_slot(receiver, OPUS, ssrc=2222), producer)
+            # From here to the end of the loop nothing returns to asyncio: 50 packets at 10 ms.
+            for i in range(50):
+                publisher.send_rtp(i, b"%d" % i, payload_type=111, ssrc=1111, timestamp=960 * i)
+                packet = receiver.receive_rtp()
+                assert packet is not None
+                assert packet.payload == b"%d" % i
+                assert receiver.receive_rtp(10_000) is None
+            assert not active.is_set()
+            await asyncio.wait_for(active.wait(), 5)
 
 
 def test_removal_says_goodbye_and_frees_everything(engine: _engine.Engine, connect: Connect) -> None:
