@@ -4,6 +4,10 @@ Order of things: the description may come before or after the first check and be
 engine's transport is made at the first of description and authenticated check; tuples follow authenticated checks;
 the SRTP keys go to the engine when the handshake is over *and* the description's fingerprint names the certificate.
 Anything wrong with DTLS is fatal to this fork alone; anything wrong with a check is dropped without answer.
+
+DTLS goes over the selected pair, which the engine has proven: a check with a forged source address makes us send
+nothing but its answer there. Early datagrams wait for the pair. Only before the description, when the engine cannot
+prove a path yet, does DTLS answer where it came from, with at most three times the bytes it received.
 """
 
 import asyncio
@@ -27,8 +31,15 @@ logger = logging.getLogger(__name__)
 
 OLD_CREDENTIALS_S = 10.0
 """Life of the old credentials once the new ones have been used."""
+MAX_EARLY_DATAGRAMS = 4
+"""DTLS datagrams kept until there is a pair: browsers send a ClientHello of two right after their first check."""
+AMPLIFICATION = 3
+"""Bytes sent for each one received on a path that is not proven (as RFC 9000 section 8)."""
 DESCRIPTION_TIMEOUT_S = 30.0
 """How long a finished handshake may wait for the description with the fingerprint."""
+
+
+Path = tuple["RTCSocket", Address]
 
 
 class TransportOwner(Protocol):
@@ -66,7 +77,10 @@ class PeerTransport:
         self._used_ufrag: str | None = None
         self._remote: RTCDescription | None = None
         self._dtls: DtlsSession | None = None
-        self._dtls_path: tuple[RTCSocket, Address] | None = None
+        self._selected: Path | None = None
+        self._early: list[tuple[RTCSocket, Address, bytes]] = []
+        self._unproven: Path | None = None
+        self._unproven_budget = 0
         self._dtls_timer: asyncio.TimerHandle | None = None
         self._description_timer: asyncio.TimerHandle | None = None
         self._old_timer: asyncio.TimerHandle | None = None
@@ -181,10 +195,13 @@ class PeerTransport:
         chosen = self._find_socket(socket)
         if chosen is None or self.closed:
             return
+        self._selected = (chosen, address)
         if self._dtls is None and self._role() == "active":
             self._open_dtls("active")
-            self._dtls_path = (chosen, address)
             self._drive_dtls()
+        early, self._early = self._early, []
+        for datagram in early:
+            self._handle_dtls(*datagram)
         self._owner.on_transport_pair(chosen, address)
 
     def on_transport_lost(self, reason: str) -> None:
@@ -202,12 +219,22 @@ class PeerTransport:
         chosen = self._find_socket(socket)
         if chosen is None or self.closed:
             return
+        if self._selected is None and self._remote is not None and self._dtls is None:
+            if len(self._early) < MAX_EARLY_DATAGRAMS:
+                self._early.append((chosen, source, data))
+            return
+        self._handle_dtls(chosen, source, data)
+
+    def _handle_dtls(self, socket: "RTCSocket", source: Address, data: bytes) -> None:
+        if self.closed:
+            return
         if self._dtls is None:
-            if self._role() == "active":
-                return
             self._open_dtls("passive")
-        assert self._dtls is not None, "opened above"
-        self._dtls_path = (chosen, source)
+        assert self._dtls is not None, "opened above, or when the pair was selected"
+        if self._selected is None:
+            if self._unproven != (socket, source):
+                self._unproven, self._unproven_budget = (socket, source), 0
+            self._unproven_budget += AMPLIFICATION * len(data)
         self._dtls.handle_datagram(data, clock.monotonic_us())
         self._drive_dtls()
 
@@ -232,10 +259,15 @@ class PeerTransport:
         self._arm_timer(session)
 
     def _send_dtls(self) -> None:
-        if self._dtls is None or self._dtls_path is None:
+        path = self._selected or self._unproven
+        if self._dtls is None or path is None:
             return
-        socket, address = self._dtls_path
+        socket, address = path
         for datagram in self._dtls.poll_datagrams():
+            if self._selected is None:
+                self._unproven_budget -= len(datagram)
+                if self._unproven_budget < 0:
+                    return
             try:
                 socket.engine.native.send_datagram(socket.id, address, datagram)
             except (OSError, EngineError) as error:
@@ -257,9 +289,9 @@ class PeerTransport:
             self._owner.on_transport_failed(f"dtls: {error}")
             return
         assert self.id is not None, "DTLS comes from a tuple, and a tuple belongs to a transport"
-        assert self._dtls_path is not None, "the handshake went somewhere"
-        socket, address = self._dtls_path
-        self.engine.native.validate_tuple(self.id, socket.id, address)
+        if self._selected is None and self._unproven is not None:
+            socket, address = self._unproven
+            self.engine.native.validate_tuple(self.id, socket.id, address)
         self.engine.set_srtp(self.id, keys.profile, keys.inbound, keys.outbound)
         self.connected = True
         self._owner.on_transport_connected()

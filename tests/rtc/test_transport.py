@@ -199,7 +199,7 @@ async def test_an_aiortc_peer_connects_as_dtls_client(
     assert ("connected", origin.get_sockets()[0]) in seen
     assert seen[0][:2] == ("pair", "host")
     names = [name for name, _ in fake.native.calls if name != "add_tuple"]
-    assert names == ["validate_tuple", "set_srtp"]
+    assert names == ["set_srtp"]
     assert fake.srtp[fork.transport.id or 0][0] == "AEAD_AES_128_GCM"
     await fork.close()
     await wait_for(lambda: peer.connectionState in ("closed", "failed"))
@@ -248,6 +248,7 @@ async def test_the_description_may_come_after_the_handshake(
     assert not fake.srtp
     fork.set_description(publisher(fingerprints=(certificate.fingerprint,)))
     assert connected == [origin.get_sockets()[0]]
+    assert [name for name, _ in fake.native.calls] == ["add_tuple", "validate_tuple", "set_srtp"]
     profile, inbound, outbound = fake.srtp[fork.transport.id or 0]
     keys = session.srtp_keys()
     assert (profile, inbound, outbound) == (keys.profile, keys.outbound, keys.inbound)
@@ -299,6 +300,48 @@ async def test_dtls_before_any_check_is_not_even_seen(
     await settle(fake, client, port_of(origin))
     assert not fake.native.sent
     assert fork.transport._dtls is None
+
+
+async def test_dtls_waits_for_a_proven_path_and_never_answers_elsewhere(
+    origin: RTCConnection, fake: FakeEngine, client: StunClient
+) -> None:
+    """A forged source address of an authentic check gets the answer to that check and not one byte of DTLS (I5)."""
+    certificate = RTCCertificate.generate(now_s=1_800_000_000)
+    fork, port = origin.fork(), port_of(origin)
+    fork.set_description(publisher(fingerprints=(certificate.fingerprint,)))
+    ufrag, password = credentials(fork)
+    stranger = await StunClient.open()
+    stranger.check(port, ufrag, password, USE_CANDIDATE=False)
+    await wait_for(lambda: stranger.received)
+    session = DtlsSession(make_context(certificate), "active", now_us=0)
+    session.start(0)
+    (hello,) = session.poll_datagrams()
+    for _ in range(20):
+        stranger.send(port, hello)
+    await settle(fake, stranger, port)
+    assert fork.transport._dtls is None
+    assert len(fork.transport._early) == transport_module.MAX_EARLY_DATAGRAMS
+    client.check(port, ufrag, password)
+    await wait_for(lambda: len(client.received) >= 2)
+    assert client.received[1][0] == 22, "the early hello is answered over the selected pair"
+    assert len(stranger.received) == 1
+    stranger.close()
+
+
+async def test_an_unproven_path_gets_at_most_three_times_its_bytes(
+    origin: RTCConnection, fake: FakeEngine, client: StunClient
+) -> None:
+    fork, port = origin.fork(), port_of(origin)
+    client.check(port, *credentials(fork))
+    await wait_for(lambda: client.received)
+    client.received.clear()
+    session = DtlsSession(make_context(RTCCertificate.generate(now_s=1)), "active", now_us=0)
+    session.start(0)
+    (hello,) = session.poll_datagrams()
+    for count in range(1, 4):
+        client.send(port, hello)
+        await settle(fake, client, port)
+        assert sum(map(len, client.received)) <= 3 * count * len(hello)
 
 
 async def shake_hands(
