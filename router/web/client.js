@@ -271,7 +271,6 @@ export class Room extends EventTarget {
   }
 
   unmute(source) { return this.mute(source, false); }
-
   isMuted(source) { return this.#muted.get(source) === true; }
 
   localTrack(source) { return this.#localTracks.get(source)?.track ?? null; }
