@@ -1,7 +1,7 @@
 """Joins per second, router CPU per join, and memory per idle peer: `python -m loadtest.bench_join`.
 
 A router process is pinned to one core, the clients to the other. Each client joins fully: HTTP POST with its token, an
-authenticated check, DTLS, SRTP keys. A first wave warms up, a second is timed, then the peers stay and memory is read.
+authenticated check, DTLS, SRTP keys. A first wave warms up, a second is timed, then all stay and memory is read.
 """
 
 import argparse
@@ -50,16 +50,17 @@ async def join_many(router: RouterUnderTest, identity: Identity, numbers: range,
 
 
 async def measure(router: RouterUnderTest, joins: int, parallel: int, idle_s: float) -> JoinResult:
-    """Warm-up wave, timed wave, idle time."""
+    """Two equal waves, each followed by idle time: the second is timed, and what it left behind is the memory."""
     identity = Identity.create()
-    peers = await join_many(router, identity, range(joins // 4), parallel)
+    peers = await join_many(router, identity, range(joins), parallel)
+    await asyncio.sleep(idle_s)
     memory, cpu, start = router.resident_bytes(), router.cpu_s(), time.perf_counter()
-    peers += await join_many(router, identity, range(joins // 4, joins // 4 + joins), parallel)
+    peers += await join_many(router, identity, range(joins, 2 * joins), parallel)
     seconds, cpu_s = time.perf_counter() - start, router.cpu_s() - cpu
-    grown = router.resident_bytes() - memory
     cpu = router.cpu_s()
     await asyncio.sleep(idle_s)
     idle_cpu = router.cpu_s() - cpu
+    grown = router.resident_bytes() - memory
     for peer in peers:
         peer.close()
     return JoinResult(
@@ -76,7 +77,7 @@ async def measure(router: RouterUnderTest, joins: int, parallel: int, idle_s: fl
 
 async def run(joins: int, parallel: int, idle_s: float) -> JoinResult:
     """Starts a router with room enough for everybody and measures it."""
-    caps = {"ROUTER_ROOMS__MAX_PARTICIPANTS": str(2 * joins), "ROUTER_SIGNALING__REQUESTS_PER_SECOND": "0"}
+    caps = {"ROUTER_ROOMS__MAX_PARTICIPANTS": str(3 * joins), "ROUTER_PUBLIC__REQUESTS_PER_S": "0"}
     async with run_router(core=0, settings=caps) as router:
         return await measure(router, joins, parallel, idle_s)
 
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> JoinResult:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--joins", type=int, default=400)
     parser.add_argument("--parallel", type=int, default=32)
-    parser.add_argument("--idle", type=float, default=10.0, help="seconds of idle time to measure")
+    parser.add_argument("--idle", type=float, default=15.0, help="seconds of idle time to measure")
     options = parser.parse_args(arguments)
     if (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {1})

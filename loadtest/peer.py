@@ -1,14 +1,15 @@
 """A WebRTC client for measurements, made of aioice's STUN, pyOpenSSL and pylibsrtp: nothing of the router's engine.
 
-It joins by WHEP with one audio track both ways and one video track to play: one POST, one authenticated check with nomination (RFC 8445), a DTLS
-handshake as client (RFC 5764), SRTP. It answers the router's path challenges, keeps its consent fresh, and counts what
-it decrypts. Left out: candidates of its own (the router learns them from the check), RTCP, retransmission.
+It joins by WHEP with one audio track both ways and one video track to play: one POST, one authenticated check with
+nomination (RFC 8445), a DTLS handshake as client (RFC 5764), SRTP. It answers the router's path challenges, keeps its
+consent fresh, and counts what it decrypts. Left out: candidates of its own (the router learns them from the check), RTCP, retransmission.
 """
 
 import asyncio
 import hashlib
 import secrets
 from dataclasses import dataclass, field
+from typing import cast
 
 import pylibsrtp
 from aioice import stun
@@ -129,8 +130,7 @@ class Peer(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the socket."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, _address: tuple[str, int]) -> None:
         """STUN, DTLS or SRTP by the first byte (RFC 7983)."""

@@ -103,6 +103,7 @@ class PublicSettings(Section):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     request_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
+    requests_per_s: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
 
 
 class AdminSettings(Section):

@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 MAX_READY_LAG_S: Final = 5.0
 ROOMS_GRACE_S: Final = 5.0
 FORCED_EXIT_CODE: Final = 130
+REQUEST_BURST_S: Final = 3.0
 
 
 class RouterServer:
@@ -182,6 +183,8 @@ class RouterServer:
             allowed_origins=settings.public.allowed_origins,
             ice_servers=_ice_servers(settings),
             body_timeout_s=settings.public.request_timeout_s,
+            requests_per_s=settings.public.requests_per_s,
+            request_burst=max(1, round(REQUEST_BURST_S * settings.public.requests_per_s)),
             dev=settings.dev,
         )
         return PublicState(self.registry, self.tokens, signaling)
