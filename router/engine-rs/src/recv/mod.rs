@@ -14,6 +14,7 @@ pub mod nack;
 pub mod packet;
 pub mod reception;
 pub mod stream;
+pub mod twcc;
 
 pub use packet::MediaPacket;
 pub use stream::{Measured, ReceiveStream};

@@ -17,7 +17,7 @@ use crate::wire::rtp::{MAX_CSRCS, OutgoingHeader, write_header};
 use crate::wire::rtx::OSN_LEN;
 use arrayvec::ArrayVec;
 
-/// Largest plain RTP packet: a datagram less the tag of AEAD_AES_128_GCM, the longest one (RFC 7714 section 13.2).
+/// Largest plain RTP packet: a datagram less the tag of `AEAD_AES_128_GCM`, the longest one (RFC 7714 section 13.2).
 pub const MAX_RTP: usize = MAX_DATAGRAM - 16;
 /// Extensions that a packet can carry to a receiver.
 const MAX_ELEMENTS: usize = 7;

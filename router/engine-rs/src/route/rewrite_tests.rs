@@ -1,1 +1,362 @@
+//! Packets written and read back by the parser that receivers are modelled on.
 
+use super::*;
+use crate::core::command::{ExtensionIds, MediaKind};
+use crate::ids::{SeqNo, SlotId, TransportId};
+use crate::recv::content::read_content;
+use crate::recv::testing::{Built, codec, producer, vp8};
+use crate::time::Micros;
+use crate::wire::ext::ExtensionValues;
+use crate::wire::rtp::RtpHeader;
+use proptest::prelude::*;
+
+const MID: u8 = 4;
+const LEVEL: u8 = 5;
+const CSRC_LEVEL: u8 = 6;
+const ORIENTATION: u8 = 9;
+
+fn slot_config(codec_of: Codec) -> SlotConfig {
+    SlotConfig {
+        id: SlotId(1),
+        transport: TransportId(2),
+        kind: MediaKind::Video,
+        mid: Some(Mid::from("v0").expect("short")),
+        ssrc: Ssrc(0xAAAA),
+        rtx_ssrc: Some(Ssrc(0xBBBB)),
+        codecs: vec![codec(codec_of, 120, Some(121))],
+        extensions: ExtensionIds(vec![
+            (Extension::Mid, MID),
+            (Extension::AudioLevel, LEVEL),
+            (Extension::CsrcAudioLevel, CSRC_LEVEL),
+            (Extension::VideoOrientation, ORIENTATION),
+            (Extension::TransportCc, 3),
+        ]),
+    }
+}
+
+fn plan(codec_of: Codec) -> RewritePlan {
+    RewritePlan::new(&slot_config(codec_of), &producer(1, codec_of, 1), false)
+}
+
+/// Ids of the producer's side: audio level 1, orientation 13, as `testing::producer` has them, and transport-cc 2.
+fn received(bytes: &[u8], codec_of: Codec) -> MediaPacket<'_> {
+    let header = RtpHeader::parse(bytes).expect("valid");
+    let ids = vec![
+        (Extension::AudioLevel, 1),
+        (Extension::TransportCc, 2),
+        (Extension::CsrcAudioLevel, 3),
+        (Extension::VideoOrientation, 13),
+    ];
+    let map = ExtensionMap::new(&ExtensionIds(ids));
+    MediaPacket {
+        bytes,
+        header,
+        extensions: ExtensionValues::parse(bytes, header.extension.as_ref(), &map),
+        seq: SeqNo(u64::from(header.seq)),
+        arrived: Micros(0),
+        content: read_content(codec_of, header.payload.of(bytes)),
+        restarts: false,
+    }
+}
+
+fn write(plan: &RewritePlan, packet: &MediaPacket, form: Form) -> Option<(Vec<u8>, Written)> {
+    let numbers = Numbers {
+        seq: 777,
+        timestamp: 888,
+        picture: PictureNumbers {
+            picture_id: 0x1234,
+            tl0_picture_index: 99,
+        },
+    };
+    let mut out = vec![0xEE; MAX_DATAGRAM];
+    let codec = plan.codec(packet.header.payload_type).expect("accepted");
+    let written = plan.write(packet, codec, numbers, form, &mut out)?;
+    out.truncate(written.len);
+    Some((out, written))
+}
+
+fn read(bytes: &[u8]) -> (RtpHeader, ExtensionValues) {
+    let header = RtpHeader::parse(bytes).expect("what we write is valid");
+    let map = ExtensionMap::new(&slot_config(Codec::Other).extensions);
+    let values = ExtensionValues::parse(bytes, header.extension.as_ref(), &map);
+    (header, values)
+}
+
+#[test]
+fn the_hop_is_replaced_and_the_rest_passes() {
+    let extensions = [
+        Element {
+            id: 1,
+            value: &[128 + 33],
+        },
+        Element {
+            id: 2,
+            value: &[1, 2],
+        },
+        Element {
+            id: 13,
+            value: &[3],
+        },
+    ];
+    let built = Built {
+        marker: true,
+        extensions: &extensions,
+        csrcs: &[7, 8],
+        padding: 50,
+        ..Built::default()
+    };
+    let bytes = built.bytes();
+    let (out, written) = write(
+        &plan(Codec::Other),
+        &received(&bytes, Codec::Other),
+        Form::Media,
+    )
+    .expect("fits");
+    let (header, values) = read(&out);
+    assert_eq!(
+        (header.ssrc, header.payload_type),
+        (Ssrc(0xAAAA), PayloadType(120))
+    );
+    assert_eq!(
+        (header.seq, header.timestamp, header.marker),
+        (777, 888, true)
+    );
+    assert_eq!(header.csrcs(), [7, 8, 0xC1]);
+    assert_eq!(
+        (header.payload.of(&out), header.padding),
+        (b"payload".as_slice(), 0)
+    );
+    assert_eq!(values.mid.as_deref(), Some("v0"));
+    assert_eq!(
+        values.audio_level.map(|level| (level.level, level.voice)),
+        Some((33, true))
+    );
+    assert_eq!(
+        values.video_orientation.map(|span| span.of(&out)),
+        Some([3].as_slice())
+    );
+    assert_eq!(values.transport_cc, None, "hop by hop");
+    assert_eq!(
+        written,
+        Written {
+            len: out.len(),
+            header_len: out.len() - 7,
+            trimmed: false
+        }
+    );
+}
+
+#[test]
+fn levels_follow_the_contributors() {
+    let extensions = [
+        Element {
+            id: 1,
+            value: &[20],
+        },
+        Element {
+            id: 3,
+            value: &[40],
+        },
+    ];
+    let bytes = Built {
+        extensions: &extensions,
+        csrcs: &[7, 8],
+        ..Built::default()
+    }
+    .bytes();
+    let (out, _) = write(
+        &plan(Codec::Other),
+        &received(&bytes, Codec::Other),
+        Form::Media,
+    )
+    .expect("fits");
+    let levels = read(&out).1.csrc_levels.map(|span| span.of(&out).to_vec());
+    assert_eq!(
+        levels,
+        Some(vec![40, SILENCE, 20]),
+        "given, unknown, the publisher's own"
+    );
+    let bytes = Built {
+        csrcs: &[7],
+        ..Built::default()
+    }
+    .bytes();
+    let (out, _) = write(
+        &plan(Codec::Other),
+        &received(&bytes, Codec::Other),
+        Form::Media,
+    )
+    .expect("fits");
+    assert_eq!(read(&out).1.csrc_levels, None, "no levels are made up");
+}
+
+#[test]
+fn fifteen_contributors_leave_no_place_for_ours() {
+    let csrcs: Vec<u32> = (1..=15).collect();
+    let bytes = Built {
+        csrcs: &csrcs,
+        ..Built::default()
+    }
+    .bytes();
+    let (out, written) = write(
+        &plan(Codec::Other),
+        &received(&bytes, Codec::Other),
+        Form::Media,
+    )
+    .expect("fits");
+    assert_eq!(read(&out).0.csrcs(), csrcs.as_slice());
+    assert!(!written.trimmed);
+}
+
+#[test]
+fn rtx_carries_the_number_in_front() {
+    let bytes = Built::default().bytes();
+    let packet = received(&bytes, Codec::Other);
+    let (out, _) = write(&plan(Codec::Other), &packet, Form::Rtx(Ssrc(0xBBBB), 5)).expect("fits");
+    let (header, values) = read(&out);
+    assert_eq!(
+        (header.ssrc, header.payload_type, header.seq),
+        (Ssrc(0xBBBB), PayloadType(121), 5)
+    );
+    assert_eq!(
+        header.payload.of(&out),
+        [&777u16.to_be_bytes()[..], b"payload"].concat()
+    );
+    assert_eq!((header.timestamp, values.mid.as_deref()), (888, Some("v0")));
+}
+
+#[test]
+fn vp8_numbers_are_patched_in_media_and_rtx() {
+    let payload = vp8(5, 6, 0, true);
+    let bytes = Built {
+        payload: &payload,
+        ..Built::default()
+    }
+    .bytes();
+    let packet = received(&bytes, Codec::Vp8);
+    for (form, skip) in [(Form::Media, 0), (Form::Rtx(Ssrc(0xBBBB), 5), 2)] {
+        let (out, _) = write(&plan(Codec::Vp8), &packet, form).expect("fits");
+        let sent = &read(&out).0.payload.of(&out)[skip..];
+        let content = read_content(Codec::Vp8, sent);
+        let descriptor = content.vp8.expect("still VP8");
+        assert_eq!(
+            (
+                descriptor.picture_id.map(|id| id.value),
+                descriptor.tl0_pic_idx
+            ),
+            (Some(0x1234), Some(99))
+        );
+        assert!(content.begins_key_frame);
+        assert_eq!(sent[5..], payload[5..], "nothing else changes");
+    }
+}
+
+#[test]
+fn codecs_are_matched_by_format() {
+    let mut slot = slot_config(Codec::H264);
+    let mut source = producer(1, Codec::H264, 1);
+    assert!(RewritePlan::new(&slot, &source, false).has_codec());
+    source.codecs[0].format += 1;
+    assert!(
+        !RewritePlan::new(&slot, &source, false).has_codec(),
+        "another H264 profile"
+    );
+    slot.codecs = vec![codec(Codec::Vp8, 100, None)];
+    let vp8_source = producer(1, Codec::Vp8, 1);
+    let planned = RewritePlan::new(&slot, &vp8_source, false)
+        .codec(PayloadType(96))
+        .expect("VP8");
+    assert_eq!((planned.to, planned.rtx), (PayloadType(100), None));
+    assert!(planned.waits_for_key_frame());
+    let audio = RewritePlan::new(
+        &slot_config(Codec::Opus),
+        &producer(1, Codec::Opus, 1),
+        false,
+    );
+    assert!(
+        !audio
+            .codec(PayloadType(96))
+            .expect("opus")
+            .waits_for_key_frame()
+    );
+}
+
+#[test]
+fn too_large_loses_our_additions_first() {
+    let plan = plan(Codec::Other);
+    let orientation = [Element {
+        id: 13,
+        value: &[3],
+    }];
+    // What is left of the header at each payload size: CSRC, MID, orientation.
+    let table = [
+        (MAX_RTP - 12 - 4 - 12, Some((1, true, true, false))),
+        (MAX_RTP - 12 - 4 - 12 + 1, Some((0, true, true, true))),
+        (MAX_RTP - 12 - 12 + 1, Some((0, true, false, true))),
+        (MAX_RTP - 12 - 8 + 1, Some((0, false, false, true))),
+        (MAX_RTP - 12, Some((0, false, false, true))),
+        (MAX_RTP - 12 + 1, None),
+    ];
+    for (size, expected) in table {
+        let payload = vec![1; size];
+        let bytes = Built {
+            payload: &payload,
+            extensions: &orientation,
+            ..Built::default()
+        }
+        .bytes();
+        let sent =
+            write(&plan, &received(&bytes, Codec::Other), Form::Media).map(|(out, written)| {
+                assert!(out.len() <= MAX_RTP);
+                let (header, values) = read(&out);
+                (
+                    header.csrcs().len(),
+                    values.mid.is_some(),
+                    values.video_orientation.is_some(),
+                    written.trimmed,
+                )
+            });
+        assert_eq!(sent, expected, "{size}");
+    }
+}
+
+#[test]
+fn filler_is_padding_only() {
+    let mut out = [0; 64];
+    let written = plan(Codec::Other)
+        .write_filler(PayloadType(120), 9, 10, &mut out)
+        .expect("fits");
+    let (header, _) = read(&out[..written.len]);
+    assert!(header.payload.is_empty() && header.padding == 1);
+    assert_eq!(
+        (header.seq, header.timestamp, header.ssrc),
+        (9, 10, Ssrc(0xAAAA))
+    );
+}
+
+proptest! {
+    /// Any packet: what is written is valid, within the datagram, and carries the payload; written twice it is the same.
+    #[test]
+    fn written_packets_are_valid_and_repeatable(
+        payload in proptest::collection::vec(any::<u8>(), 1..1_480),
+        csrcs in proptest::collection::vec(any::<u32>(), 0..16),
+        level in proptest::option::of(any::<u8>()),
+        rtx: bool,
+    ) {
+        let value = [level.unwrap_or(0)];
+        let extensions: Vec<Element> = level.iter().map(|_| Element { id: 1, value: &value }).collect();
+        let bytes = Built { payload: &payload, csrcs: &csrcs, extensions: &extensions, ..Built::default() }.bytes();
+        let packet = received(&bytes, Codec::Other);
+        let form = if rtx { Form::Rtx(Ssrc(1), 2) } else { Form::Media };
+        let first = write(&plan(Codec::Other), &packet, form);
+        prop_assert_eq!(&first, &write(&plan(Codec::Other), &packet, form));
+        let Some((out, written)) = first else {
+            prop_assert!(bytes.len() + 2 > MAX_RTP);
+            return Ok(());
+        };
+        prop_assert!(out.len() <= MAX_RTP && written.header_len < out.len());
+        let header = read(&out).0;
+        prop_assert!(header.payload.of(&out).ends_with(&payload));
+        prop_assert!(header.csrcs().starts_with(&csrcs));
+    }
+}

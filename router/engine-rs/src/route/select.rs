@@ -117,7 +117,7 @@ impl Selector {
             match excess {
                 Some(excess) if best.is_none() => passed_over = excess,
                 None if best.is_none() && self.may_show(index, current, now) => {
-                    best = Some((index, passed_over))
+                    best = Some((index, passed_over));
                 }
                 _ => {}
             }
@@ -221,6 +221,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Name, encodings, limits, the one shown, the one to show, why.
+    type Row = (
+        &'static str,
+        Vec<Measured>,
+        Limits,
+        Option<u8>,
+        Option<u8>,
+        Reason,
+    );
+
     const LATER: Micros = Micros::from_secs(10);
 
     fn layer(bitrate_kbps: u64, size: Option<(u16, u16)>) -> Measured {
@@ -261,7 +271,7 @@ mod tests {
         let [full, half, quarter] = simulcast();
         let silent = layer(0, Some((1_280, 720)));
         let unsized_full = layer(2_000, None);
-        let rows: [(&str, Vec<Measured>, Limits, Option<u8>, Option<u8>, Reason); 18] = [
+        let rows: [Row; 18] = [
             (
                 "no encodings",
                 vec![],
