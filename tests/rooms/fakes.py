@@ -56,6 +56,14 @@ class FakeTrack:
         self.mid = offered.mid
         self.section = answered
         self.contributor = connection.origin.next_number()
+        self.key_frames = 0
+
+    @property
+    def received(self) -> bool:
+        return not self.connection.closed
+
+    def request_key_frame(self) -> None:
+        self.key_frames += 1
 
 
 class FakeStream:
