@@ -38,6 +38,7 @@ from router.rtc.family import ConnectionFamily, ForkOnCheck
 from router.rtc.ice import Address, make_candidate
 from router.rtc.negotiation import LocalParameters, answer
 from router.rtc.reports import ReportTimer
+from router.rtc.shared import SharedParts
 from router.rtc.slot import RTCSlot
 from router.rtc.socket import RTCSocket
 from router.rtc.stream import RTCMediaStream, RTCMediaStreamTrack
@@ -52,6 +53,7 @@ logger = logging.getLogger(__name__)
 Constraints = RTCConstraints | Mapping[ConstraintDirection, RTCConstraints]
 Target = RTCMediaStream | RTCMediaStreamTrack
 MAX_REMOTE_CANDIDATES = 64
+_shared = SharedParts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,10 +311,12 @@ class RTCConnection(EventEmitter):
         if not all(socket.options.mux for socket in self._family.sockets):
             raise ConfigError("mux: plain RTP peers, with RTCP on a port of its own, are not supported yet")
         local = self._local or self._answer(description)
-        self.transport.set_remote(description)
-        self._local, self._remote = local, description
+        self._local, self._remote = local, remote = _shared.share(local), _shared.share(description)
         self._remote_candidates = list(description.candidates[:MAX_REMOTE_CANDIDATES])
-        self._make_remote_streams(description, local)
+        self.transport.set_remote(remote)
+        # A handshake that was over already may have been with somebody else.
+        self._check_open()
+        self._make_remote_streams(remote, local)
         self._make_slots(local)
         if (limit := self._receive_limit()) is not None:
             self.engine.native.set_receive_limit(self.transport.open(), limit)

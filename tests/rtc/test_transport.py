@@ -11,6 +11,7 @@ from offers import publisher
 from peers import StunClient, answer_text, join, make_offer, make_peer, wait_for, write_check
 from test_ice import unauthenticated_checks
 
+from router.errors import ConnectionClosedError
 from router.rtc import ForkOnCheck, RTCConnection, RTCConstraints
 from router.rtc import transport as transport_module
 from router.rtc.dtls import DtlsSession, RTCCertificate, make_context
@@ -259,9 +260,11 @@ async def test_a_late_description_of_another_certificate_ends_the_fork(
 ) -> None:
     fork = origin.fork()
     await shake_hands(origin, fork, client, RTCCertificate.generate(now_s=1_800_000_000))
-    fork.set_description(publisher())
+    with pytest.raises(ConnectionClosedError, match="certificate"):
+        fork.set_description(publisher())
     assert fork.closed
     assert not fake.srtp
+    assert not origin.context.contributors
 
 
 async def test_a_description_that_never_comes_ends_the_fork(
