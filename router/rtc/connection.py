@@ -25,17 +25,17 @@ another fork.
 
 import logging
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, overload
 
 from router.errors import ConfigError, ConflictError, ConnectionClosedError
-from router.rtc.constraints import SRTP_PROFILES, UNCONSTRAINED, ConstraintDirection, RTCConstraints, SrtpProfile
+from router.rtc.constraints import ConstraintDirection, RTCConstraints, SrtpProfile
 from router.rtc.context import ConnectionContext
 from router.rtc.description import Kind, RTCCandidate, RTCDescription, RTCMediaSection
 from router.rtc.events import EventEmitter, HandlerAttribute
 from router.rtc.family import ConnectionFamily, ForkOnCheck
 from router.rtc.ice import Address, make_candidate
+from router.rtc.limits import Constraints, Limits, Target
 from router.rtc.negotiation import LocalParameters, answer
 from router.rtc.reports import ReportTimer
 from router.rtc.shared import SharedParts
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Constraints = RTCConstraints | Mapping[ConstraintDirection, RTCConstraints]
-Target = RTCMediaStream | RTCMediaStreamTrack
 MAX_REMOTE_CANDIDATES = 64
 _shared = SharedParts()
 
@@ -115,27 +113,23 @@ class RTCConnection(EventEmitter):
     def __init__(self, *, constraints: Constraints | None = None) -> None:
         super().__init__()
         self._family = ConnectionFamily(self, ConnectionContext())
-        self._initialise(_both_directions(constraints), *self._mint_credentials())
+        self._initialise(Limits(constraints), self.context.mint_ufrag(), None)
 
-    def _initialise(self, constraints: dict[ConstraintDirection, RTCConstraints], ufrag: str, password: str) -> None:
+    def _initialise(self, limits: Limits, ufrag: str, password: str | None) -> None:
         self.closed = False
         self.close_reason = ""
-        self.transport = PeerTransport(self, self.context, ufrag, password)
-        self._constraints = constraints
-        self._target_constraints: dict[tuple[ConstraintDirection, Target], RTCConstraints] = {}
+        self.transport = PeerTransport(self, self.context, ufrag, password or self.context.fork_password(ufrag))
+        self._limits = limits
         self._local: RTCDescription | None = None
         self._remote: RTCDescription | None = None
         self._remote_candidates: list[RTCCandidate] = []
         self._remote_streams: tuple[RTCMediaStream, ...] = ()
         self._local_streams: list[RTCMediaStream] = []
         self._slots: tuple[RTCSlot, ...] = ()
+        self._receive_limit: int | None = None
         self._active_socket: RTCSocket | None = None
         self._ssrcs: set[int] = set()
         self._reports = ReportTimer(self)
-
-    def _mint_credentials(self) -> tuple[str, str]:
-        ufrag = self.context.mint_ufrag()
-        return ufrag, self.context.fork_password(ufrag)
 
     # -- the originating context ---------------------------------------------------------------------------------
 
@@ -200,8 +194,7 @@ class RTCConnection(EventEmitter):
         fork = RTCConnection.__new__(RTCConnection)
         EventEmitter.__init__(fork)
         fork._family = self._family
-        copied = dict(self._constraints) if constraints is None else _both_directions(constraints)
-        fork._initialise(copied, ufrag, password or self.context.fork_password(ufrag))
+        fork._initialise(Limits(self._limits.whole if constraints is None else constraints), ufrag, password)
         for socket in self._family.sockets:
             fork.transport.attach(socket)
         self._family.forks[fork] = None
@@ -223,22 +216,15 @@ class RTCConnection(EventEmitter):
     ) -> RTCConstraints | dict[ConstraintDirection, RTCConstraints]:
         """Those of the connection, of both directions or one; or those set on a stream or track."""
         if direction is None:
-            return dict(self._constraints)
-        if target is not None:
-            return self._target_constraints.get((direction, target), UNCONSTRAINED)
-        return self._constraints[direction]
+            return dict(self._limits.whole)
+        return self._limits.get(direction, target)
 
     def set_constraints(
         self, constraints: RTCConstraints, direction: ConstraintDirection, target: Target | None = None
     ) -> None:
         """Replaces the limits of the connection, or of one stream or track in it. The strictest of the three counts."""
         self._check_open()
-        if direction not in ("send", "receive"):
-            raise ConfigError(f"direction: expected send or receive, got {direction!r}")
-        if target is None:
-            self._constraints[direction] = constraints
-        else:
-            self._target_constraints[direction, target] = constraints
+        self._limits.set(constraints, direction, target)
         if direction == "send":
             for slot in self._slots:
                 slot.update_limits()
@@ -247,39 +233,21 @@ class RTCConnection(EventEmitter):
 
     def limits(self, direction: ConstraintDirection, track: RTCMediaStreamTrack) -> RTCConstraints:
         """What applies to one track: connection, stream and track together."""
-        found = self._constraints[direction]
-        for target in (track.stream, track):
-            found = found.stricter(self._target_constraints.get((direction, target), UNCONSTRAINED))
-        return found
+        return self._limits.of_track(direction, track)
 
     def srtp_profiles(self) -> tuple[SrtpProfile, ...]:
         """What both directions allow."""
-        both = self._constraints["receive"].stricter(self._constraints["send"])
-        return SRTP_PROFILES if both.srtp_profiles is None else both.srtp_profiles
+        return self._limits.srtp_profiles()
 
     def _update_receive_limits(self) -> None:
-        for stream in self._remote_streams:
-            for track in stream.tracks:
-                for slot in tuple(track.slots):
-                    slot.update_limits()
-        if self.transport.id is not None:
-            self.engine.native.set_receive_limit(self.transport.id, self._receive_limit())
-
-    def _receive_limit(self) -> int | None:
-        """One figure for the peer: the engine's feedback (REMB) is per transport, so limits of tracks are summed."""
-        whole = self._constraints["receive"].max_bitrate_bps
-        tracks = [track for stream in self._remote_streams for track in stream.tracks if track.received]
-        parts = [self._target_limit(track) for track in tracks]
-        known = [part for part in parts if part is not None]
-        if not parts or len(known) < len(parts):
-            return whole
-        return min(sum(known), whole or sum(known))
-
-    def _target_limit(self, track: RTCMediaStreamTrack) -> int | None:
-        own = self.get_constraints("receive", track).max_bitrate_bps
-        stream = self.get_constraints("receive", track.stream).max_bitrate_bps
-        share = None if stream is None else stream // max(1, len(track.stream.tracks))
-        return min((limit for limit in (own, share) if limit is not None), default=None)
+        tracks = [track for stream in self._remote_streams for track in stream.tracks]
+        for track in tracks:
+            for slot in tuple(track.slots):
+                slot.update_limits()
+        limit = self._limits.receive_bitrate_bps(track for track in tracks if track.received)
+        if self.transport.id is not None and limit != self._receive_limit:
+            self._receive_limit = limit
+            self.engine.native.set_receive_limit(self.transport.id, limit)
 
     # -- descriptions --------------------------------------------------------------------------------------------
 
@@ -318,8 +286,7 @@ class RTCConnection(EventEmitter):
         self._check_open()
         self._make_remote_streams(remote, local)
         self._make_slots(local)
-        if (limit := self._receive_limit()) is not None:
-            self.engine.native.set_receive_limit(self.transport.open(), limit)
+        self._update_receive_limits()
         for stream in self._local_streams:
             self._fill_slots(stream)
 
@@ -336,7 +303,8 @@ class RTCConnection(EventEmitter):
             allocate_ssrc=self._allocate_ssrc,
             kinds=tuple(kind for kind in kinds if all(kind in item.options.kind for item in self._family.sockets)),
         )
-        return answer(offer, local=local, receive=self._constraints["receive"], send=self._constraints["send"])
+        limits = self._limits.whole
+        return answer(offer, local=local, receive=limits["receive"], send=limits["send"])
 
     def _allocate_ssrc(self) -> int:
         while (ssrc := secrets.randbits(32)) in self._ssrcs or ssrc == 0:
@@ -425,6 +393,10 @@ class RTCConnection(EventEmitter):
             if slot.track is not None and slot.track.stream is stream:
                 slot.assign(None)
 
+    def forget_streams(self, sender: "RTCConnection") -> None:
+        """From the family: the sender of these streams is gone."""
+        self._local_streams = [stream for stream in self._local_streams if stream.connection is not sender]
+
     def _fill_slots(self, stream: RTCMediaStream) -> None:
         shown = {slot.track for slot in self._slots}
         for track in stream.tracks:
@@ -506,13 +478,14 @@ class RTCConnection(EventEmitter):
             for track in stream.tracks:
                 track.stop(reason)
                 self.context.remove_contributor(track.contributor)
+        if self._remote_streams:
+            self._family.forget_streams(self)
         for slot in self._slots:
             slot.clear()
         self.closed = True
         self._reports.stop()
         self.transport.close()
         self._local_streams.clear()
-        self._target_constraints.clear()
         if self is self.origin:
             for fork in tuple(self._family.forks):
                 fork._end(reason)
@@ -534,10 +507,3 @@ class RTCConnection(EventEmitter):
     def __repr__(self) -> str:
         role = "origin" if self is self.origin else "fork"
         return f"<RTCConnection {role} of {self.context_id}{' closed' if self.closed else ''}>"
-
-
-def _both_directions(constraints: Constraints | None) -> dict[ConstraintDirection, RTCConstraints]:
-    if constraints is None or isinstance(constraints, RTCConstraints):
-        one = constraints or UNCONSTRAINED
-        return {"send": one, "receive": one}
-    return {"send": constraints.get("send", UNCONSTRAINED), "receive": constraints.get("receive", UNCONSTRAINED)}

@@ -71,6 +71,11 @@ class ConnectionFamily:
         hook.born(fork)
         return fork.transport
 
+    def forget_streams(self, sender: "RTCConnection") -> None:
+        """Nobody sends them any more: their connection ends."""
+        for member in (self.origin, *self.forks):
+            member.forget_streams(sender)
+
     def release_sockets(self) -> None:
         """Closes those that no other family uses."""
         for socket in self.sockets:

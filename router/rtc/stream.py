@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 class RTCMediaStreamTrack:
     """One published track; sending it to another fork is forwarding."""
 
-    __slots__ = ("_muted", "contributor", "id", "kind", "live", "offered", "producer", "section", "slots", "stream")
+    __slots__ = (
+        "__weakref__",
+        "_muted",
+        "contributor",
+        "id",
+        "kind",
+        "live",
+        "offered",
+        "producer",
+        "section",
+        "slots",
+        "stream",
+    )
 
     def __init__(
         self, stream: "RTCMediaStream", track_id: str, *, offered: RTCMediaSection, answered: RTCMediaSection
@@ -126,7 +138,7 @@ class RTCMediaStreamTrack:
 class RTCMediaStream:
     """Tracks that belong together."""
 
-    __slots__ = ("connection", "id", "tracks")
+    __slots__ = ("__weakref__", "connection", "id", "tracks")
 
     def __init__(self, connection: "RTCConnection", stream_id: str) -> None:
         self.connection = connection

@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -411,3 +413,18 @@ async def test_reports_come_only_while_somebody_listens(origin: RTCConnection, f
     fork.ontrackreport = print
     await fork.close()
     assert fork._reports._timer is None
+
+
+async def test_nothing_of_a_closed_connection_stays_behind(origin: RTCConnection) -> None:
+    receiver = origin.fork()
+    receiver.set_description(player())
+    sender, stream = publish(origin)
+    receiver.send_stream(stream)
+    receiver.set_constraints(RTCConstraints(max_bitrate_bps=5), "send", stream)
+    sender.set_constraints(RTCConstraints(max_bitrate_bps=5), "receive", stream.tracks[0])
+    await sender.close()
+    assert receiver.get_local_streams() == ()
+    gone = [weakref.ref(item) for item in (sender, stream, *stream.tracks)]
+    del sender, stream
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 4
