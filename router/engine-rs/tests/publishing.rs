@@ -434,6 +434,66 @@ fn a_receive_limit_reaches_the_publisher_within_an_interval() {
     assert!(remb(&mut world, &mut peer).expect("REMB") > 1_000_000_000);
 }
 
+/// Every transport-wide number is reported within 100 ms, over all streams, over the wrap, losses included.
+#[test]
+fn arrivals_are_fed_back_transport_wide() {
+    let (mut world, mut peer) = publisher(18, &["q", "h"]);
+    let layer = |ssrc, rid| Encoder {
+        rid: Some(rid),
+        ..Encoder::video(ssrc)
+    };
+    let mut encoders = [layer(100, "q"), layer(101, "h")];
+    let mut number = 65_500u16;
+    let mut expected = Vec::new();
+    let mut reported = Vec::new();
+    let mut counts = Vec::new();
+    for step in 0..200u64 {
+        let encoder = &mut encoders[(step % 2) as usize];
+        encoder.transport_cc = Some(number);
+        let packet = encoder.frame(step < 2, 1).remove(0);
+        let lost = step % 17 == 3;
+        if !lost {
+            send(&mut world, &mut peer, &packet);
+        }
+        expected.push((number, (!lost).then_some(step * 5_000)));
+        number = number.wrapping_add(1);
+        world.advance_with(Micros::from_millis(5), &mut [&mut peer]);
+        for rtcp in world.take_media(&mut peer).1 {
+            for message in messages(&rtcp) {
+                let RtcpMessage::TransportCc(feedback) = message.unwrap() else {
+                    continue;
+                };
+                counts.push(feedback.feedback_count);
+                assert!([100, 101].contains(&feedback.media.0));
+                reported.extend(feedback.statuses());
+                let newest = feedback.statuses().last().map(|(seq, _)| seq);
+                let age = newest.map_or(0, |seq| number.wrapping_sub(seq));
+                assert!(age <= 21, "told {age} packets late");
+            }
+        }
+    }
+    assert!(
+        counts
+            .windows(2)
+            .all(|pair| pair[1] == pair[0].wrapping_add(1))
+    );
+    assert!(
+        (8..=25).contains(&counts.len()),
+        "{} messages a second",
+        counts.len()
+    );
+    let origin = reported[0].1.unwrap() - expected[0].1.unwrap() as i64;
+    for ((seq, at), (expected_seq, expected_at)) in reported.iter().zip(&expected) {
+        assert_eq!(seq, expected_seq);
+        let error = at
+            .zip(*expected_at)
+            .map(|(at, expected)| (at - origin - expected as i64).abs());
+        assert_eq!(at.is_some(), expected_at.is_some(), "{seq}");
+        assert!(error.unwrap_or(0) <= 250, "{seq}: {error:?} us off");
+    }
+    assert!(reported.len() + 25 >= expected.len());
+}
+
 /// S4, R13, R14: every length and first byte, before and after keys, also encrypted with the right ones.
 #[test]
 fn no_datagram_panics() {

@@ -51,7 +51,7 @@ impl Core {
             Command::SetReceiveLimit(id, limit) => self.set_receive_limit(now, id, limit),
             Command::AddProducer(config) => self.add_producer(config),
             Command::PauseProducer(id, paused) => self.pause_producer(now, id, paused),
-            Command::RemoveProducer(id) => self.remove_producer(now, id),
+            Command::RemoveProducer(id) => self.remove_producer(id),
             Command::RequestKeyFrame(id) => self.request_key_frame(now, id),
             Command::AddSlot(config) => self.add_slot(config),
             Command::Assign(id, producer) => self.assign(now, id, producer),

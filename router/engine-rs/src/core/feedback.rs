@@ -1,4 +1,5 @@
-//! What publishers are asked for: lost packets (NACK) and key frames (PLI or FIR), merged over all receivers.
+//! What publishers are asked for: lost packets (NACK) and key frames (PLI or FIR), merged over all receivers; and what
+//! they are told of the path: transport-wide arrivals.
 //!
 //! One reduced-size packet (RFC 5506) per wake-up of a producer. Requests are taken from the streams even when the peer
 //! cannot be reached, so that nothing stays due.
@@ -10,9 +11,10 @@ use super::counters::Totals;
 use super::producer::Producer;
 use super::timers::Owner;
 use super::{Core, Event, Sink};
-use crate::ids::{ProducerId, Ssrc};
+use crate::ids::{ProducerId, Ssrc, TransportId};
 use crate::recv::ReceiveStream;
 use crate::time::Micros;
+use crate::wire::WriteError;
 use crate::wire::rtcp::{FirEntry, write_fir, write_nack, write_pli};
 use arrayvec::ArrayVec;
 
@@ -39,7 +41,8 @@ impl Core {
             return;
         };
         self.current = Some(transport.id);
-        if let Some(event) = producer.poll_silence(now) {
+        let silent = producer.poll_silence(now);
+        if let Some(event) = silent.clone() {
             sink.event(event);
         }
         if let Some(sources) = producer.contributors.poll(now) {
@@ -49,6 +52,46 @@ impl Core {
                 sources,
             });
         }
+        if silent.is_some() || producer.next_select.is_some_and(|at| at <= now) {
+            self.select(now, ix, None);
+        }
+        self.request(now, ix, sink);
+    }
+
+    /// Tells a publisher when its packets arrived, so that its encoder finds the rate of the path.
+    pub(super) fn report_arrivals(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        sink: &mut impl Sink,
+    ) {
+        let Some(transport) = self.transports.get_mut(ix) else {
+            return;
+        };
+        let (own, media) = (transport.reports.ssrc, transport.arrivals_of);
+        loop {
+            let mut compound = Compound::new();
+            let arrivals = &mut transport.arrivals;
+            let written = |buffer: &mut [u8]| {
+                arrivals
+                    .poll(now, own, media, buffer)
+                    .ok_or(WriteError::NoRoom)
+            };
+            if !compound.push(written) {
+                return;
+            }
+            compound.flush(now, transport, sink, &mut self.totals);
+        }
+    }
+
+    /// Asks the publisher for what is missing, and sets the timer.
+    fn request(&mut self, now: Micros, ix: Ix<ProducerId>, sink: &mut impl Sink) {
+        let Some(producer) = self.producers.get_mut(ix) else {
+            return;
+        };
+        let Some(transport) = self.transports.get_mut(producer.transport) else {
+            return;
+        };
         let mut compound = Compound::new();
         write_requests(
             now,

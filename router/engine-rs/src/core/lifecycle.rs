@@ -9,6 +9,7 @@ use super::producer::Producer;
 use super::streams::merge_extensions;
 use super::{Core, Event, Sink};
 use crate::ids::{ProducerId, TransportId};
+use crate::route::select::MAX_ENCODINGS;
 use crate::srtp::SrtpSession;
 use crate::time::Micros;
 
@@ -36,7 +37,10 @@ impl Core {
 
     pub(super) fn add_producer(&mut self, config: ProducerConfig) -> Option<()> {
         let (ix, transport) = self.name_transport(config.transport)?;
-        if config.encodings.is_empty() || transport.is_lost {
+        if config.encodings.is_empty()
+            || config.encodings.len() > MAX_ENCODINGS
+            || transport.is_lost
+        {
             return None;
         }
         let producer = self
@@ -61,12 +65,12 @@ impl Core {
         transport.extensions = merge_extensions(alive.map(|producer| &producer.config));
     }
 
-    pub(super) fn remove_producer(&mut self, now: Micros, id: ProducerId) -> Option<()> {
+    pub(super) fn remove_producer(&mut self, id: ProducerId) -> Option<()> {
         let ix = self.producers.find(id)?;
         let producer = self.producers.get_mut(ix)?;
         let owner = producer.transport;
         for slot in std::mem::take(&mut producer.route) {
-            self.empty_slot(now, slot);
+            self.empty_slot(slot);
         }
         self.producers.remove(id);
         if let Some(transport) = self.transports.get_mut(owner) {
@@ -96,14 +100,14 @@ impl Core {
     ) -> Option<()> {
         let (ix, _) = self.name_transport(id)?;
         self.say_goodbye(now, ix, sink);
-        self.drop_transport(now, id);
+        self.drop_transport(id);
         sink.event(Event::TransportRemoved { transport: id });
         Some(())
     }
 
     pub(super) fn on_abandoned(&mut self, id: TransportId, sink: &mut impl Sink) {
         self.current = None;
-        if self.drop_transport(Micros(0), id).is_some() {
+        if self.drop_transport(id).is_some() {
             let reason = LostReason::EngineBug;
             sink.event(Event::TransportLost {
                 transport: id,
@@ -114,7 +118,7 @@ impl Core {
     }
 
     /// Removes a transport and all that hangs on it, without sending anything.
-    fn drop_transport(&mut self, now: Micros, id: TransportId) -> Option<()> {
+    fn drop_transport(&mut self, id: TransportId) -> Option<()> {
         let ix = self.transports.find(id)?;
         self.forget_tuples(ix);
         let transport = self.transports.get_mut(ix)?;
@@ -128,11 +132,11 @@ impl Core {
                 .get(producer)
                 .map(|producer| producer.config.id)
             {
-                self.remove_producer(now, id);
+                self.remove_producer(id);
             }
         }
         for slot in slots {
-            self.drop_slot(now, slot);
+            self.drop_slot(slot);
         }
         self.transports.remove(id);
         Some(())

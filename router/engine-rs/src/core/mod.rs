@@ -12,22 +12,20 @@ mod counters;
 mod datagram;
 pub mod event;
 mod feedback;
+mod forward;
 mod lifecycle;
 mod paths;
 mod producer;
 mod receive;
 mod reports;
-#[allow(dead_code, unused_imports)]
 mod rtcp;
 pub mod sink;
-#[allow(dead_code, unused_imports, clippy::needless_pass_by_value)]
 mod slots;
 mod snapshot;
 pub mod stats;
 mod streams;
 mod timeouts;
 mod timers;
-#[allow(dead_code)]
 mod transport;
 
 pub use command::Command;
@@ -54,7 +52,6 @@ pub struct Core {
     producers: Arena<ProducerId, Producer>,
     slots: Arena<SlotId, SlotEntry>,
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
-    #[allow(dead_code)]
     wall_offset: i64,
     timers: Timers,
     totals: Totals,

@@ -11,6 +11,9 @@ use crate::recv::packet::MediaPacket;
 use crate::recv::stream::ReceiveStream;
 use crate::time::Micros;
 
+/// How often slots choose among the encodings by what is measured.
+const SELECT_INTERVAL: Micros = Micros::from_millis(250);
+
 /// One published track.
 pub struct Producer {
     /// As Python described it.
@@ -31,6 +34,8 @@ pub struct Producer {
     pub audio_level: Option<u8>,
     /// Sequence number of the last FIR sent (RFC 5104 section 4.3.1.1).
     pub fir_sequence: u8,
+    /// When its slots choose their encodings anew.
+    pub next_select: Option<Micros>,
     /// Encodings reported as active.
     active: Vec<bool>,
 }
@@ -52,6 +57,7 @@ impl Producer {
             contributors: Contributors::default(),
             audio_level: None,
             fir_sequence: 0,
+            next_select: None,
         }
     }
 
@@ -136,7 +142,14 @@ impl Producer {
             .into_iter()
             .chain(feedback)
             .chain(contributors)
+            .chain(self.next_select)
             .min()
+    }
+
+    /// When slots choose anew after `now`: while anything flows and anyone watches.
+    pub fn plan_select(&mut self, now: Micros) {
+        let busy = !self.route.is_empty() && self.active.contains(&true);
+        self.next_select = busy.then(|| now + SELECT_INTERVAL);
     }
 
     /// The stream of an encoding.

@@ -41,6 +41,14 @@ impl Core {
             .ok_or(DropReason::UnknownTuple)?;
         let extensions =
             ExtensionValues::parse(data, header.extension.as_ref(), &transport.extensions);
+        if let Some(seq) = extensions.transport_cc {
+            transport.arrivals.on_packet(seq, now);
+            transport.arrivals_of = header.ssrc;
+            if let Some(at) = transport.arrivals.deadline() {
+                self.timers
+                    .arm(&mut transport.alarm, Owner::Transport(ix), at);
+            }
+        }
         let stream =
             transport
                 .streams
@@ -53,6 +61,7 @@ impl Core {
         let Some(packet) = packet else { return Ok(()) };
         if let Some(event) = producer.on_packet(stream.encoding, &packet) {
             sink.event(event);
+            producer.next_select = Some(now);
         }
         let paused = producer.paused;
         self.note_media(now, ix);

@@ -8,12 +8,15 @@ use super::{Core, Sink};
 use crate::ids::{Ssrc, TransportId};
 use crate::time::Micros;
 use crate::wire::rtcp::{
-    Dlrr, NtpTime, ReportBlock, write_cname, write_dlrr, write_receiver_report, write_remb,
+    Dlrr, MAX_COUNT, NtpTime, ReportBlock, write_cname, write_dlrr, write_receiver_report,
+    write_remb, write_sender_report,
 };
 use arrayvec::ArrayVec;
 
 /// Time between reports of one peer while media flows.
 pub const REPORT_INTERVAL: Micros = Micros::from_millis(1_000);
+/// Reports are never closer than this.
+const MIN_INTERVAL: Micros = Micros::from_millis(10);
 /// Report blocks of one message (its count field has five bits).
 const MAX_BLOCKS: usize = 31;
 /// What is told to a peer whose cap was lifted.
@@ -32,8 +35,10 @@ pub struct Reports {
     /// The source of our RTCP, which sends no media.
     pub ssrc: Ssrc,
     next: Option<Micros>,
+    receiver_report: Option<Micros>,
     reference: Option<ReferenceTime>,
     limit_bps: Option<u64>,
+    limit_changed: bool,
 }
 
 impl Reports {
@@ -42,22 +47,35 @@ impl Reports {
         Self {
             ssrc,
             next: None,
+            receiver_report: None,
             reference: None,
             limit_bps: None,
+            limit_changed: false,
         }
     }
 
-    /// Media flows: a report is due within the interval. True when the timer must be set.
+    /// A report is due at `at`. True when that is earlier than known, so the timer must be set.
+    #[inline]
+    pub fn schedule(&mut self, at: Micros) -> bool {
+        let earlier = self.next.is_none_or(|next| at < next);
+        if earlier {
+            self.next = Some(at);
+        }
+        earlier
+    }
+
+    /// The peer sends media: a receiver report is due within the interval. True when the timer must be set.
     #[inline]
     pub fn on_media(&mut self, now: Micros) -> bool {
-        if self.next.is_some() {
+        if self.receiver_report.is_some() {
             return false;
         }
-        self.next = Some(now + REPORT_INTERVAL);
-        true
+        let at = now + REPORT_INTERVAL;
+        self.receiver_report = Some(at);
+        self.schedule(at)
     }
 
-    /// When the next report is due.
+    /// When something is due.
     pub fn deadline(&self) -> Option<Micros> {
         self.next
     }
@@ -74,7 +92,22 @@ impl Reports {
     /// Caps what the peer may send, or lifts the cap; it is told at once.
     pub fn set_limit(&mut self, now: Micros, limit_bps: Option<u64>) {
         self.limit_bps = limit_bps.or(self.limit_bps.and(Some(UNLIMITED_BPS)));
-        self.next = Some(now);
+        self.limit_changed = true;
+        self.schedule(now);
+    }
+
+    /// What is due: receiver reports, and whether to tell the cap.
+    fn take_due(&mut self, now: Micros) -> Option<(bool, bool)> {
+        if self.next.is_none_or(|at| at > now) {
+            return None;
+        }
+        let receiver_report = self.receiver_report.is_some_and(|at| at <= now);
+        if receiver_report {
+            self.receiver_report = None;
+        }
+        let limit = std::mem::take(&mut self.limit_changed) || receiver_report;
+        self.next = self.receiver_report;
+        Some((receiver_report, limit))
     }
 
     fn take_answer(&mut self, now: Micros) -> Option<Dlrr> {
@@ -90,48 +123,56 @@ impl Reports {
 }
 
 impl Core {
-    /// Sends what is due to a peer; the next report follows only if media flowed since.
+    /// Sends the reports that are due to a peer. While media flows, others follow.
     pub(super) fn report(&mut self, now: Micros, ix: Ix<TransportId>, sink: &mut impl Sink) {
         let Some(transport) = self.transports.get_mut(ix) else {
             return;
         };
-        if transport.reports.next.is_none_or(|at| at > now) {
+        let Some((receiver_report, limit)) = transport.reports.take_due(now) else {
             return;
-        }
-        transport.reports.next = None;
+        };
         let mut compound = Compound::new();
-        let senders = self.write_sender_reports(now, ix, &mut compound, sink);
-        let blocks = self.take_report_blocks(now, ix);
+        let mut names = self.write_sender_reports(now, ix, &mut compound, sink);
+        let blocks = if receiver_report {
+            self.take_report_blocks(now, ix)
+        } else {
+            Vec::new()
+        };
         let Some(transport) = self.transports.get_mut(ix) else {
             return;
         };
         let own = transport.reports.ssrc;
         // The first message of a compound packet is a report, be it an empty one.
-        for blocks in blocks.chunks(MAX_BLOCKS) {
+        let empty = names.is_empty() && blocks.is_empty();
+        for blocks in blocks.chunks(MAX_BLOCKS).chain(empty.then_some(&[][..])) {
             if !compound.push(|buffer| write_receiver_report(buffer, own, blocks)) {
                 compound.flush(now, transport, sink, &mut self.totals);
                 compound.push(|buffer| write_receiver_report(buffer, own, blocks));
             }
         }
-        if senders == 0 && blocks.is_empty() {
-            compound.push(|buffer| write_receiver_report(buffer, own, &[]));
+        if empty || !blocks.is_empty() {
+            let _ = names.try_push(own);
         }
-        compound.push(|buffer| write_cname(buffer, &[own], &transport.cname));
-        if let Some(limit) = transport.reports.limit_bps {
-            let streams: ArrayVec<Ssrc, 64> =
-                blocks.iter().map(|block| block.ssrc).take(64).collect();
-            compound.push(|buffer| write_remb(buffer, own, limit, &streams));
+        compound.push(|buffer| write_cname(buffer, &names, &transport.cname));
+        if let Some(limit_bps) = transport.reports.limit_bps.filter(|_| limit) {
+            let streams: ArrayVec<Ssrc, MAX_BLOCKS> = blocks
+                .iter()
+                .map(|block| block.ssrc)
+                .take(MAX_BLOCKS)
+                .collect();
+            compound.push(|buffer| write_remb(buffer, own, limit_bps, &streams));
         }
         if let Some(answer) = transport.reports.take_answer(now) {
             compound.push(|buffer| write_dlrr(buffer, own, &[answer]));
         }
         compound.flush(now, transport, sink, &mut self.totals);
-        if senders > 0 || blocks.iter().any(|_| true) {
-            self.note_media(now, ix);
+        if !blocks.is_empty() {
+            transport.reports.on_media(now);
         }
+        self.schedule_sender_reports(now, ix);
     }
 
-    /// Media flows to or from this peer.
+    /// The peer sends media.
     #[inline]
     pub(super) fn note_media(&mut self, now: Micros, ix: Ix<TransportId>) {
         if let Some(transport) = self.transports.get_mut(ix)
@@ -143,12 +184,60 @@ impl Core {
         }
     }
 
+    /// Writes the sender reports that are due; the SSRCs they are about.
+    fn write_sender_reports(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        compound: &mut Compound,
+        sink: &mut impl Sink,
+    ) -> ArrayVec<Ssrc, MAX_COUNT> {
+        let mut names = ArrayVec::new();
+        let Some(transport) = self.transports.get_mut(ix) else {
+            return names;
+        };
+        for slot in transport.slots.clone() {
+            let Some(entry) = self.slots.get_mut(slot) else {
+                continue;
+            };
+            let producer = entry
+                .producer
+                .and_then(|producer| self.producers.get_mut(producer));
+            let stream = producer.zip(entry.slot.encoding());
+            let anchor =
+                stream.and_then(|(producer, encoding)| producer.stream(encoding)?.anchor());
+            let Some(info) = entry.slot.poll_report(now, self.wall_offset, anchor) else {
+                continue;
+            };
+            if !compound.push(|buffer| write_sender_report(buffer, &info, &[])) {
+                compound.flush(now, transport, sink, &mut self.totals);
+                compound.push(|buffer| write_sender_report(buffer, &info, &[]));
+            }
+            let _ = names.try_push(info.ssrc);
+        }
+        names
+    }
+
+    fn schedule_sender_reports(&mut self, now: Micros, ix: Ix<TransportId>) {
+        let Some(transport) = self.transports.get_mut(ix) else {
+            return;
+        };
+        let slots = transport
+            .slots
+            .iter()
+            .filter_map(|slot| self.slots.get(*slot));
+        if let Some(at) = slots.filter_map(|entry| entry.slot.report_deadline()).min() {
+            transport.reports.schedule(at.max(now + MIN_INTERVAL));
+        }
+    }
+
     /// Blocks on the streams of the peer that flow; also tells them the round trip.
     fn take_report_blocks(&mut self, now: Micros, ix: Ix<TransportId>) -> Vec<ReportBlock> {
         let Some(transport) = self.transports.get(ix) else {
             return Vec::new();
         };
         let round_trip = transport.agent.round_trip();
+        let recent = |at: Micros| now - at <= REPORT_INTERVAL + REPORT_INTERVAL;
         let mut blocks = Vec::new();
         for producer in &transport.producers {
             let Some(producer) = self.producers.get_mut(*producer) else {
@@ -158,10 +247,7 @@ impl Core {
                 if let Some(round_trip) = round_trip {
                     stream.set_rtt(round_trip);
                 }
-                if stream
-                    .last_packet()
-                    .is_some_and(|last| now - last <= REPORT_INTERVAL + REPORT_INTERVAL)
-                {
+                if stream.last_packet().is_some_and(recent) {
                     blocks.extend(stream.report(now));
                 }
             }

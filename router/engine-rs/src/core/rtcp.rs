@@ -8,9 +8,7 @@ use super::{Core, Sink};
 use crate::ids::{SlotId, Ssrc, TransportId};
 use crate::time::Micros;
 use crate::wire::DropReason;
-use crate::wire::rtcp::{
-    Bye, ExtendedReport, Fir, Nack, Pli, ReportBlocks, RtcpMessage, SenderReport, XrBlock, messages,
-};
+use crate::wire::rtcp::{Bye, ExtendedReport, RtcpMessage, SenderReport, XrBlock, messages};
 
 impl Core {
     pub(super) fn on_rtcp(
@@ -93,9 +91,24 @@ impl Core {
     }
 
     /// The slot of this peer that sends an SSRC.
-    fn own_slot(&self, ix: Ix<TransportId>, ssrc: Ssrc) -> Option<Ix<SlotId>> {
-        let transport = self.transports.get(ix)?;
-        let sends = |slot: &Ix<SlotId>| self.slots.get(*slot).is_some_and(|slot| slot.ssrc == ssrc);
-        transport.slots.iter().copied().find(sends)
+    pub(super) fn own_slot(&self, ix: Ix<TransportId>, ssrc: Ssrc) -> Option<Ix<SlotId>> {
+        let sends = |slot: &Ix<SlotId>| {
+            self.slots
+                .get(*slot)
+                .is_some_and(|entry| entry.slot.ssrc() == ssrc)
+        };
+        self.transports.get(ix)?.slots.iter().copied().find(sends)
+    }
+
+    /// Browsers report on the RTX stream of a slot too, and on what repeats its SSRC.
+    pub(super) fn is_own_rtx(&self, ix: Ix<TransportId>, ssrc: Ssrc) -> bool {
+        let Some(transport) = self.transports.get(ix) else {
+            return false;
+        };
+        let mut slots = transport
+            .slots
+            .iter()
+            .filter_map(|slot| self.slots.get(*slot));
+        slots.any(|entry| entry.slot.config().rtx_ssrc == Some(ssrc))
     }
 }

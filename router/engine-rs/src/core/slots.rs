@@ -1,57 +1,27 @@
-//! Slots: made, assigned, limited, emptied and removed.
+//! Slots: made, assigned, limited, emptied and removed. What a slot does with packets is `route::Slot`'s business.
 
 use super::arena::Ix;
 use super::command::{Limits, SlotConfig};
 use super::compound::Compound;
-use super::streams::Stream;
+use super::producer::Producer;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId};
-use crate::recv::MediaPacket;
+use crate::recv::Measured;
+use crate::route::select::MAX_ENCODINGS;
+use crate::route::{Slot, SlotSeed};
 use crate::time::Micros;
-use crate::wire::rtcp::{Fir, Nack, Pli, ReportBlocks, write_bye, write_receiver_report};
+use crate::wire::rtcp::{MAX_COUNT, write_bye, write_receiver_report};
+use arrayvec::ArrayVec;
+use rand_chacha::rand_core::Rng;
 
-/// A sending m-line of one peer.
+/// A sending m-line of one peer, and where it hangs.
 pub struct SlotEntry {
     /// The peer it leaves to.
     pub transport: Ix<TransportId>,
     /// What it is assigned.
     pub producer: Option<Ix<ProducerId>>,
-    /// Its id.
-    pub id: SlotId,
-    /// Its SSRC for life.
-    pub ssrc: Ssrc,
-    config: SlotConfig,
-}
-
-impl SlotEntry {
-    /// Snapshot.
-    pub fn stats(&mut self, _now: Micros) -> super::stats::SlotStats {
-        super::stats::SlotStats {
-            id: self.id,
-            kind: self.config.kind,
-            mid: self.config.mid,
-            ssrc: self.ssrc,
-            rtx_ssrc: self.config.rtx_ssrc,
-            producer: None,
-            encoding: None,
-            reason: "forwarding is being built",
-            codec: None,
-            payload_type: None,
-            packets_sent: 0,
-            bytes_sent: 0,
-            header_bytes_sent: 0,
-            retransmitted_packets_sent: 0,
-            retransmitted_bytes_sent: 0,
-            nack_count: 0,
-            pli_count: 0,
-            fir_count: 0,
-            bitrate_bps: 0,
-            packets_lost: 0,
-            fraction_lost: 0.0,
-            jitter_s: 0.0,
-            round_trip_time_s: None,
-        }
-    }
+    /// Its numbers and its rewriting.
+    pub slot: Slot,
 }
 
 impl Core {
@@ -60,15 +30,24 @@ impl Core {
         if peer.is_lost {
             return None;
         }
-        let (id, ssrc) = (config.id, config.ssrc);
-        let entry = SlotEntry {
-            transport,
-            producer: None,
-            id,
-            ssrc,
-            config,
+        let allow_mixed = peer.allow_mixed;
+        let random = self.rng.next_u64();
+        let seed = SlotSeed {
+            seq: random as u16,
+            rtx_seq: (random >> 16) as u16,
+            timestamp: (random >> 32) as u32,
+            jitter: self.rng.next_u32(),
         };
-        let ix = self.slots.insert(id, entry)?;
+        let id = config.id;
+        let slot = Slot::new(config, allow_mixed, seed);
+        let ix = self.slots.insert(
+            id,
+            SlotEntry {
+                transport,
+                producer: None,
+                slot,
+            },
+        )?;
         self.transports.get_mut(transport)?.slots.push(ix);
         Some(())
     }
@@ -80,37 +59,99 @@ impl Core {
         producer: Option<ProducerId>,
     ) -> Option<()> {
         let ix = self.slots.find(id)?;
-        self.leave_route(ix);
-        self.empty_slot(now, ix);
         let Some(producer) = producer else {
+            self.empty_slot(ix);
             return Some(());
         };
         let producer_ix = self.producers.find(producer)?;
-        self.producers.get_mut(producer_ix)?.route.push(ix);
-        self.slots.get_mut(ix)?.producer = Some(producer_ix);
+        let producer = self.producers.get_mut(producer_ix)?;
+        let entry = self.slots.get_mut(ix)?;
+        if entry.producer == Some(producer_ix) || entry.slot.config().kind != producer.config.kind {
+            return None;
+        }
+        self.leave_route(ix);
+        let (producer, entry) = (
+            self.producers.get_mut(producer_ix)?,
+            self.slots.get_mut(ix)?,
+        );
+        producer.route.push(ix);
+        entry.producer = Some(producer_ix);
+        entry.slot.assign(Some(&producer.config));
+        entry.slot.set_paused(producer.paused);
+        self.select(now, producer_ix, Some(ix));
         Some(())
     }
 
     /// Takes a slot out of its producer's route.
     fn leave_route(&mut self, ix: Ix<SlotId>) {
-        let producer = self.slots.get(ix).and_then(|slot| slot.producer);
+        let producer = self.slots.get(ix).and_then(|entry| entry.producer);
         if let Some(producer) = producer.and_then(|producer| self.producers.get_mut(producer)) {
             producer.route.retain(|slot| *slot != ix);
         }
     }
 
     /// A slot shows nothing from now on.
-    pub(super) fn empty_slot(&mut self, now: Micros, ix: Ix<SlotId>) {
-        let _ = now;
-        if let Some(slot) = self.slots.get_mut(ix) {
-            slot.producer = None;
+    pub(super) fn empty_slot(&mut self, ix: Ix<SlotId>) {
+        self.leave_route(ix);
+        if let Some(entry) = self.slots.get_mut(ix) {
+            entry.producer = None;
+            entry.slot.assign(None);
         }
     }
 
     pub(super) fn set_limits(&mut self, now: Micros, id: SlotId, limits: Limits) -> Option<()> {
-        let _ = (now, limits);
-        self.slots.find(id)?;
+        let ix = self.slots.find(id)?;
+        let entry = self.slots.get_mut(ix)?;
+        entry.slot.set_limits(limits);
+        if let Some(producer) = entry.producer {
+            self.select(now, producer, Some(ix));
+        }
         Some(())
+    }
+
+    pub(super) fn pause_producer(
+        &mut self,
+        now: Micros,
+        id: ProducerId,
+        paused: bool,
+    ) -> Option<()> {
+        let ix = self.producers.find(id)?;
+        let producer = self.producers.get_mut(ix)?;
+        producer.paused = paused;
+        for slot in &producer.route {
+            if let Some(entry) = self.slots.get_mut(*slot) {
+                entry.slot.set_paused(paused);
+            }
+        }
+        self.select(now, ix, None);
+        Some(())
+    }
+
+    /// Lets one slot of a producer, or all, choose its encoding by what is measured now; asks for the key frames needed.
+    pub(super) fn select(&mut self, now: Micros, ix: Ix<ProducerId>, only: Option<Ix<SlotId>>) {
+        let Some(producer) = self.producers.get_mut(ix) else {
+            return;
+        };
+        let Producer { streams, route, .. } = producer;
+        let measured: ArrayVec<Measured, MAX_ENCODINGS> = streams
+            .iter_mut()
+            .take(MAX_ENCODINGS)
+            .map(|stream| stream.measure(now))
+            .collect();
+        for slot in route
+            .iter()
+            .filter(|slot| only.is_none_or(|only| only == **slot))
+        {
+            let entry = self.slots.get_mut(*slot);
+            let wanted = entry.and_then(|entry| entry.slot.select(&measured, now));
+            if let Some(stream) = wanted.and_then(|wanted| streams.get_mut(wanted as usize)) {
+                stream.request_key_frame(now);
+            }
+        }
+        if producer.next_select.is_none() || only.is_none() {
+            producer.plan_select(now);
+        }
+        self.arm_producer(ix);
     }
 
     pub(super) fn remove_slot(
@@ -120,10 +161,10 @@ impl Core {
         sink: &mut impl Sink,
     ) -> Option<()> {
         let ix = self.slots.find(id)?;
-        let slot = self.slots.get(ix)?;
-        let (owner, ssrc) = (slot.transport, slot.ssrc);
+        let entry = self.slots.get(ix)?;
+        let (owner, ssrc) = (entry.transport, entry.slot.ssrc());
         self.send_bye(now, owner, &[ssrc], sink);
-        self.drop_slot(now, ix);
+        self.drop_slot(ix);
         if let Some(transport) = self.transports.get_mut(owner) {
             transport.slots.retain(|slot| *slot != ix);
         }
@@ -131,10 +172,9 @@ impl Core {
     }
 
     /// Removes a slot from everything but its transport's list.
-    pub(super) fn drop_slot(&mut self, now: Micros, ix: Ix<SlotId>) {
+    pub(super) fn drop_slot(&mut self, ix: Ix<SlotId>) {
         self.leave_route(ix);
-        self.empty_slot(now, ix);
-        if let Some(id) = self.slots.get(ix).map(|slot| slot.id) {
+        if let Some(id) = self.slots.get(ix).map(|entry| entry.slot.config().id) {
             self.slots.remove(id);
         }
     }
@@ -148,7 +188,7 @@ impl Core {
             .slots
             .iter()
             .filter_map(|slot| self.slots.get(*slot));
-        let ssrcs: Vec<Ssrc> = slots.map(|slot| slot.ssrc).collect();
+        let ssrcs: Vec<Ssrc> = slots.map(|entry| entry.slot.ssrc()).collect();
         self.send_bye(now, ix, &ssrcs, sink);
     }
 
@@ -157,65 +197,11 @@ impl Core {
             return;
         };
         let own = transport.reports.ssrc;
-        for ssrcs in ssrcs.chunks(crate::wire::rtcp::MAX_COUNT) {
+        for ssrcs in ssrcs.chunks(MAX_COUNT) {
             let mut compound = Compound::new();
             compound.push(|buffer| write_receiver_report(buffer, own, &[]));
             compound.push(|buffer| write_bye(buffer, ssrcs));
             compound.flush(now, transport, sink, &mut self.totals);
         }
-    }
-
-    pub(super) fn forward(
-        &mut self,
-        now: Micros,
-        stream: Stream,
-        packet: &MediaPacket,
-        sink: &mut impl Sink,
-    ) {
-        let _ = (now, stream, packet, &sink, self.totals.retransmitted);
-    }
-    pub(super) fn pause_producer(
-        &mut self,
-        now: Micros,
-        id: ProducerId,
-        paused: bool,
-    ) -> Option<()> {
-        let _ = now;
-        let ix = self.producers.find(id)?;
-        self.producers.get_mut(ix)?.paused = paused;
-        Some(())
-    }
-    pub(super) fn write_sender_reports(
-        &mut self,
-        now: Micros,
-        ix: Ix<TransportId>,
-        compound: &mut Compound,
-        sink: &mut impl Sink,
-    ) -> usize {
-        let _ = (now, ix, compound, &sink, self.totals.retransmitted);
-        0
-    }
-    pub(super) fn on_report_blocks(
-        &mut self,
-        now: Micros,
-        ix: Ix<TransportId>,
-        blocks: ReportBlocks,
-    ) {
-        let _ = (now, ix, blocks, self.totals.retransmitted);
-    }
-    pub(super) fn on_nack(
-        &mut self,
-        now: Micros,
-        ix: Ix<TransportId>,
-        nack: &Nack,
-        sink: &mut impl Sink,
-    ) {
-        let _ = (now, ix, nack, &sink, self.totals.retransmitted);
-    }
-    pub(super) fn on_pli(&mut self, now: Micros, ix: Ix<TransportId>, pli: Pli) {
-        let _ = (now, ix, pli, self.totals.retransmitted);
-    }
-    pub(super) fn on_fir(&mut self, now: Micros, ix: Ix<TransportId>, fir: &Fir) {
-        let _ = (now, ix, fir, self.totals.retransmitted);
     }
 }

@@ -1,25 +1,13 @@
 //! Snapshots of one peer for Python.
 
-use super::command::Codec;
 use super::producer::Producer;
 use super::stats::{ProducerStats, TransportStats};
 use super::{Core, DropCounts};
 use crate::ids::TransportId;
 use crate::recv::ReceiveStream;
+use crate::route::slot::codec_name;
 use crate::time::Micros;
 use crate::wire::DropCounters;
-
-/// The codec's name as SDP spells it.
-pub const fn codec_name(codec: Codec) -> &'static str {
-    match codec {
-        Codec::Opus => "opus",
-        Codec::Vp8 => "VP8",
-        Codec::Vp9 => "VP9",
-        Codec::H264 => "H264",
-        Codec::Av1 => "AV1",
-        Codec::Other => "other",
-    }
-}
 
 fn occurred(drops: &DropCounters) -> DropCounts {
     let some = drops.iter().filter(|(_, count)| *count > 0);
@@ -62,7 +50,7 @@ impl Core {
         }
         let mut slots = Vec::new();
         for ix in &transport.slots {
-            slots.extend(self.slots.get_mut(*ix).map(|it| it.stats(now)));
+            slots.extend(self.slots.get_mut(*ix).map(|it| it.slot.stats(now)));
         }
         let was_authenticated = transport.was_authenticated;
         Some(TransportStats {

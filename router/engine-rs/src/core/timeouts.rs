@@ -33,6 +33,7 @@ impl Core {
         self.current = Some(transport.id);
         if !self.expire(now, ix, sink) {
             self.report(now, ix, sink);
+            self.report_arrivals(now, ix, sink);
             self.settle_ice(now, ix, sink);
         }
     }

@@ -11,6 +11,7 @@ use super::timers::Alarm;
 use crate::ice::Agent;
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId, Tuple};
 use crate::recv::clock::PeerClock;
+use crate::recv::twcc::FeedbackBuilder;
 use crate::srtp::SrtpSession;
 use crate::time::Micros;
 use crate::wire::ext::ExtensionMap;
@@ -54,6 +55,10 @@ pub struct Transport {
     pub dtls: TokenBucket,
     /// What it is told in reports.
     pub reports: Reports,
+    /// Arrivals of its transport-wide numbers.
+    pub arrivals: FeedbackBuilder,
+    /// The stream that last carried such a number.
+    pub arrivals_of: Ssrc,
     /// Its clock, as its sender reports tell it.
     pub clock: PeerClock,
     /// Datagrams received.
@@ -86,6 +91,8 @@ impl Transport {
             slots: Vec::new(),
             dtls: TokenBucket::new(DTLS_BURST, DTLS_RATE),
             reports: Reports::new(Ssrc(tie_breaker as u32 | 1)),
+            arrivals: FeedbackBuilder::default(),
+            arrivals_of: Ssrc(0),
             clock: PeerClock::default(),
             received: Traffic::default(),
             sent: Traffic::default(),
@@ -107,11 +114,10 @@ impl Transport {
             return None;
         }
         let liveness = self.last_authenticated + self.timeout;
-        let own = self
-            .agent
-            .deadline()
-            .into_iter()
-            .chain(self.reports.deadline());
+        let ice = self.agent.deadline().into_iter();
+        let own = ice
+            .chain(self.reports.deadline())
+            .chain(self.arrivals.deadline());
         Some(own.fold(liveness, Micros::min))
     }
 

@@ -30,6 +30,8 @@ pub struct FeedbackBuilder {
     log: VecDeque<Option<Micros>>,
     /// Lowest number that arrived and was not reported.
     unreported: Option<u64>,
+    /// One past the highest number of the last message: losses behind it belong into the next one.
+    reported_to: u64,
     waiting: usize,
     oldest: Micros,
     count: u8,
@@ -123,7 +125,8 @@ impl FeedbackBuilder {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return None;
         }
-        let first = self.unreported?;
+        let arrived = self.unreported?;
+        let first = arrived.min(self.reported_to.max(self.base));
         let head = TransportCcHead {
             sender,
             media,
@@ -138,6 +141,7 @@ impl FeedbackBuilder {
         };
         self.count = self.count.wrapping_add(1);
         let end = first + covered as u64;
+        self.reported_to = end;
         self.unreported = self.next_arrival(end);
         if self.unreported.is_none() {
             self.waiting = 0;

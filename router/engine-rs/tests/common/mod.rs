@@ -1,15 +1,18 @@
 //! A seeded virtual world around one core: peers with toy keys, a clock that jumps, datagrams in lists.
 #![allow(
     dead_code,
+    unused_imports,
     missing_docs,
     clippy::missing_panics_doc,
     clippy::must_use_candidate
 )]
 
+pub mod call;
 pub mod media;
 pub mod peer;
 pub mod toy_srtp;
 pub mod world;
 
+pub use call::Call;
 pub use peer::Peer;
 pub use world::World;

@@ -4,7 +4,7 @@ use super::peer::Peer;
 use fork_router_engine::core::sink::MAX_DATAGRAM;
 use fork_router_engine::core::{Command, Core, Event, Sink};
 use fork_router_engine::ids::Tuple;
-use fork_router_engine::srtp::{SRTP_MAX_OVERHEAD, SrtpSession};
+use fork_router_engine::srtp::{SRTP_MAX_OVERHEAD, SrtpError, SrtpSession};
 use fork_router_engine::time::Micros;
 
 /// Unix time minus engine time.
@@ -168,6 +168,15 @@ impl World {
 
     /// Plain packets sent to a peer since the last call: RTP, then RTCP. Everything must decrypt.
     pub fn take_media(&mut self, peer: &mut Peer) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        self.take_media_lossy(peer, |_| false)
+    }
+
+    /// As `take_media`; `lost` decides on each RTP packet, before the peer sees it.
+    pub fn take_media_lossy(
+        &mut self,
+        peer: &mut Peer,
+        mut lost: impl FnMut(&mut Self) -> bool,
+    ) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let (mut rtp, mut rtcp) = (Vec::new(), Vec::new());
         for mut data in self.take_sent(peer.tuple) {
             if data[0] < 128 {
@@ -181,11 +190,11 @@ impl World {
                     .expect("SRTCP to a peer");
                 data.truncate(plain);
                 rtcp.push(data);
-            } else {
+            } else if !lost(self) {
                 match peer.srtp.unprotect_rtp(&mut data, len) {
                     Ok(plain) => data.truncate(plain),
                     // A loss repaired by repetition: the peer's library drops what it already has.
-                    Err(fork_router_engine::srtp::SrtpError::Replay) => continue,
+                    Err(SrtpError::Replay) => continue,
                     Err(error) => panic!("SRTP to a peer: {error:?}"),
                 }
                 rtp.push(data);

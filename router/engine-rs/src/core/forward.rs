@@ -1,0 +1,163 @@
+//! From a producer to the slots that show it, and again what their receivers lost. The hot path: indices, no hashing, no
+//! allocation; the packet is rewritten straight into the sink's scratch space and encrypted there.
+
+use super::arena::Ix;
+use super::streams::Stream;
+use super::timers::Owner;
+use super::{Core, Sink};
+use crate::ids::{SlotId, TransportId};
+use crate::recv::{MediaPacket, ReceiveStream};
+use crate::time::Micros;
+use crate::wire::DropReason;
+use crate::wire::rtcp::{Fir, Nack, Pli, ReportBlocks};
+
+/// Packets of one NACK message that are looked at; more is no honest loss.
+const MAX_NACKED: usize = 1_000;
+
+impl Core {
+    /// Sends a packet of a producer to everyone who watches this encoding.
+    pub(super) fn forward(
+        &mut self,
+        now: Micros,
+        stream: Stream,
+        packet: &MediaPacket,
+        sink: &mut impl Sink,
+    ) {
+        let Self {
+            producers,
+            slots,
+            transports,
+            timers,
+            totals,
+            current,
+            ..
+        } = self;
+        let Some(producer) = producers.get(stream.producer) else {
+            return;
+        };
+        let anchor = producer
+            .streams
+            .get(stream.encoding as usize)
+            .and_then(ReceiveStream::anchor);
+        for slot in &producer.route {
+            let Some(entry) = slots.get_mut(*slot) else {
+                continue;
+            };
+            let Some(transport) = transports.get_mut(entry.transport) else {
+                continue;
+            };
+            if !transport.can_send(now) {
+                continue;
+            }
+            *current = Some(transport.id);
+            let written = entry
+                .slot
+                .on_packet(stream.encoding, packet, anchor, sink.scratch());
+            let Some(len) = written else { continue };
+            transport.send_rtp(now, len, sink, totals);
+            if let Some(at) = entry.slot.report_deadline()
+                && transport.reports.schedule(at)
+            {
+                timers.arm(&mut transport.alarm, Owner::Transport(entry.transport), at);
+            }
+        }
+    }
+
+    /// Sends lost packets again, within the slot's budget.
+    pub(super) fn on_nack(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        nack: &Nack,
+        sink: &mut impl Sink,
+    ) {
+        self.totals.received_feedback.nack += 1;
+        let Some(slot) = self.own_slot(ix, nack.media) else {
+            return self.drop_of(ix, DropReason::RtcpForeignFeedback);
+        };
+        let Self {
+            producers,
+            slots,
+            transports,
+            totals,
+            ..
+        } = self;
+        let (Some(entry), Some(transport)) = (slots.get_mut(slot), transports.get_mut(ix)) else {
+            return;
+        };
+        entry.slot.on_nack();
+        if !transport.can_send(now) {
+            return;
+        }
+        for seq in nack.lost().take(MAX_NACKED) {
+            let stream = |producer, encoding: u8| {
+                let producer = producers.get(producers.find(producer)?)?;
+                producer.streams.get(encoding as usize)
+            };
+            match entry.slot.repair(seq, now, stream, sink.scratch()) {
+                Ok(len) => {
+                    transport.send_rtp(now, len, sink, totals);
+                    totals.retransmitted += 1;
+                }
+                Err(reason) => transport.drop_packet(reason, totals),
+            }
+        }
+    }
+
+    pub(super) fn on_pli(&mut self, now: Micros, ix: Ix<TransportId>, pli: Pli) {
+        self.totals.received_feedback.pli += 1;
+        let Some(slot) = self.own_slot(ix, pli.media) else {
+            return self.drop_of(ix, DropReason::RtcpForeignFeedback);
+        };
+        let encoding = self
+            .slots
+            .get_mut(slot)
+            .and_then(|entry| entry.slot.on_pli());
+        self.ask_for_key_frame(now, slot, encoding);
+    }
+
+    pub(super) fn on_fir(&mut self, now: Micros, ix: Ix<TransportId>, fir: &Fir) {
+        self.totals.received_feedback.fir += 1;
+        for request in fir.entries() {
+            let Some(slot) = self.own_slot(ix, request.media) else {
+                self.drop_of(ix, DropReason::RtcpForeignFeedback);
+                continue;
+            };
+            let encoding = self
+                .slots
+                .get_mut(slot)
+                .and_then(|entry| entry.slot.on_fir());
+            self.ask_for_key_frame(now, slot, encoding);
+        }
+    }
+
+    /// A receiver needs a key frame of what its slot shows.
+    fn ask_for_key_frame(&mut self, now: Micros, slot: Ix<SlotId>, encoding: Option<u8>) {
+        let producer = self.slots.get(slot).and_then(|entry| entry.producer);
+        let (Some(ix), Some(encoding)) = (producer, encoding) else {
+            return;
+        };
+        let producer = self.producers.get_mut(ix);
+        if let Some(stream) = producer.and_then(|producer| producer.stream(encoding)) {
+            stream.request_key_frame(now);
+            self.arm_producer(ix);
+        }
+    }
+
+    /// What a receiver says of its slots.
+    pub(super) fn on_report_blocks(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        blocks: ReportBlocks,
+    ) {
+        for block in blocks.iter() {
+            let slot = self.own_slot(ix, block.ssrc);
+            if let Some(entry) = slot.and_then(|slot| self.slots.get_mut(slot)) {
+                entry.slot.on_report(&block, now);
+            } else if !self.is_own_rtx(ix, block.ssrc) {
+                self.drop_of(ix, DropReason::RtcpForeignFeedback);
+            }
+        }
+    }
+}
