@@ -1,6 +1,6 @@
 //! The worker threads as one thing: started, told, asked and closed from any other thread.
 
-use super::queue::{COMMAND_WAIT, CommandQueue, EventQueue, EventSender};
+use super::queue::{COMMAND_WAIT, CommandQueue, EventQueue, EventSender, PushError};
 use super::stats::WorkerCounters;
 use super::wake::Waker;
 use super::worker::{Worker, WorkerCommand};
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -107,12 +107,11 @@ impl Engine {
 
     /// Tells a worker; its number must be below [`Engine::workers`].
     pub fn tell(&self, worker: usize, command: WorkerCommand) -> Result<(), EngineError> {
-        let handle = &self.workers[worker];
-        if !handle.is_running() {
-            return Err(EngineError::Closed(worker));
-        }
-        let pushed = handle.commands.push(command, COMMAND_WAIT);
-        pushed.map_err(|_| EngineError::Busy(worker))
+        let pushed = self.workers[worker].commands.push(command, COMMAND_WAIT);
+        pushed.map_err(|error| match error {
+            PushError::Full => EngineError::Busy(worker),
+            PushError::Closed => EngineError::Closed(worker),
+        })
     }
 
     fn ask<T>(
@@ -128,8 +127,7 @@ impl Engine {
     /// Closes a socket and waits until the port is free.
     pub fn close_socket(&self, worker: usize, socket: SocketId) -> Result<(), EngineError> {
         let done = self.ask(worker, |done| WorkerCommand::CloseSocket(socket, done))?;
-        done.recv_timeout(COMMAND_WAIT)
-            .map_err(|_| EngineError::Busy(worker))
+        answer(worker, &done)
     }
 
     /// One snapshot of every worker's totals.
@@ -164,12 +162,10 @@ impl Engine {
                 receivers.push((worker, self.ask(worker, question)?));
             }
         }
-        let answer = |(worker, receiver): (usize, Receiver<T>)| {
-            receiver
-                .recv_timeout(COMMAND_WAIT)
-                .map_err(|_| EngineError::Busy(worker))
-        };
-        receivers.into_iter().map(answer).collect()
+        let answers = receivers.into_iter();
+        answers
+            .map(|(worker, receiver)| answer(worker, &receiver))
+            .collect()
     }
 
     /// Ends the threads and closes the sockets. Idempotent.
@@ -192,11 +188,13 @@ impl Engine {
     }
 }
 
-impl Handle {
-    fn is_running(&self) -> bool {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        thread.as_ref().is_some_and(|thread| !thread.is_finished())
-    }
+fn answer<T>(worker: usize, receiver: &Receiver<T>) -> Result<T, EngineError> {
+    receiver
+        .recv_timeout(COMMAND_WAIT)
+        .map_err(|error| match error {
+            RecvTimeoutError::Timeout => EngineError::Busy(worker),
+            RecvTimeoutError::Disconnected => EngineError::Closed(worker),
+        })
 }
 
 impl Drop for Engine {

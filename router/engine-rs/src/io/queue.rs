@@ -30,9 +30,23 @@ pub const PUNT_CAPACITY: usize = EVENT_CAPACITY / 2;
 /// State events kept by the worker when Python does not take any.
 pub const BACKLOG_CAPACITY: usize = 65_536;
 
+/// Why a command was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushError {
+    /// No room came free in time.
+    Full,
+    /// Nobody takes commands any more.
+    Closed,
+}
+
+struct Waiting<T> {
+    commands: VecDeque<T>,
+    closed: bool,
+}
+
 /// Commands to one worker, in order.
 pub struct CommandQueue<T> {
-    waiting: Mutex<VecDeque<T>>,
+    waiting: Mutex<Waiting<T>>,
     room: Condvar,
     /// Readable while commands wait.
     pub waker: Waker,
@@ -42,23 +56,32 @@ impl<T> CommandQueue<T> {
     /// An empty queue.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
-            waiting: Mutex::new(VecDeque::new()),
+            waiting: Mutex::new(Waiting {
+                commands: VecDeque::new(),
+                closed: false,
+            }),
             room: Condvar::new(),
             waker: Waker::new()?,
         })
     }
 
-    /// Adds a command and wakes the worker. Gives it back when there was no room for `wait`.
-    pub fn push(&self, command: T, wait: Duration) -> Result<(), T> {
+    /// Adds a command and wakes the worker; waits so long for room.
+    pub fn push(&self, command: T, wait: Duration) -> Result<(), PushError> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut waiting, _) = self
+        let full = |waiting: &mut Waiting<T>| {
+            !waiting.closed && waiting.commands.len() >= COMMAND_CAPACITY
+        };
+        let (mut waiting, timeout) = self
             .room
-            .wait_timeout_while(waiting, wait, |waiting| waiting.len() >= COMMAND_CAPACITY)
+            .wait_timeout_while(waiting, wait, full)
             .unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= COMMAND_CAPACITY {
-            return Err(command);
+        if waiting.closed {
+            return Err(PushError::Closed);
         }
-        waiting.push_back(command);
+        if timeout.timed_out() {
+            return Err(PushError::Full);
+        }
+        waiting.commands.push_back(command);
         drop(waiting);
         self.waker.raise();
         Ok(())
@@ -73,8 +96,18 @@ impl<T> CommandQueue<T> {
             Err(TryLockError::Poisoned(error)) => error.into_inner(),
             Err(TryLockError::WouldBlock) => return self.waker.raise(),
         };
-        std::mem::swap(&mut *waiting, into);
+        std::mem::swap(&mut waiting.commands, into);
         drop(waiting);
+        self.room.notify_all();
+    }
+
+    /// Nobody will take commands any more: those that wait are dropped, with the answers they ask for.
+    pub fn close(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.closed = true;
+        let dropped = std::mem::take(&mut waiting.commands);
+        drop(waiting);
+        drop(dropped);
         self.room.notify_all();
     }
 }
@@ -230,12 +263,32 @@ mod tests {
     }
 
     #[test]
-    fn a_full_command_queue_gives_the_command_back() {
+    fn a_closed_queue_refuses_commands_and_drops_what_waits() {
+        let queue = CommandQueue::new().unwrap();
+        let (answer, receiver) = std::sync::mpsc::channel::<()>();
+        queue.push(Some(answer), Duration::ZERO).unwrap();
+        for _ in 1..COMMAND_CAPACITY {
+            queue.push(None, Duration::ZERO).unwrap();
+        }
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(|| queue.push(None, COMMAND_WAIT));
+            queue.close();
+            assert_eq!(caller.join().unwrap(), Err(PushError::Closed));
+        });
+        assert!(receiver.recv().is_err(), "nobody will answer");
+        assert_eq!(queue.push(None, COMMAND_WAIT), Err(PushError::Closed));
+    }
+
+    #[test]
+    fn a_full_command_queue_makes_the_caller_wait() {
         let queue = CommandQueue::new().unwrap();
         for i in 0..COMMAND_CAPACITY {
             queue.push(i, Duration::ZERO).unwrap();
         }
-        assert_eq!(queue.push(7, Duration::from_millis(1)), Err(7));
+        assert_eq!(
+            queue.push(7, Duration::from_millis(1)),
+            Err(PushError::Full)
+        );
         let taken = std::thread::scope(|scope| {
             let caller = scope.spawn(|| queue.push(8, COMMAND_WAIT));
             let mut taken = VecDeque::new();

@@ -274,6 +274,13 @@ impl Worker {
     }
 }
 
+/// However the thread ends, nobody waits for it in vain.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.commands.close();
+    }
+}
+
 /// Sleeps until a descriptor is readable or the time is over.
 fn wait(polled: &mut [libc::pollfd], timeout: Option<Micros>) {
     let timeout = timeout.map(|span| libc::timespec {
