@@ -2,7 +2,8 @@
 
 It joins by WHEP with one audio track both ways and one video track to play: one POST, one authenticated check with
 nomination (RFC 8445), a DTLS handshake as client (RFC 5764), SRTP. It answers the router's path challenges, keeps its
-consent fresh, and counts what it decrypts. Left out: candidates of its own (the router learns them from the check), RTCP, retransmission.
+consent fresh, and counts what it decrypts. Left out: candidates of its own (the router learns them from the check),
+RTCP, retransmission.
 """
 
 import asyncio
