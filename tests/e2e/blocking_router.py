@@ -18,5 +18,6 @@ def block(_number: int, _frame: FrameType | None) -> None:
     print("event loop released", flush=True)
 
 
-signal.signal(signal.SIGUSR1, block)
-main()
+if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, block)
+    main()
