@@ -1,5 +1,7 @@
 """Descriptions as a browser would make them, without SDP."""
 
+from typing import Any
+
 from router.rtc import RTCCodec, RTCDescription, RTCEncoding, RTCFingerprint, RTCHeaderExtension, RTCMediaSection
 
 MID = RTCHeaderExtension(1, "urn:ietf:params:rtp-hdrext:sdes:mid")
@@ -24,21 +26,21 @@ def section(mid: str, direction: str, *, stream: str = "camera", codecs: tuple[R
     )
 
 
-def offer(*sections: RTCMediaSection, ufrag: str = "peer", **changes: object) -> RTCDescription:
-    values: dict[str, object] = {
+def offer(*sections: RTCMediaSection, ufrag: str = "peer", **changes: Any) -> RTCDescription:
+    values: dict[str, Any] = {
         "ufrag": ufrag,
         "password": "peer-password-of-22-characters",
         "fingerprints": (RTCFingerprint("sha-256", ":".join(["AB"] * 32)),),
         "media": sections,
     }
-    return RTCDescription(**(values | changes))  # type: ignore[arg-type]
+    return RTCDescription(**(values | changes))
 
 
-def publisher(**changes: object) -> RTCDescription:
+def publisher(**changes: Any) -> RTCDescription:
     return offer(section("a0", "sendonly"), section("v1", "sendonly"), **changes)
 
 
-def player(audio: int = 1, video: int = 1, **changes: object) -> RTCDescription:
+def player(audio: int = 1, video: int = 1, **changes: Any) -> RTCDescription:
     sections = [section(f"a{index}", "recvonly") for index in range(audio)]
     sections += [section(f"v{index + audio}", "recvonly") for index in range(video)]
     return offer(*sections, **changes)

@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 import random
 
@@ -276,8 +277,6 @@ def test_the_handshake_has_a_limit() -> None:
 
 
 async def test_a_lost_flight_is_repeated() -> None:
-    import asyncio
-
     client, server = make_pair()
     client.poll_datagrams()
     deadline = client.deadline_us(0)
