@@ -16,8 +16,9 @@ from av import AudioFrame, VideoFrame
 from router.metrics import Metrics
 from router.rooms import RoomLimits, RoomRegistry
 from router.rtc import MediaEngine, RTCConnection, RTCSocket, RTCSocketOptions
+from router.rtc.sdp import parse_fragment
 from router.signaling import PublicState, SignalingSettings, create_public_app
-from tests.signaling.public import SDP, TOKENS, bearer
+from tests.signaling.public import FRAGMENT, SDP, TOKENS, bearer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 
@@ -210,3 +211,24 @@ async def test_who_offers_and_never_connects_is_removed() -> None:
         await sfu.http.post("/whip/lobby", content=ghost.localDescription.sdp, headers=headers)
         assert sfu.registry.rooms["lobby"].participants
         await until(lambda: not sfu.registry.rooms["lobby"].participants)
+
+
+async def test_a_restart_patch_gives_the_credentials_that_are_in_force() -> None:
+    async with router() as sfu, peer() as ada:
+        publisher(ada, 100)
+        url = await sfu.post(ada, "/whip/lobby", "ada")
+        await connected(ada)
+        fragment = (
+            "a=ice-ufrag:fresh\r\na=ice-pwd:freshPasswordOf22Chars0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+        )
+        headers = {"Content-Type": FRAGMENT, "If-Match": "*", **bearer("ada")}
+        response = await sfu.http.patch(url, content=fragment, headers=headers)
+
+        assert response.status_code == 200
+        told = parse_fragment(response.text)
+        (session,) = sfu.registry.rooms["lobby"].sessions
+        assert (told.ufrag, told.password) == (session.answer.ufrag, session.answer.password)
+        assert told.candidates
+        assert session.state == "connected"
+        again = await sfu.http.patch(url, content=fragment, headers=headers)
+        assert again.status_code == 204, "the same credentials trickle"
