@@ -1,6 +1,7 @@
 """Media through the real engine on loopback: SRTP in, SRTP out, without DTLS and without Python in the way."""
 
 import asyncio
+import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -235,3 +236,34 @@ def test_removal_says_goodbye_and_frees_everything(engine: _engine.Engine, conne
     events = engine.poll_events()
     removed = [event.transport for event in events if isinstance(event, _engine.TransportRemoved)]
     assert removed == [receiver.transport, publisher.transport]
+
+
+def test_no_datagram_hurts_the_engine(engine: _engine.Engine, connect: Connect) -> None:
+    """Every length with first bytes of every kind, from a stranger and from a peer with keys."""
+    publisher, receiver = connect(), connect("AES128_CM_SHA1_80")
+    producer = add_producer(publisher, OPUS, ssrc=1111)
+    engine.assign_slot(add_slot(receiver, OPUS, ssrc=2222), producer)
+    before = engine.counters()[0]
+    stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sent = 0
+    with stranger:
+        heads = [
+            bytes([first, second]) for first in (0, 1, 20, 22, 63, 64, 128, 144, 191, 255) for second in (0, 1, 200)
+        ]
+        for length in range(1502):
+            head = heads[length % len(heads)]
+            for source in (stranger, publisher.socket, receiver.socket):
+                for fill in (b"\x00", b"\xff", head[:1]):
+                    source.sendto((head + fill * length)[:length], publisher.router)
+                    sent += 1
+            while engine.counters()[0]["packets_received"] < before["packets_received"] + sent - 500:
+                pass  # the call waits for the worker
+    publisher.send_rtp(1, b"still here", payload_type=111, ssrc=1111, timestamp=0)
+    while (packet := receiver.receive_rtp()) is not None and packet.ssrc != 2222:
+        pass
+    assert packet is not None
+    assert packet.payload == b"still here"
+    (counters,) = engine.counters()
+    assert (counters["panics"], counters["transports"], counters["kernel_drops"]) == (0, 2, 0)
+    assert counters["dropped"]["oversized"] == 9
+    assert counters["packets_received"] >= before["packets_received"] + sent + 1
