@@ -6,6 +6,10 @@
     reason = "to panic is how a fuzz target reports"
 )]
 
+mod receive_path;
+
+pub use receive_path::receive_path;
+
 use crate::core::command::{Codec, Extension, ExtensionIds};
 use crate::ids::{PayloadType, Ssrc};
 use crate::time::Micros;
@@ -243,5 +247,6 @@ mod tests {
         replay("rtp", rtp);
         replay("rtcp", rtcp);
         replay("codec", codec);
+        replay("receive_path", receive_path);
     }
 }

@@ -46,7 +46,7 @@ impl Core {
                 self.settle_ice(now, ix, sink);
                 Some(())
             }
-            Command::SetSrtp(id, session) => self.set_srtp(id, session),
+            Command::SetSrtp(id, session) => self.set_srtp(now, id, session),
             Command::RemoveTransport(id) => self.remove_transport(now, id, sink),
             Command::SetReceiveLimit(id, limit) => self.set_receive_limit(now, id, limit),
             Command::AddProducer(config) => self.add_producer(config),

@@ -16,10 +16,13 @@ use crate::time::Micros;
 impl Core {
     pub(super) fn set_srtp(
         &mut self,
+        now: Micros,
         id: TransportId,
         session: Box<dyn SrtpSession>,
     ) -> Option<()> {
-        self.name_transport(id)?.1.srtp = Some(session);
+        let (ix, transport) = self.name_transport(id)?;
+        transport.srtp = Some(session);
+        self.wake_slots(now, ix);
         Some(())
     }
 

@@ -58,7 +58,8 @@ impl Core {
         while let Some(idle) = transport.agent.poll_idle(now) {
             self.tuples.remove(&idle);
         }
-        if let Some(tuple) = transport.agent.poll_selected(now) {
+        let selected = transport.agent.poll_selected(now);
+        if let Some(tuple) = selected {
             transport.pair_changes += 1;
             sink.event(Event::PairSelected {
                 transport: transport.id,
@@ -71,6 +72,9 @@ impl Core {
                 .poll_challenge(now, &mut self.rng, sink.scratch())
         {
             transport.send_plain(len, tuple, sink, &mut self.totals);
+        }
+        if selected.is_some() {
+            self.wake_slots(now, ix);
         }
         self.arm_transport(ix);
     }

@@ -128,6 +128,7 @@ impl Core {
     }
 
     /// Lets one slot of a producer, or all, choose its encoding by what is measured now; asks for the key frames needed.
+    /// Slots of peers that cannot be reached wait: nobody is asked for a key frame on their behalf.
     pub(super) fn select(&mut self, now: Micros, ix: Ix<ProducerId>, only: Option<Ix<SlotId>>) {
         let Some(producer) = self.producers.get_mut(ix) else {
             return;
@@ -142,8 +143,14 @@ impl Core {
             .iter()
             .filter(|slot| only.is_none_or(|only| only == **slot))
         {
-            let entry = self.slots.get_mut(*slot);
-            let wanted = entry.and_then(|entry| entry.slot.select(&measured, now));
+            let Some(entry) = self.slots.get_mut(*slot) else {
+                continue;
+            };
+            let receiver = self.transports.get(entry.transport);
+            if !receiver.is_some_and(|receiver| receiver.can_send(now)) {
+                continue;
+            }
+            let wanted = entry.slot.select(&measured, now);
             if let Some(stream) = wanted.and_then(|wanted| streams.get_mut(wanted as usize)) {
                 stream.request_key_frame(now);
             }
@@ -152,6 +159,18 @@ impl Core {
             producer.plan_select(now);
         }
         self.arm_producer(ix);
+    }
+
+    /// The peer can be reached now: its slots choose what to show.
+    pub(super) fn wake_slots(&mut self, now: Micros, ix: Ix<TransportId>) {
+        let Some(transport) = self.transports.get(ix).filter(|peer| peer.can_send(now)) else {
+            return;
+        };
+        for slot in transport.slots.clone() {
+            if let Some(producer) = self.slots.get(slot).and_then(|entry| entry.producer) {
+                self.select(now, producer, Some(slot));
+            }
+        }
     }
 
     pub(super) fn remove_slot(

@@ -197,3 +197,19 @@ pub fn media_payload(packet: &[u8]) -> Vec<u8> {
         payload.to_vec()
     }
 }
+
+/// Plays simulcast for a while; each layer gives a key frame when asked.
+pub fn play(call: &mut Call, encoders: &mut [Encoder], frames: u32) {
+    let mut wanted: Vec<u32> = Vec::new();
+    for _ in 0..frames {
+        for encoder in &mut *encoders {
+            let key = wanted.contains(&encoder.ssrc) || encoder.sent.is_empty();
+            let packets = encoder.frame(key, 2);
+            encoder.pass(3000);
+            call.publish(&packets);
+        }
+        call.pass(33);
+        call.deliver_all();
+        wanted = call.serve_publisher(encoders);
+    }
+}
