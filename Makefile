@@ -67,7 +67,7 @@ lint: setup ## Formatting, lints, types, file sizes and the direction of depende
 
 types: setup ## mypy --strict, and the engine against its stub
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest --ignore-missing-stub router._engine
+	$(BIN)/python -m mypy.stubtest --allowlist tests/stubtest_allowlist.txt router._engine
 
 test: test-rs test-py ## All tests
 
@@ -81,7 +81,7 @@ test-programs: ## Install what the tests use, as root on Debian; elsewhere those
 	@tests/install-programs
 
 bench: setup ## Measure the cost of forwarding, joining and idle peers
-	$(BIN)/python -m loadtest.bench
+	for bench in loadtest/bench_*.py; do $(BIN)/python -m "loadtest.$$(basename "$$bench" .py)"; done
 
 fuzz: setup ## Fuzz every parser, FUZZ_SECONDS (60) each
 	$(BIN)/python tests/fuzz/fuzz_sdp.py $(FUZZ_SECONDS)

@@ -42,8 +42,9 @@ RUST_MAY_USE = {
     "srtp": {"srtp", "wire", "ids", "time"},
     "ice": {"ice", "wire", "ids", "time", "core"},
     "recv": {"recv", "wire", "ids", "time", "core", "route::timestamp"},
-    "route": {"route", "recv", "wire", "ids", "time", "core"},
-    "core": {"core", "ice", "recv", "route", "srtp", "wire", "ids", "time"},
+    "route": {"route", "recv", "send", "wire", "ids", "time", "core"},
+    "send": {"send", "wire", "ids", "time", "core"},
+    "core": {"core", "ice", "recv", "route", "send", "srtp", "wire", "ids", "time"},
 }
 UNSAFE_ALLOWED = ("io/", "py/", "srtp/libsrtp.rs")
 
