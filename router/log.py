@@ -84,7 +84,7 @@ def configure_logging(log_format: LogFormat = "auto", level: str = "info", *, st
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.stdlib.ExtraAdder(),
+        _add_extra,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
@@ -104,6 +104,18 @@ def configure_logging(log_format: LogFormat = "auto", level: str = "info", *, st
     root.addHandler(handler)
     root.setLevel(level.upper())
     _calm_libraries(level)
+
+
+_read_extra: Final = structlog.stdlib.ExtraAdder()
+
+
+def _add_extra(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Fields of the standard library's `extra`. One called `event` must not replace the message."""
+    message = event["event"]
+    event = _read_extra(logger, method, event)
+    if event["event"] is not message:
+        event["event_name"], event["event"] = event["event"], message
+    return event
 
 
 def _final_processors(as_json: bool, output: TextIO) -> list[Processor]:

@@ -106,6 +106,11 @@ def record_handshake(seconds: float, result: HandshakeResult = "ok") -> None:
     default_metrics().record_handshake(seconds, result)
 
 
+def record_handler_error() -> None:
+    """An application's event handler raised."""
+    default_metrics().handler_errors.inc()
+
+
 def record_session_started(transport: Literal["whip", "whep"]) -> None:
     """See `Metrics.record_session_started`."""
     default_metrics().record_session_started(transport)

@@ -76,6 +76,11 @@ def test_structlog_and_stdlib_give_the_same_json(lines: io.StringIO) -> None:
     assert set(theirs) == set(ours)
 
 
+def test_an_extra_field_called_event_does_not_replace_the_message(lines: io.StringIO) -> None:
+    logging.getLogger("router.test").error("a handler raised", extra={"event": "trackconnected"})
+    assert (last(lines)["message"], last(lines)["event_name"]) == ("a handler raised", "trackconnected")
+
+
 def test_uvicorn_goes_through_the_redactor(lines: io.StringIO) -> None:
     logging.getLogger("uvicorn.access").info(
         '%s - "%s %s HTTP/%s" %d', "203.0.113.9:1", "GET", f"/x?access_token={JWT}", "1.1", 200

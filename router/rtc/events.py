@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, TypeVar
 
+from router import metrics
 from router.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class EventEmitter:
             try:
                 result = handler(*arguments)
             except Exception:
+                metrics.record_handler_error()
                 logger.exception("an event handler raised", extra={"event": event})
                 continue
             if inspect.iscoroutine(result):
@@ -121,6 +123,7 @@ class EventEmitter:
     def _on_handler_done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            metrics.record_handler_error()
             logger.error("an event handler raised", exc_info=error, extra={"event": task.get_name()})
 
     def _on_handlers_changed(self, event: str) -> None:

@@ -15,7 +15,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from router import clock
+from router import clock, metrics
 from router.errors import DtlsError, EngineError
 from router.rtc.constraints import SrtpProfile
 from router.rtc.context import ConnectionContext
@@ -77,6 +77,7 @@ class PeerTransport:
         self._used_ufrag: str | None = None
         self._remote: RTCDescription | None = None
         self._dtls: DtlsSession | None = None
+        self._handshake_began_us: int | None = None
         self._selected: Path | None = None
         self._early: list[tuple[RTCSocket, Address, bytes]] = []
         self._unproven: Path | None = None
@@ -243,8 +244,15 @@ class PeerTransport:
 
     def _open_dtls(self, role: Literal["active", "passive"]) -> None:
         context = self._context.dtls_context(self._owner.srtp_profiles())
-        self._dtls = DtlsSession(context, role, now_us=clock.monotonic_us())
-        self._dtls.start(clock.monotonic_us())
+        self._handshake_began_us = clock.monotonic_us()
+        self._dtls = DtlsSession(context, role, now_us=self._handshake_began_us)
+        self._dtls.start(self._handshake_began_us)
+
+    def _record_handshake(self, result: metrics.HandshakeResult) -> None:
+        """Once a handshake: what comes after it is not its result."""
+        if self._handshake_began_us is not None:
+            metrics.record_handshake((clock.monotonic_us() - self._handshake_began_us) / 1e6, result)
+            self._handshake_began_us = None
 
     def _drive_dtls(self) -> None:
         """Sends what is pending, acts on the state, sets the timer: after every input."""
@@ -252,6 +260,7 @@ class PeerTransport:
         assert session is not None, "only called with a session"
         self._send_dtls()
         if session.state in ("failed", "closed"):
+            self._record_handshake("timeout" if "timed out" in session.reason else "failed")
             self._owner.on_transport_failed(f"dtls: {session.reason}")
             return
         if session.state == "connected" and not self.connected:
@@ -283,11 +292,14 @@ class PeerTransport:
             return
         try:
             if not fingerprint_matches(session.peer_certificate(), self._remote.fingerprints):
+                self._record_handshake("fingerprint-mismatch")
                 raise DtlsError("the certificate is not the one of the description")
             keys = session.srtp_keys()
         except DtlsError as error:
+            self._record_handshake("failed")
             self._owner.on_transport_failed(f"dtls: {error}")
             return
+        self._record_handshake("ok")
         assert self.id is not None, "DTLS comes from a tuple, and a tuple belongs to a transport"
         if self._selected is None and self._unproven is not None:
             socket, address = self._unproven
