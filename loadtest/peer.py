@@ -9,7 +9,9 @@ RTCP, retransmission.
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from struct import pack
 from typing import cast
 
 import pylibsrtp
@@ -26,6 +28,7 @@ KEY_BYTES, SALT_BYTES = 16, 12
 DTLS_MTU = 1200
 CHECK_INTERVAL_S = 5.0
 CHECK_RETRY_S = 0.25
+AUDIO_PAYLOAD_TYPE = 111
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,11 @@ class Answer:
         return cls(first("a=ice-ufrag:"), first("a=ice-pwd:"), (candidate[4], int(candidate[5])))
 
 
+def _session(key: bytes, direction: int) -> pylibsrtp.Session:
+    profile = pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM
+    return pylibsrtp.Session(pylibsrtp.Policy(key=key, ssrc_type=direction, srtp_profile=profile))
+
+
 @dataclass(slots=True)
 class Counters:
     """What a client received."""
@@ -108,6 +116,11 @@ class Peer(asyncio.DatagramProtocol):
     _answer: Answer | None = None
     _dtls: SSL.Connection | None = None
     _srtp: pylibsrtp.Session | None = None
+    _outbound: pylibsrtp.Session | None = None
+    _ssrc: int = field(default_factory=lambda: secrets.randbits(32))
+    _sequence: int = 0
+    on_rtp: Callable[[bytes], None] | None = None
+    """Called with each decrypted RTP packet."""
     _timer: asyncio.TimerHandle | None = None
 
     def offer(self) -> str:
@@ -121,6 +134,14 @@ class Peer(asyncio.DatagramProtocol):
         await loop.create_datagram_endpoint(lambda: self, remote_addr=answer.address)
         self._check()
         await self.connected
+
+    def send_audio(self, payload: bytes) -> None:
+        """Sends one opus packet of 20 ms."""
+        assert self._outbound
+        sequence = self._sequence
+        self._sequence += 1
+        header = pack("!BBHII", 0x80, AUDIO_PAYLOAD_TYPE, sequence & 0xFFFF, 960 * sequence & 0xFFFFFFFF, self._ssrc)
+        self._send(self._outbound.protect(header + payload))
 
     def close(self) -> None:
         """Leaves without a word, as a vanished client does."""
@@ -190,13 +211,9 @@ class Peer(asyncio.DatagramProtocol):
             return
         self._flush()
         material = self._dtls.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (KEY_BYTES + SALT_BYTES))
-        key = material[KEY_BYTES : 2 * KEY_BYTES] + material[2 * KEY_BYTES + SALT_BYTES :]
-        policy = pylibsrtp.Policy(
-            key=key,
-            ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND,
-            srtp_profile=pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
-        )
-        self._srtp = pylibsrtp.Session(policy)
+        keys, salts = material[: 2 * KEY_BYTES], material[2 * KEY_BYTES :]
+        self._outbound = _session(keys[:KEY_BYTES] + salts[:SALT_BYTES], pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+        self._srtp = _session(keys[KEY_BYTES:] + salts[SALT_BYTES:], pylibsrtp.Policy.SSRC_ANY_INBOUND)
         if not self.connected.done():
             self.connected.set_result(None)
 
@@ -215,9 +232,11 @@ class Peer(asyncio.DatagramProtocol):
     def _on_srtp(self, data: bytes) -> None:
         assert self._srtp
         try:
-            self._srtp.unprotect(data)
+            packet = self._srtp.unprotect(data)
         except pylibsrtp.Error:
             self.counters.errors += 1
             return
         self.counters.packets += 1
         self.counters.bytes += len(data)
+        if self.on_rtp:
+            self.on_rtp(packet)
