@@ -57,7 +57,7 @@ impl History {
             self.ring
                 .resize_with(INITIAL.min(self.capacity), Entry::default);
         }
-        if seq.0 + self.ring.len() as u64 <= self.highest {
+        if seq.0 + self.capacity as u64 <= self.highest {
             return;
         }
         let mut index = self.index(seq.0);
@@ -83,9 +83,13 @@ impl History {
         self.highest = self.highest.max(seq.0);
     }
 
+    /// Another packet is in the way: a young one that would go, or a newer one that a late packet must not evict.
     fn would_lose(&self, index: usize, seq: u64, now: Micros) -> bool {
         let entry = &self.ring[index];
-        entry.seq.is_some_and(|held| held < seq) && now - entry.at < SPAN
+        let young = now - entry.at < SPAN;
+        entry
+            .seq
+            .is_some_and(|held| held > seq || held < seq && young)
     }
 
     fn grow(&mut self) {
@@ -212,6 +216,21 @@ mod tests {
             get(&history, 1_127, Micros(0)),
             Some(bytes(1_127).as_slice())
         );
+    }
+
+    #[test]
+    fn late_packet_finds_its_place_in_a_small_ring() {
+        let mut history = History::new(MediaKind::Video);
+        for seq in (100..118).filter(|&seq| seq != 101) {
+            insert(&mut history, seq, &bytes(seq), Micros(0));
+        }
+        insert(&mut history, 101, &bytes(101), Micros::from_millis(200));
+        for seq in 100..118 {
+            assert_eq!(
+                get(&history, seq, Micros::from_millis(200)),
+                Some(bytes(seq).as_slice())
+            );
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 
 /// Most packets missing at a time (mediasoup's number, `NackGenerator.cpp`).
 pub const MAX_MISSING: usize = 1_000;
+/// How far the very first packets may overtake each other (RFC 3550 appendix A.1).
+pub const MAX_MISORDER: u64 = 100;
 /// Most requests for one packet (mediasoup and libwebrtc agree).
 pub const MAX_TRIES: u8 = 10;
 /// Wait this long before the first request: most reordering settles itself.
@@ -46,6 +48,8 @@ struct Missing {
 #[derive(Clone, Debug)]
 pub struct NackTracker {
     highest: Option<u64>,
+    /// Lowest seen; below it nothing is missed.
+    lowest: u64,
     missing: VecDeque<Missing>,
     key_frame: Option<u64>,
     retry: Micros,
@@ -57,6 +61,7 @@ impl Default for NackTracker {
     fn default() -> Self {
         Self {
             highest: None,
+            lowest: 0,
             missing: VecDeque::new(),
             key_frame: None,
             retry: DEFAULT_RTT,
@@ -80,8 +85,12 @@ impl NackTracker {
         }
         let Some(highest) = self.highest else {
             self.highest = Some(seq);
+            self.lowest = seq;
             return Effect::None;
         };
+        if seq < self.lowest {
+            return self.widen_down(seq, now);
+        }
         if seq <= highest {
             return self.take(seq);
         }
@@ -99,6 +108,25 @@ impl NackTracker {
             next,
             tries: 0,
         }));
+        self.deadline = Some(self.deadline.map_or(next, |deadline| deadline.min(next)));
+        Effect::Gap
+    }
+
+    /// The first packets came out of order: what lies between is missing too.
+    fn widen_down(&mut self, seq: u64, now: Micros) -> Effect {
+        let gap = self.lowest - seq - 1;
+        if gap > MAX_MISORDER || self.missing.len() + gap as usize > MAX_MISSING {
+            return Effect::None;
+        }
+        let next = now + REORDER_DELAY;
+        for seq in (seq + 1..self.lowest).rev() {
+            let tries = 0;
+            self.missing.push_front(Missing { seq, next, tries });
+        }
+        self.lowest = seq;
+        if gap == 0 {
+            return Effect::None;
+        }
         self.deadline = Some(self.deadline.map_or(next, |deadline| deadline.min(next)));
         Effect::Gap
     }
@@ -157,6 +185,7 @@ impl NackTracker {
     pub fn restart(&mut self, seq: SeqNo) {
         self.clear();
         self.highest = Some(seq.0);
+        self.lowest = seq.0;
         self.key_frame = None;
     }
 
@@ -308,6 +337,29 @@ mod tests {
             "no newer key frame to save it"
         );
         assert_eq!(tracker.missing(), 0);
+    }
+
+    #[test]
+    fn first_packets_out_of_order_hide_no_loss() {
+        let mut tracker = NackTracker::default();
+        tracker.on_packet(SeqNo(1_104), false, Micros(0));
+        assert_eq!(tracker.on_packet(SeqNo(1_101), true, MS), Effect::Gap);
+        assert_eq!(
+            tracker.on_packet(SeqNo(1_103), false, MS),
+            Effect::Reordered
+        );
+        assert_eq!(asked(&mut tracker, REORDER_DELAY + MS), [1_102]);
+        assert_eq!(
+            tracker.on_packet(SeqNo(1_100), false, MS),
+            Effect::None,
+            "right before"
+        );
+        assert_eq!(
+            tracker.on_packet(SeqNo(900), false, MS),
+            Effect::None,
+            "not from the start"
+        );
+        assert_eq!(tracker.missing(), 1);
     }
 
     #[test]
