@@ -28,7 +28,6 @@ KEY_BYTES, SALT_BYTES = 16, 12
 DTLS_MTU = 1200
 CHECK_INTERVAL_S = 5.0
 CHECK_RETRY_S = 0.25
-AUDIO_PAYLOAD_TYPE = 111
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,9 @@ class Peer(asyncio.DatagramProtocol):
     _dtls: SSL.Connection | None = None
     _srtp: pylibsrtp.Session | None = None
     _outbound: pylibsrtp.Session | None = None
-    _ssrc: int = field(default_factory=lambda: secrets.randbits(32))
+    ssrc: int = field(default_factory=lambda: secrets.randbits(32))
+    """Of the audio it sends."""
+    audio_payload_type: int = 111
     _sequence: int = 0
     on_rtp: Callable[[bytes], None] | None = None
     """Called with each decrypted RTP packet."""
@@ -140,7 +141,9 @@ class Peer(asyncio.DatagramProtocol):
         assert self._outbound
         sequence = self._sequence
         self._sequence += 1
-        header = pack("!BBHII", 0x80, AUDIO_PAYLOAD_TYPE, sequence & 0xFFFF, 960 * sequence & 0xFFFFFFFF, self._ssrc)
+        header = pack(
+            "!BBHII", 0x80, self.audio_payload_type, sequence & 0xFFFF, 960 * sequence & 0xFFFFFFFF, self.ssrc
+        )
         self._send(self._outbound.protect(header + payload))
 
     def close(self) -> None:
