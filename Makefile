@@ -84,7 +84,7 @@ bench: setup ## Measure the cost of forwarding, joining and idle peers
 	for bench in loadtest/bench_*.py; do $(BIN)/python -m "loadtest.$$(basename "$$bench" .py)"; done
 
 fuzz: setup ## Fuzz every parser, FUZZ_SECONDS (60) each
-	$(BIN)/python tests/fuzz/fuzz_sdp.py $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.fuzz_sdp $(FUZZ_SECONDS)
 	router/engine-rs/fuzz/run $(FUZZ_SECONDS)
 
 soak: setup ## Long runs

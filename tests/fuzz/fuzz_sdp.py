@@ -1,4 +1,4 @@
-"""Mutation fuzzer for SDP: `python tests/fuzz/fuzz_sdp.py [seconds] [seed] [file …]`.
+"""Mutation fuzzer for SDP: `python -m tests.fuzz.fuzz_sdp [seconds] [seed] [file …]`.
 
 Mutates the vectors and reads, answers and writes the result: nothing but `RemoteSdpError` may come out, what we answer
 must read back as the same value, and no text may take long. A finding is printed with its seed, written beside this
@@ -11,15 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+from router.errors import RemoteSdpError
+from router.rtc.negotiation import answer
+from router.rtc.sdp import parse, parse_fragment, write, write_fragment
+from tests.rtc.sdp_vectors import FRAGMENTS, OFFERS, SMALL, local_parameters
 
-from router.errors import RemoteSdpError  # noqa: E402
-from router.rtc.negotiation import answer  # noqa: E402
-from router.rtc.sdp import parse, parse_fragment, write, write_fragment  # noqa: E402
-from tests.rtc.sdp_vectors import FRAGMENTS, OFFERS, SMALL, local_parameters  # noqa: E402
-
-CRASHES = ROOT / "tests" / "fuzz" / "crashes"
+CRASHES = Path(__file__).parent / "crashes"
 SLOW_S = 0.5
 CORPUS = [*OFFERS.values(), *FRAGMENTS.values(), SMALL]
 LINES = sorted({line for text in CORPUS for line in text.splitlines()})

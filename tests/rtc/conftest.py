@@ -3,10 +3,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiortc import RTCPeerConnection
-from fake_engine import FakeEngine
-from peers import make_peer, wait_for
 
 from router.rtc import MediaEngine, RTCConnection, RTCSocket, RTCSocketOptions
+from tests.rtc.fake_engine import FakeEngine
+from tests.rtc.peers import make_peer, wait_for
 
 LOOPBACK = RTCSocketOptions(address="127.0.0.1")
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from aiortc import RTCPeerConnection
-from peers import add_media, join, make_peer, receive_frames, receive_media, record, wait_for
 
 from router.rtc import RTCConnection, RTCMediaStream
+from tests.rtc.peers import add_media, join, make_peer, receive_frames, receive_media, record, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -79,7 +79,7 @@ def watch_contributors(peer: RTCPeerConnection) -> set[int]:
             seen.update(packet.csrc)
             await handle(packet, arrival_time_ms)
 
-        receiver._handle_rtp_packet = watch
+        receiver._handle_rtp_packet = watch  # type: ignore[method-assign] # aiortc has no hook for CSRCs
     return seen
 
 

@@ -4,13 +4,13 @@ import weakref
 from typing import Any
 
 import pytest
-from fake_engine import FakeEngine
-from offers import H264, VP8, offer, player, publisher, section
-from peers import wait_for
 
 from router.errors import ConfigError, ConflictError, ConnectionClosedError, RemoteSdpError
 from router.rtc import RTCConnection, RTCConstraints, RTCMediaStream, RTCSocket, RTCSocketOptions
 from router.rtc.context import ALPHABET
+from tests.rtc.fake_engine import FakeEngine
+from tests.rtc.offers import H264, VP8, offer, player, publisher, section
+from tests.rtc.peers import wait_for
 
 
 def record(connection: RTCConnection) -> list[tuple[Any, ...]]:
@@ -337,6 +337,8 @@ async def test_track_and_stream_events_follow_the_packets(origin: RTCConnection,
     fork, stream = publish(origin)
     audio, video = stream.tracks
     seen = record(fork)
+    assert audio.producer is not None
+    assert video.producer is not None
     handlers = fake.producer_handlers
     handlers[audio.producer].on_encoding_active(0, 1)
     handlers[video.producer].on_encoding_active(0, 2)

@@ -153,7 +153,7 @@ def test_a_hello_that_cannot_succeed_does_not_spoil_the_real_one() -> None:
         bad.do_handshake()
     client, server = make_pair()
     server.handle_datagram(bad.bio_read(4096), 0)
-    assert server.state == "handshaking"
+    assert [server.state] == ["handshaking"]  # in a list, or mypy takes the state for settled
     assert server.poll_datagrams() == []
     exchange(client, server)
     assert server.state == "connected"

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 from aioice import stun
 from aiortc import RTCPeerConnection
-from offers import publisher
-from peers import StunClient, add_media, join, record, wait_for
-from test_socket import StunServer
 
 from router.rtc import (
     ForkOnCheck,
@@ -23,6 +20,9 @@ from router.rtc import (
     RTCSocketServer,
     RTCSocketServers,
 )
+from tests.rtc.offers import publisher
+from tests.rtc.peers import StunClient, add_media, join, record, wait_for
+from tests.rtc.test_socket import StunServer
 
 pytestmark = pytest.mark.e2e
 

@@ -1,8 +1,7 @@
 from dataclasses import replace
 
-from offers import VP8, offer, publisher, section
-
 from router.rtc.shared import MAX_SHARED, SharedParts
+from tests.rtc.offers import VP8, offer, publisher, section
 
 
 def test_equal_parts_become_one_object_and_nothing_else_changes() -> None:

@@ -3,9 +3,6 @@ from typing import Any
 
 import pytest
 from aioice import stun
-from fake_engine import FakeEngine
-from offers import publisher
-from peers import StunClient, wait_for
 
 from router.errors import ConfigError, ConflictError
 from router.rtc import (
@@ -17,6 +14,9 @@ from router.rtc import (
     RTCSocketServer,
     RTCSocketServers,
 )
+from tests.rtc.fake_engine import FakeEngine
+from tests.rtc.offers import publisher
+from tests.rtc.peers import StunClient, wait_for
 
 
 class StunServer(asyncio.DatagramProtocol):

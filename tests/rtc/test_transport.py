@@ -1,4 +1,5 @@
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -6,16 +7,16 @@ import pytest
 from aioice import stun
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
-from fake_engine import FakeEngine
-from offers import publisher
-from peers import StunClient, answer_text, join, make_offer, make_peer, wait_for, write_check
-from test_ice import unauthenticated_checks
 
 from router.errors import ConnectionClosedError
 from router.rtc import ForkOnCheck, RTCConnection, RTCConstraints
 from router.rtc import transport as transport_module
 from router.rtc.dtls import DtlsSession, RTCCertificate, make_context
 from router.rtc.sdp import parse
+from tests.rtc.fake_engine import FakeEngine
+from tests.rtc.offers import publisher
+from tests.rtc.peers import StunClient, answer_text, join, make_offer, make_peer, wait_for, write_check
+from tests.rtc.test_ice import unauthenticated_checks
 
 
 @pytest.fixture
@@ -391,7 +392,7 @@ async def test_sixteen_forks_share_one_port_and_leave_one_by_one(origin: RTCConn
             following = clients[index + 1]
             following.received.clear()
             following.check(port, *credentials(forks[index + 1]))
-            await wait_for(lambda following=following: following.received)
+            await wait_for(functools.partial(bool, following.received))
     for client in clients:
         client.close()
 
