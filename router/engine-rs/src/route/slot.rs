@@ -2,22 +2,23 @@
 //!
 //! `core` calls [`Slot::on_packet`] with every packet of the assigned producer, [`Slot::select`] now and then (and right
 //! after [`Slot::assign`]), and hands in the receiver's RTCP. The slot switches to an encoding at a packet its decoder
-//! can begin with, and answers NACKs from the producer's history within a budget.
+//! can begin with, and answers NACKs from the producer's history within a budget (`slot/repair.rs`).
 
 use super::budget::RepairBudget;
 use super::picture::{PictureMapper, PictureNumbers};
 use super::rewrite::{Form, Numbers, PlannedCodec, RewritePlan, Written};
 use super::select::{Decision, Reason, Selector};
-use super::seq::{Dropped, Origin, SeqManager, Verdict};
+use super::seq::{Dropped, SeqManager, Verdict};
 use super::timestamp::{Anchor, SwitchPoint, TimestampMapper};
 use crate::core::command::{Codec, Limits, MediaKind, ProducerConfig, SlotConfig};
 use crate::core::stats::SlotStats;
-use crate::ids::{PayloadType, ProducerId, SeqNo, Ssrc};
-use crate::recv::{Measured, MediaPacket, ReceiveStream};
+use crate::ids::{PayloadType, ProducerId, Ssrc};
+use crate::recv::{Measured, MediaPacket};
 use crate::send::report::{ReceiverView, SenderReports};
 use crate::time::Micros;
-use crate::wire::DropReason;
 use crate::wire::rtcp::{ReportBlock, SenderInfo};
+
+mod repair;
 
 /// Where a slot's numbers begin: random, so that they tell nothing (RFC 3550 section 5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -294,6 +295,10 @@ impl Slot {
         anchor: Option<Anchor>,
     ) {
         self.shown = Some(encoding);
+        // The first one that came stays until layers are measured.
+        if self.wanted == Wanted::Any {
+            self.wanted = Wanted::Encoding(encoding);
+        }
         self.seq.switch(packet.seq);
         self.timestamps.switch(point(packet, codec, anchor));
         self.pictures.switch(&packet.content);
@@ -377,148 +382,6 @@ impl Slot {
         self.counters.trimmed += u64::from(written.trimmed);
         self.budget.on_media(written.len, now);
         self.reports.on_sent(now);
-    }
-
-    /// A NACK message arrived; its packets follow by [`Self::repair`].
-    pub fn on_nack(&mut self) {
-        self.counters.nacks += 1;
-    }
-
-    /// Sends one packet named in a NACK again, if it may be. `stream` finds an encoding of a producer, which need not be
-    /// the one shown now. Returns how many bytes of `out` to send.
-    pub fn repair<'s>(
-        &mut self,
-        seq: u16,
-        now: Micros,
-        stream: impl FnOnce(ProducerId, u8) -> Option<&'s ReceiveStream>,
-        out: &mut [u8],
-    ) -> Result<usize, DropReason> {
-        match self.seq.origin(seq) {
-            Origin::Unknown => Err(DropReason::NackNotInHistory),
-            Origin::Filler(number, note) => self.repeat_filler(number, note, now, out),
-            Origin::Sent(number, source, note) => {
-                let producer = self
-                    .shown_in(note.generation)
-                    .ok_or(DropReason::NackNotInHistory)?
-                    .producer;
-                let packet =
-                    stream(producer, note.encoding).and_then(|stream| stream.replay(source, now));
-                self.repeat(
-                    number,
-                    &packet.ok_or(DropReason::NackNotInHistory)?,
-                    note,
-                    now,
-                    out,
-                )
-            }
-            Origin::Awaited(source) => self.send_late(source, now, stream, out),
-        }
-    }
-
-    /// Asked for before we had it, or passed by when we switched: it goes out for the first time.
-    fn send_late<'s>(
-        &mut self,
-        source: SeqNo,
-        now: Micros,
-        stream: impl FnOnce(ProducerId, u8) -> Option<&'s ReceiveStream>,
-        out: &mut [u8],
-    ) -> Result<usize, DropReason> {
-        let (producer, encoding) = self
-            .producer()
-            .zip(self.shown)
-            .ok_or(DropReason::NackNotInHistory)?;
-        let stream = stream(producer, encoding).ok_or(DropReason::NackNotInHistory)?;
-        let packet = stream
-            .replay(source, now)
-            .ok_or(DropReason::NackNotInHistory)?;
-        let sent = self.on_packet(encoding, &packet, stream.anchor(), out);
-        sent.ok_or(DropReason::NackNotInHistory)
-    }
-
-    fn shown_in(&self, generation: u8) -> Option<&Shown> {
-        [&self.current, &self.former]
-            .into_iter()
-            .flatten()
-            .find(|shown| shown.generation == generation)
-    }
-
-    fn repeat(
-        &mut self,
-        number: SeqNo,
-        packet: &MediaPacket,
-        note: Note,
-        now: Micros,
-        out: &mut [u8],
-    ) -> Result<usize, DropReason> {
-        self.check_copy(note, now)?;
-        let shown = self
-            .shown_in(note.generation)
-            .ok_or(DropReason::NackNotInHistory)?;
-        let codec = shown
-            .plan
-            .codec(packet.header.payload_type)
-            .ok_or(DropReason::NackNotInHistory)?;
-        let form = match (self.config.rtx_ssrc, codec.rtx) {
-            (Some(ssrc), Some(_)) => Form::Rtx(ssrc, self.rtx_seq),
-            _ => Form::Media,
-        };
-        let numbers = Numbers {
-            seq: number.wire(),
-            timestamp: note.timestamp,
-            picture: note.picture,
-        };
-        let written = shown
-            .plan
-            .write(packet, codec, numbers, form, out)
-            .ok_or(DropReason::PacketTooLarge)?;
-        self.charge(number, written, now)?;
-        if matches!(form, Form::Rtx(..)) {
-            self.rtx_seq = self.rtx_seq.wrapping_add(1);
-        }
-        Ok(written.len)
-    }
-
-    fn repeat_filler(
-        &mut self,
-        number: SeqNo,
-        note: Note,
-        now: Micros,
-        out: &mut [u8],
-    ) -> Result<usize, DropReason> {
-        self.check_copy(note, now)?;
-        let shown = self
-            .shown_in(note.generation)
-            .ok_or(DropReason::NackNotInHistory)?;
-        let written =
-            shown
-                .plan
-                .write_filler(note.payload_type, number.wire(), note.timestamp, out);
-        let written = written.ok_or(DropReason::PacketTooLarge)?;
-        self.charge(number, written, now)?;
-        Ok(written.len)
-    }
-
-    fn check_copy(&self, note: Note, now: Micros) -> Result<(), DropReason> {
-        let since = (now.as_millis() as u32).wrapping_sub(note.last_ms);
-        let last = now - Micros::from_millis(u64::from(since));
-        if self.budget.allows_copy(note.copies, last, now) {
-            Ok(())
-        } else {
-            Err(DropReason::NackBudget)
-        }
-    }
-
-    fn charge(&mut self, number: SeqNo, written: Written, now: Micros) -> Result<(), DropReason> {
-        if !self.budget.take(written.len, now) {
-            return Err(DropReason::NackBudget);
-        }
-        self.seq.update(number, |note| {
-            note.copies += 1;
-            note.last_ms = now.as_millis() as u32;
-        });
-        self.counters.repair_packets += 1;
-        self.counters.repair_bytes += (written.len - written.header_len) as u64;
-        Ok(())
     }
 
     /// The receiver lost the picture (PLI). Returns the encoding to ask for a key frame.
@@ -655,5 +518,6 @@ pub const fn codec_name(codec: Codec) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "slot_tests.rs"]
 mod tests;
+#[cfg(test)]
+mod world;

@@ -1,168 +1,10 @@
-//! The slot against a small world: publishers' packets go through `ReceiveStream`, the slot's packets are parsed.
+//! The slot packet by packet: assignment, switching, dropping, repair, reports.
 
+use super::world::{Sent, World};
 use super::*;
-use crate::core::command::{Extension, ExtensionIds};
-use crate::ids::{SlotId, TransportId};
-use crate::recv::testing::{Built, codec, producer, vp8};
-use crate::wire::ext::ExtensionValues;
-use crate::wire::rtp::RtpHeader;
-
-const SEED: SlotSeed = SlotSeed {
-    seq: 500,
-    timestamp: 9_000,
-    rtx_seq: 60,
-    jitter: 1,
-};
-
-fn slot(codec_of: Codec, rtx: bool) -> Slot {
-    let config = SlotConfig {
-        id: SlotId(1),
-        transport: TransportId(2),
-        kind: if codec_of == Codec::Opus {
-            MediaKind::Audio
-        } else {
-            MediaKind::Video
-        },
-        mid: None,
-        ssrc: Ssrc(0xAAAA),
-        rtx_ssrc: rtx.then_some(Ssrc(0xBBBB)),
-        codecs: vec![codec(codec_of, 120, rtx.then_some(121))],
-        extensions: ExtensionIds(vec![(Extension::Mid, 4)]),
-    };
-    Slot::new(config, false, SEED)
-}
-
-/// Producers with their encodings, and one slot.
-struct World {
-    producers: Vec<(ProducerConfig, Vec<ReceiveStream>)>,
-    slot: Slot,
-    now: Micros,
-}
-
-/// What left the slot, read back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Sent {
-    ssrc: Ssrc,
-    seq: u16,
-    timestamp: u32,
-    payload: Vec<u8>,
-    bytes: Vec<u8>,
-}
-
-fn read(bytes: &[u8]) -> Sent {
-    let header = RtpHeader::parse(bytes).expect("what we send is valid");
-    Sent {
-        ssrc: header.ssrc,
-        seq: header.seq,
-        timestamp: header.timestamp,
-        payload: header.payload.of(bytes).to_vec(),
-        bytes: bytes.to_vec(),
-    }
-}
-
-impl World {
-    fn new(codec_of: Codec, encodings: &[usize], rtx: bool) -> Self {
-        let producers = encodings.iter().enumerate().map(|(index, &count)| {
-            let config = producer(index as u64 + 1, codec_of, count);
-            let streams = (0..count)
-                .map(|encoding| ReceiveStream::new(&config, encoding))
-                .collect();
-            (config, streams)
-        });
-        let mut world = Self {
-            producers: producers.collect(),
-            slot: slot(codec_of, rtx),
-            now: Micros::from_secs(1),
-        };
-        world.assign(Some(0));
-        world
-    }
-
-    fn assign(&mut self, producer: Option<usize>) {
-        self.slot
-            .assign(producer.map(|index| &self.producers[index].0));
-    }
-
-    fn wait(&mut self, ms: u64) {
-        self.now = self.now + Micros::from_millis(ms);
-    }
-
-    fn select(&mut self, producer: usize) -> Option<u8> {
-        let measured: Vec<Measured> = self.producers[producer]
-            .1
-            .iter_mut()
-            .map(|stream| stream.measure(self.now))
-            .collect();
-        self.slot.select(&measured, self.now)
-    }
-
-    /// A packet of an encoding arrives; what the slot sends of it.
-    fn receive(&mut self, producer: usize, encoding: usize, built: &Built) -> Option<Sent> {
-        let bytes = built.bytes();
-        let header = RtpHeader::parse(&bytes).expect("valid");
-        let (config, streams) = &mut self.producers[producer];
-        let stream = &mut streams[encoding];
-        let packet = stream
-            .on_rtp(&bytes, &header, &ExtensionValues::default(), self.now)
-            .ok()?;
-        if self.slot.producer() != Some(config.id) {
-            return None;
-        }
-        let mut out = [0; 1_600];
-        let len = self
-            .slot
-            .on_packet(encoding as u8, &packet, stream.anchor(), &mut out)?;
-        Some(read(&out[..len]))
-    }
-
-    fn vp8(
-        &mut self,
-        encoding: usize,
-        seq: u16,
-        picture: u16,
-        layer: u8,
-        key: bool,
-    ) -> Option<Sent> {
-        self.vp8_of(0, encoding, seq, picture, layer, key)
-    }
-
-    fn vp8_of(
-        &mut self,
-        producer: usize,
-        encoding: usize,
-        seq: u16,
-        picture: u16,
-        layer: u8,
-        key: bool,
-    ) -> Option<Sent> {
-        let payload = vp8(picture, picture as u8, layer, key);
-        let ssrc = 10 + encoding as u32;
-        let timestamp = u32::from(picture) * 3_000;
-        self.receive(
-            producer,
-            encoding,
-            &Built {
-                seq,
-                timestamp,
-                ssrc,
-                payload: &payload,
-                ..Built::default()
-            },
-        )
-    }
-
-    fn repair(&mut self, seq: u16) -> Result<Sent, DropReason> {
-        let mut out = [0; 1_600];
-        let producers = &self.producers;
-        let find = |id: ProducerId, encoding: u8| {
-            let (_, streams) = producers.iter().find(|(config, _)| config.id == id)?;
-            streams.get(usize::from(encoding))
-        };
-        self.slot
-            .repair(seq, self.now, find, &mut out)
-            .map(|len| read(&out[..len]))
-    }
-}
+use crate::ids::SlotId;
+use crate::recv::testing::{Built, producer, vp8};
+use crate::wire::DropReason;
 
 fn picture_id(sent: &Sent) -> u16 {
     u16::from_be_bytes([sent.payload[2] & 0x7F, sent.payload[3]])
@@ -375,6 +217,14 @@ fn layers_switch_at_key_frames_only() {
     assert_eq!(after.seq, before.seq + 1);
     assert_eq!(world.vp8(0, 81, 81, 0, false), None);
     assert_eq!(world.select(0), None);
+}
+
+#[test]
+fn the_first_layer_that_comes_stays_until_layers_are_measured() {
+    let mut world = World::new(Codec::Vp8, &[2], true);
+    assert!(world.vp8(1, 0, 0, 0, true).is_some());
+    assert_eq!(world.vp8(0, 0, 0, 0, true), None);
+    assert!(world.vp8(1, 1, 1, 0, false).is_some());
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! A small world for the slot's tests: publishers' packets go through `ReceiveStream`, the slot's packets are read back.
+
+use super::*;
+use crate::core::command::{Extension, ExtensionIds};
+use crate::ids::{SlotId, TransportId};
+use crate::recv::ReceiveStream;
+use crate::recv::testing::{Built, codec, producer, vp8};
+use crate::wire::DropReason;
+use crate::wire::ext::ExtensionValues;
+use crate::wire::rtp::RtpHeader;
+
+pub const SEED: SlotSeed = SlotSeed {
+    seq: 500,
+    timestamp: 9_000,
+    rtx_seq: 60,
+    jitter: 1,
+};
+
+pub fn slot(codec_of: Codec, rtx: bool) -> Slot {
+    let config = SlotConfig {
+        id: SlotId(1),
+        transport: TransportId(2),
+        kind: if codec_of == Codec::Opus {
+            MediaKind::Audio
+        } else {
+            MediaKind::Video
+        },
+        mid: None,
+        ssrc: Ssrc(0xAAAA),
+        rtx_ssrc: rtx.then_some(Ssrc(0xBBBB)),
+        codecs: vec![codec(codec_of, 120, rtx.then_some(121))],
+        extensions: ExtensionIds(vec![(Extension::Mid, 4)]),
+    };
+    Slot::new(config, false, SEED)
+}
+
+/// Producers with their encodings, and one slot.
+pub struct World {
+    pub producers: Vec<(ProducerConfig, Vec<ReceiveStream>)>,
+    pub slot: Slot,
+    pub now: Micros,
+}
+
+/// What left the slot, read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub ssrc: Ssrc,
+    pub seq: u16,
+    pub timestamp: u32,
+    pub payload: Vec<u8>,
+    pub bytes: Vec<u8>,
+}
+
+pub fn read(bytes: &[u8]) -> Sent {
+    let header = RtpHeader::parse(bytes).expect("what we send is valid");
+    Sent {
+        ssrc: header.ssrc,
+        seq: header.seq,
+        timestamp: header.timestamp,
+        payload: header.payload.of(bytes).to_vec(),
+        bytes: bytes.to_vec(),
+    }
+}
+
+impl World {
+    pub fn new(codec_of: Codec, encodings: &[usize], rtx: bool) -> Self {
+        let producers = encodings.iter().enumerate().map(|(index, &count)| {
+            let config = producer(index as u64 + 1, codec_of, count);
+            let streams = (0..count)
+                .map(|encoding| ReceiveStream::new(&config, encoding))
+                .collect();
+            (config, streams)
+        });
+        let mut world = Self {
+            producers: producers.collect(),
+            slot: slot(codec_of, rtx),
+            now: Micros::from_secs(1),
+        };
+        world.assign(Some(0));
+        world
+    }
+
+    pub fn assign(&mut self, producer: Option<usize>) {
+        self.slot
+            .assign(producer.map(|index| &self.producers[index].0));
+    }
+
+    pub fn wait(&mut self, ms: u64) {
+        self.now = self.now + Micros::from_millis(ms);
+    }
+
+    pub fn select(&mut self, producer: usize) -> Option<u8> {
+        let measured: Vec<Measured> = self.producers[producer]
+            .1
+            .iter_mut()
+            .map(|stream| stream.measure(self.now))
+            .collect();
+        self.slot.select(&measured, self.now)
+    }
+
+    /// A packet of an encoding arrives; what the slot sends of it.
+    pub fn receive(&mut self, producer: usize, encoding: usize, built: &Built) -> Option<Sent> {
+        let bytes = built.bytes();
+        let header = RtpHeader::parse(&bytes).expect("valid");
+        let (config, streams) = &mut self.producers[producer];
+        let stream = &mut streams[encoding];
+        let packet = stream
+            .on_rtp(&bytes, &header, &ExtensionValues::default(), self.now)
+            .ok()?;
+        if self.slot.producer() != Some(config.id) {
+            return None;
+        }
+        let mut out = [0; 1_600];
+        let len = self
+            .slot
+            .on_packet(encoding as u8, &packet, stream.anchor(), &mut out)?;
+        Some(read(&out[..len]))
+    }
+
+    pub fn vp8(
+        &mut self,
+        encoding: usize,
+        seq: u16,
+        picture: u16,
+        layer: u8,
+        key: bool,
+    ) -> Option<Sent> {
+        self.vp8_of(0, encoding, seq, picture, layer, key)
+    }
+
+    pub fn vp8_of(
+        &mut self,
+        producer: usize,
+        encoding: usize,
+        seq: u16,
+        picture: u16,
+        layer: u8,
+        key: bool,
+    ) -> Option<Sent> {
+        let payload = vp8(picture, picture as u8, layer, key);
+        let ssrc = 10 + encoding as u32;
+        let timestamp = u32::from(picture) * 3_000;
+        self.receive(
+            producer,
+            encoding,
+            &Built {
+                seq,
+                timestamp,
+                ssrc,
+                payload: &payload,
+                ..Built::default()
+            },
+        )
+    }
+
+    pub fn repair(&mut self, seq: u16) -> Result<Sent, DropReason> {
+        let mut out = [0; 1_600];
+        let producers = &self.producers;
+        let find = |id: ProducerId, encoding: u8| {
+            let (_, streams) = producers.iter().find(|(config, _)| config.id == id)?;
+            streams.get(usize::from(encoding))
+        };
+        self.slot
+            .repair(seq, self.now, find, &mut out)
+            .map(|len| read(&out[..len]))
+    }
+}
