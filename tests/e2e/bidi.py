@@ -22,6 +22,8 @@ PREFERENCES: dict[str, bool | int | str] = {
     "media.peerconnection.ice.obfuscate_host_addresses": False,
     "media.peerconnection.ice.default_address_only": False,
     "media.autoplay.default": 0,
+    "media.autoplay.block-webaudio": False,
+    "media.autoplay.blocking_policy": 0,
     "app.update.enabled": False,
     "app.normandy.enabled": False,
     "datareporting.policy.dataSubmissionEnabled": False,

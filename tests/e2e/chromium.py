@@ -55,7 +55,7 @@ class Window:
             self.errors.append(message.text)
 
     @classmethod
-    async def open(cls, browser: Browser, *, width: int = 1000, height: int = 700) -> "Window":
+    async def open(cls, browser: Browser, *, width: int = 800, height: int = 520) -> "Window":
         """A window in a context of its own, so that nothing is shared with other windows."""
         context = await browser.new_context(viewport={"width": width, "height": height})
         window = cls(await context.new_page())

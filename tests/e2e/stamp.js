@@ -1,12 +1,12 @@
 /*
  * The stamped test pattern. `installStamp(id)` makes getUserMedia give a canvas whose blocks spell the sender's id and
- * a frame counter, with a tone of the sender's own pitch; `readStamps()` reads every picture of the page back.
+ * a frame counter, with the browser's own fake microphone; `readStamps()` reads every picture of the page back.
  * Blocks are large, so the smallest simulcast layer still spells them.
  */
 (() => {
   const COLUMNS = 8;
   const ROWS = 4;
-  const [WIDTH, HEIGHT, FRAMES_PER_SECOND] = [640, 360, 30];
+  const [WIDTH, HEIGHT, FRAMES_PER_SECOND] = [384, 216, 30];
 
   /** Row 0: the id, rows 1-2: the counter, row 3: their exclusive or, so that a torn picture is noticed. */
   const rowsOf = (id, counter) => [id, counter >> 8, counter & 255, id ^ (counter >> 8) ^ (counter & 255)];
@@ -31,23 +31,15 @@
     return canvas.captureStream(FRAMES_PER_SECOND).getVideoTracks()[0];
   }
 
-  function toneTrack(id) {
-    const context = new AudioContext();
-    const oscillator = context.createOscillator();
-    const gain = context.createGain();
-    const output = context.createMediaStreamDestination();
-    oscillator.frequency.value = 300 + 100 * id;
-    gain.gain.value = 0.3;
-    oscillator.connect(gain).connect(output);
-    oscillator.start();
-    return output.stream.getAudioTracks()[0];
-  }
+  const openDevice = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  const UNPROCESSED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  const soundTrack = async () => (await openDevice({ audio: UNPROCESSED })).getAudioTracks()[0];
 
   window.installStamp = (id) => {
     const open = async (constraints) => {
       const stream = new MediaStream();
       if (constraints.video) stream.addTrack(pictureTrack(id));
-      if (constraints.audio) stream.addTrack(toneTrack(id));
+      if (constraints.audio) stream.addTrack(await soundTrack());
       return stream;
     };
     navigator.mediaDevices.getUserMedia = open;
