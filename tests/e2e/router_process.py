@@ -87,7 +87,7 @@ async def _collect(stream: asyncio.StreamReader, router: RouterProcess) -> None:
         router.logged.set()
 
 
-def environment(address: str, port: int, admin_port: int, extra: dict[str, str]) -> dict[str, str]:
+def environment(address: str, port: int, admin_port: int) -> dict[str, str]:
     """The settings of a test router."""
     settings = {
         "ROUTER_PUBLIC__HOST": address,
@@ -100,21 +100,21 @@ def environment(address: str, port: int, admin_port: int, extra: dict[str, str])
         "ROUTER_MEDIA__UDP_PORT": "0",
         "ROUTER_LOG__FORMAT": "json",
     }
-    return {**os.environ, **settings, **extra}
+    return {**os.environ, **settings}
 
 
 @asynccontextmanager
 async def run_router(
-    namespace: Namespace | None = None, *, module: str = "router", **extra: str
+    namespace: Namespace | None = None, *, module: str = "router", port: int = 0, admin_port: int = 0
 ) -> AsyncIterator[RouterProcess]:
     """Starts it, waits until it serves, ends it with SIGTERM and shows its log when the test failed."""
     address = namespace.inside if namespace else "127.0.0.1"
-    port, admin_port = free_port(), free_port()
+    port, admin_port = port or free_port(), admin_port or free_port()
     command = [sys.executable, "-m", module, "serve"]
     process = await asyncio.create_subprocess_exec(
         *(namespace.command(*command) if namespace else command),
         cwd=Path(__file__).parents[2],
-        env=environment(address, port, admin_port, extra),
+        env=environment(address, port, admin_port),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
