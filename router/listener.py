@@ -12,12 +12,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from router.errors import ConfigError
-from router.http_protocol import make_protocol
+from router.http_protocol import make_http_protocol, make_websocket_protocol
 
 BACKLOG: Final = 2048
 MAX_HEADER_BYTES: Final = 16_384
 MAX_WEBSOCKET_MESSAGE_BYTES: Final = 65_536
 GRACE_S: Final = 5
+UNACKNOWLEDGED_MS: Final = 20_000
+"""The kernel ends a connection whose peer took nothing for so long: a pulled cable, or a reader that stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ def bind_port(host: str, port: int, key: str) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)  # its connections inherit it
         bound.bind(address)
         bound.listen(BACKLOG)  # only now is a port that another process has bound, but not yet opened, refused
     except OSError as error:
@@ -76,8 +79,8 @@ class Listener:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http=make_protocol(limits.request_timeout_s),
-                ws="websockets-sansio",
+                http=make_http_protocol(limits.request_timeout_s),
+                ws=make_websocket_protocol(limits.request_timeout_s),
                 ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
                 ws_per_message_deflate=False,  # a compression bomb would be inflated before its size is known
                 ws_ping_interval=20.0,

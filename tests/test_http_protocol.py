@@ -1,11 +1,14 @@
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import uvicorn
 
-from router.http_protocol import make_protocol
+from router.http_protocol import make_http_protocol, make_websocket_protocol
+from router.listener import UNACKNOWLEDGED_MS, bind_port
 
 DEADLINE_S = 0.3
 BIG = b"x" * 30_000_000
@@ -15,6 +18,10 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})
+        if scope["path"] == "/big":
+            await send({"type": "websocket.send", "bytes": BIG})
+            await send({"type": "websocket.close"})
+            return
         await send({"type": "websocket.send", "text": (await receive())["text"]})
         return
     body, more = b"", True
@@ -29,16 +36,26 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+async def server() -> AsyncIterator[uvicorn.Server]:
     config = uvicorn.Config(
-        app, port=0, http=make_protocol(DEADLINE_S), ws="websockets-sansio", lifespan="off", log_config=None
+        app,
+        port=0,
+        http=make_http_protocol(DEADLINE_S),
+        ws=make_websocket_protocol(DEADLINE_S),
+        lifespan="off",
+        log_config=None,
     )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
     await server.startup()
-    yield server.servers[0].sockets[0].getsockname()[1]
+    yield server
     await server.shutdown()
+
+
+@pytest.fixture
+def port(server: uvicorn.Server) -> int:
+    return int(server.servers[0].sockets[0].getsockname()[1])
 
 
 async def lifetime_s(port: int, first: bytes, drip: bytes) -> float:
@@ -114,3 +131,34 @@ async def test_websocket_outlives_the_deadline(port: int) -> None:
         await asyncio.sleep(DEADLINE_S * 2)
         await socket.send("still here")
         assert await socket.recv() == "still here"
+
+
+async def test_websocket_that_is_never_read_is_freed(server: uvicorn.Server, port: int) -> None:
+    """Although the connection is closing, which by itself waits until all was sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\n"
+    writer.write(f"GET /big HTTP/1.1\r\nHost: x\r\n{handshake}Sec-WebSocket-Version: 13\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.pause_reading()  # type: ignore[attr-defined] # of the selector loop
+    assert server.server_state.connections
+    async with asyncio.timeout(3):
+        while server.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(DEADLINE_S / 10)
+    writer.transport.abort()
+
+
+def test_connections_end_when_their_peer_takes_nothing_any_more() -> None:
+    with bind_port("127.0.0.1", 0, "public") as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNACKNOWLEDGED_MS
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 500)
+            accepted.settimeout(5)
+            with pytest.raises(TimeoutError) as ended:
+                send_for_ever(accepted)
+            assert ended.value.errno == errno.ETIMEDOUT, "the kernel's timeout, not Python's"
+
+
+def send_for_ever(connection: socket.socket) -> NoReturn:
+    while True:
+        connection.sendall(BIG)
