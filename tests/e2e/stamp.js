@@ -28,7 +28,7 @@
     let counter = 0;
     draw(context, id, counter);
     setInterval(() => draw(context, id, (counter = (counter + 1) & 0xffff)), 1000 / FRAMES_PER_SECOND);
-    return canvas.captureStream(FRAMES_PER_SECOND).getVideoTracks()[0];
+    return canvas.captureStream().getVideoTracks()[0];
   }
 
   const openDevice = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
