@@ -10,6 +10,7 @@
 pub mod call;
 pub mod media;
 pub mod peer;
+pub mod stun;
 pub mod toy_srtp;
 pub mod world;
 
