@@ -76,9 +76,7 @@ fn forged_checks(peer: &Peer) -> Vec<(&'static str, Vec<u8>)> {
         ("no integrity", bare().fingerprinted()),
         (
             "wrong key",
-            bare()
-                .signed("not the password at all....")
-                .fingerprinted(),
+            bare().signed("not the password at all....").fingerprinted(),
         ),
         (
             "the peer's key",
@@ -107,7 +105,10 @@ fn forged_checks(peer: &Peer) -> Vec<(&'static str, Vec<u8>)> {
         ("user name of 600 bytes", named(&long)),
         (
             "unknown mandatory attribute",
-            bare().with(0x7F00, b"what").signed(password).fingerprinted(),
+            bare()
+                .with(0x7F00, b"what")
+                .signed(password)
+                .fingerprinted(),
         ),
         (
             "indication",
@@ -241,10 +242,7 @@ fn a_replayed_check_gets_no_media() {
             world.receive(publisher.tuple, &data);
         }
         encoder.pass(2700);
-        world.advance_with(
-            Micros::from_millis(30),
-            &mut [&mut publisher, &mut victim],
-        );
+        world.advance_with(Micros::from_millis(30), &mut [&mut publisher, &mut victim]);
         for data in world.take_sent(attacker) {
             assert!(data[0] < 4, "media to the attacker at step {step}");
             to_attacker += data.len();
@@ -310,11 +308,7 @@ fn a_forged_check_does_not_evict_the_owner_of_a_tuple() {
     for (name, check) in forged_checks(&rival) {
         world.receive(owner.tuple, &check);
         let now = stats(&mut world, &owner);
-        assert_eq!(
-            (now.selected, now.tuples),
-            (Some(owner.tuple), 1),
-            "{name}"
-        );
+        assert_eq!((now.selected, now.tuples), (Some(owner.tuple), 1), "{name}");
         assert_eq!(stats(&mut world, &rival).tuples, 1, "{name}");
     }
 }
