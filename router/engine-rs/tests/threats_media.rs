@@ -15,6 +15,7 @@ use fork_router_engine::core::sink::MAX_DATAGRAM;
 use fork_router_engine::core::stats::EncodingStats;
 use fork_router_engine::core::{Command, Event};
 use fork_router_engine::ids::{ProducerId, SlotId, Ssrc};
+use fork_router_engine::srtp::SrtpSession;
 use fork_router_engine::time::Micros;
 use fork_router_engine::wire::ext::elements;
 use fork_router_engine::wire::rtcp::{
@@ -137,15 +138,13 @@ fn media_without_keys_neither_enters_nor_leaves() {
         }
     }
     assert_eq!(sent.len(), 100);
-    for mut data in sent {
+    let genuine: Vec<&[u8]> = encoder.sent.values().map(|packet| &packet[20..]).collect();
+    for (mut data, genuine) in sent.into_iter().zip(&genuine[200..]) {
         let len = data.len();
-        use fork_router_engine::srtp::SrtpSession;
         let plain = receiver.srtp.unprotect_rtp(&mut data, len).unwrap();
         let header = RtpHeader::parse(&data[..plain]).unwrap();
-        let payload = header.payload.of(&data[..plain]);
-        assert!(payload[0] < 0x80 || payload.len() == 80);
+        assert_eq!(header.payload.of(&data[..plain]), *genuine);
     }
-    // 200 steps with keys only on one side: the forged ones of strangers, the publisher and the receiver.
     assert_eq!(world.dropped("unknown-tuple"), 300);
 }
 
@@ -377,9 +376,8 @@ fn extensions_are_rewritten_and_bounded() {
     for round in 0..40_000u64 {
         seq = seq.wrapping_add(1);
         let profile = match round % 4 {
-            0 => 0xBEDE,
+            0 | 2 => 0xBEDE,
             1 => 0x1000 | pair.world.random(16) as u16,
-            2 => 0xBEDE,
             _ => pair.world.random(65_536) as u16,
         };
         let bytes = pair.world.random(120) as usize;
