@@ -2,9 +2,10 @@
 
 Claims: `room`, `sub` (identity), `name`, `publish`, `subscribe`, `exp`, `iat`, `nbf`. The algorithm is pinned, so
 "none" and public-key confusion are refused (RFC 8725 sections 3.1 and 3.2); `kid`, `jku` and `jwk` are never read.
-Times are compared with an injected clock, not by the library. One exception class, `UnauthorizedError`, with a detail
-that says what is wrong and never quotes the token. Of several secrets the first signs and all verify, so that a secret
-can be replaced without throwing anybody out.
+Times are compared with an injected clock, not by the library. A token is good, and whoever came with it may stay, until
+its expiry plus a leeway for clocks that differ. One exception class, `UnauthorizedError`, with a detail that says what
+is wrong and never quotes the token. Of several secrets the first signs and all verify, so that a secret can be replaced
+without throwing anybody out.
 """
 
 from collections.abc import Callable, Sequence
@@ -92,7 +93,7 @@ class JoinTokens:
                 name=check_display_name(claims.get("name", "")),
                 may_publish=_read_right(claims, "publish"),
                 may_subscribe=_read_right(claims, "subscribe"),
-                expires_at_s=float(claims["exp"]),
+                expires_at_s=claims["exp"] + self._leeway_s,
             )
         except RequestError as error:
             raise UnauthorizedError(f"the token's claim {error}", slug="bad-token") from error

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from router.errors import ConfigError, RequestError, UnauthorizedError
-from router.tokens import JoinGrant, JoinTokens
+from router.tokens import DEFAULT_LEEWAY_S, JoinGrant, JoinTokens
 
 SECRET = "0123456789abcdef0123456789abcdef"
 NOW_S = 1_800_000_000.0
@@ -44,11 +44,11 @@ def refused(token: str, at_s: float = NOW_S) -> UnauthorizedError:
 def test_issue_then_verify_is_identity() -> None:
     grant = JoinGrant("lobby", "ada", "Ada 👩‍🚀", may_publish=False, may_subscribe=True)
     verified = tokens().verify(tokens().issue(grant, lifetime_s=60))
-    assert verified == JoinGrant("lobby", "ada", "Ada 👩‍🚀", False, True, expires_at_s=NOW_S + 60)
+    assert verified == JoinGrant("lobby", "ada", "Ada 👩‍🚀", False, True, expires_at_s=NOW_S + 60 + DEFAULT_LEEWAY_S)
 
 
 def test_a_backend_may_sign_with_any_jwt_library() -> None:
-    assert tokens().verify(sign()) == JoinGrant("lobby", "ada", "Ada", True, False, NOW_S + 60)
+    assert tokens().verify(sign()) == JoinGrant("lobby", "ada", "Ada", True, False, NOW_S + 60 + DEFAULT_LEEWAY_S)
 
 
 def test_expiry_has_a_leeway_and_no_more() -> None:

@@ -1,5 +1,6 @@
 """A participant is one identity in a room; it may hold several sessions, each with tracks it publishes."""
 
+import math
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
@@ -7,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from router.rtc.description import Kind
 
 if TYPE_CHECKING:
+    import asyncio
+
     from router.rooms.session import Session
     from router.rtc import RTCMediaStreamTrack
 
@@ -61,6 +64,9 @@ class Participant:
         self.identity = identity
         self.name = name
         self.sessions: dict[str, Session] = {}
+        self.expires_at_s = -math.inf
+        """The latest expiry among the grants that were shown; `Room.renew` sets it."""
+        self.expiry_timer: asyncio.TimerHandle | None = None
 
     @property
     def tracks(self) -> list[PublishedTrack]:

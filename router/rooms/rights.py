@@ -1,5 +1,6 @@
 """What somebody may do in a room, however it was proven (today by a join token, see `router.tokens`)."""
 
+import math
 from dataclasses import dataclass
 
 from router.errors import ForbiddenError
@@ -14,7 +15,8 @@ class JoinGrant:
     name: str = ""
     may_publish: bool = True
     may_subscribe: bool = True
-    expires_at_s: float = 0.0
+    expires_at_s: float = math.inf
+    """Wall clock; the stay in the room ends then, unless a later grant was shown meanwhile."""
 
     def check_room(self, room: str) -> None:
         """Refuses another room than the token's."""

@@ -2,11 +2,13 @@
 
 Changes that touch who receives what are gathered and settled once per turn of the loop, so that a hundred joins cost
 one assignment and not a hundred. A session that ends is the exception: its tracks leave all slots before its connection
-closes. Every session ends exactly once, whatever ends it: DELETE, loss of the peer, no connection in time, closing.
+closes. Every session ends exactly once, whatever ends it: DELETE, loss of the peer, no connection in time, closing, and
+the expiry of the last grant that its participant has shown.
 """
 
 import asyncio
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from router import clock
@@ -81,8 +83,25 @@ class Room:
             await connection.close()
             raise
         session.started_us = started_us
-        self._add_session(session, grant.name)
+        self._add_session(session, grant)
         return session
+
+    def renew(self, grant: JoinGrant) -> None:
+        """A participant may stay until the last of the grants expires that it has shown."""
+        participant = self.participants.get(grant.identity)
+        if participant is None or grant.expires_at_s <= participant.expires_at_s:
+            return
+        participant.expires_at_s = grant.expires_at_s
+        _cancel_expiry(participant)
+        if grant.expires_at_s < math.inf:
+            participant.expiry_timer = self._registry.call_later(
+                max(0.0, grant.expires_at_s - clock.wall_s()), lambda: self._on_expired(participant)
+            )
+
+    def _on_expired(self, participant: Participant) -> None:
+        participant.expiry_timer = None
+        for session in tuple(participant.sessions.values()):
+            self.end_session(session, "token-expired")
 
     def _check_admission(self, grant: JoinGrant, admitted: AdmittedOffer, endpoint: Endpoint) -> None:
         if self.closed:
@@ -127,16 +146,17 @@ class Room:
         session.adopt(offer)
         return session
 
-    def _add_session(self, session: Session, name: str) -> None:
+    def _add_session(self, session: Session, grant: JoinGrant) -> None:
         if session.state == "ended":
             raise ConnectionClosedError("the peer was lost while joining")
         participant = session.participant
-        participant.name = name or participant.name
+        participant.name = grant.name or participant.name
         joins = not participant.sessions
         self.participants[participant.identity] = participant
         participant.sessions[session.id] = session
         self._tracks.update((track.id, track) for track in session.tracks.values())
         self._registry.add_session(session)
+        self.renew(grant)
         if session.state == "new":
             session.connect_timer = self._registry.call_later(
                 self.limits.connect_timeout_s, lambda: self._on_connect_timeout(session)
@@ -253,6 +273,7 @@ class Room:
             self._tracks.pop(track.id, None)
         if not participant.sessions:
             del self.participants[participant.identity]
+            _cancel_expiry(participant)
             self.roster.tell_left(participant, reason)
         else:
             self.roster.tell_changed(participant)
@@ -305,6 +326,12 @@ class Room:
         self.roster.end_watchers(reason, "the room was closed")
         self.check_empty()
         return closing
+
+
+def _cancel_expiry(participant: Participant) -> None:
+    if participant.expiry_timer is not None:
+        participant.expiry_timer.cancel()
+        participant.expiry_timer = None
 
 
 def _check_whip_conflict(participant: Participant, endpoint: Endpoint) -> None:

@@ -1,13 +1,15 @@
 """`WS /rooms/{room}/events`: the roster and one's own slots out, declarations of sources in.
 
-A token comes as `?access_token=` or as the first message, within seconds. Every refusal is an `error` message followed
-by a close whose code is 4000 plus the HTTP status, except a `publish` for a session that is gone: its client is about
-to learn that anyway, so it is told and keeps the connection.
+A token comes as `?access_token=` or as the first message, within seconds; another `auth` message with a newer one
+prolongs the stay. Every refusal, and the token's expiry, is an `error` message followed by a close whose code is 4000
+plus the HTTP status, except a `publish` for a session that is gone: its client is about to learn that anyway, so it is
+told and keeps the connection.
 """
 
 import asyncio
 import contextlib
 import logging
+import math
 from collections import Counter
 from typing import Any
 
@@ -77,6 +79,7 @@ class EventsResource:
         stream.identity = grant.identity
         room = self._state.registry.open_room(grant.room)
         room.watch(stream)
+        room.renew(grant)
         reading = asyncio.create_task(self._read(websocket, stream, room, grant))
         try:
             await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
@@ -120,13 +123,23 @@ class EventsResource:
 
     async def _read(self, websocket: WebSocket, stream: EventStream, room: Room, grant: JoinGrant) -> None:
         limiter = RateLimiter(MESSAGES_PER_S, MESSAGE_BURST, now_us=clock.monotonic_us)
-        while True:
-            text = await _receive_text(websocket)
-            try:
-                limiter.take("")
-            except RateLimitedError as error:
-                raise RateLimitedError("too many messages on this connection") from error
-            self._on_message(read_object(text), stream, room, grant)
+        try:
+            async with asyncio.timeout_at(_deadline(grant)) as expiry:
+                while True:
+                    text = await _receive_text(websocket)
+                    try:
+                        limiter.take("")
+                    except RateLimitedError as error:
+                        raise RateLimitedError("too many messages on this connection") from error
+                    message = read_object(text)
+                    if message.get("type") == "auth":
+                        grant = self._read_newer(message, grant)
+                        room.renew(grant)
+                        expiry.reschedule(_deadline(grant))
+                    else:
+                        self._on_message(message, stream, room, grant)
+        except TimeoutError as error:
+            raise UnauthorizedError("the token has expired", slug="token-expired") from error
 
     def _on_message(self, message: dict[str, Any], stream: EventStream, room: Room, grant: JoinGrant) -> None:
         match message.get("type"):
@@ -134,19 +147,18 @@ class EventsResource:
                 stream.send('{"type":"pong"}')
             case "publish":
                 self._on_publish(message, stream, room, grant)
-            case "auth":
-                self._on_auth_again(message, grant)
             case _:
                 raise RequestError("type: expected auth, publish or ping", slug="bad-message")
 
-    def _on_auth_again(self, message: dict[str, Any], grant: JoinGrant) -> None:
-        """Harmless for the same person: a client may send its token both ways."""
+    def _read_newer(self, message: dict[str, Any], grant: JoinGrant) -> JoinGrant:
+        """The grant of another token of the same person, or the current one if that lasts longer."""
         token = message.get("token")
         if not isinstance(token, str):
             raise RequestError("token: expected a text", slug="bad-message")
         again = self._state.tokens.verify(token)
         if (again.room, again.identity) != (grant.room, grant.identity):
             raise ForbiddenError("the connection belongs to another identity")
+        return max(again, grant, key=lambda item: item.expires_at_s)
 
     def _on_publish(self, message: dict[str, Any], stream: EventStream, room: Room, grant: JoinGrant) -> None:
         session_id = message.get("session")
@@ -177,6 +189,13 @@ def read_declarations(value: Any, session: Session) -> dict[str, dict[str, Any]]
             raise RequestError(f"{name}.muted: expected true or false", slug="bad-message")
         declared[mid] = fields
     return declared
+
+
+def _deadline(grant: JoinGrant) -> float | None:
+    """When the grant ends, on the loop's clock; None for never."""
+    if grant.expires_at_s == math.inf:
+        return None
+    return asyncio.get_running_loop().time() + grant.expires_at_s - clock.wall_s()
 
 
 async def _receive_text(websocket: WebSocket) -> str:

@@ -1,7 +1,7 @@
 """The session URL of WHIP and WHEP: trickle ICE and ICE restart by PATCH, the end by DELETE (RFC 9725 section 4.3).
 
 Whether a PATCH trickles or restarts is decided by its credentials, not by `If-Match`: clients send `*`, `"*"` or the
-tag for either. Tags are compared with or without quotes, for some clients lose them.
+tag for either. A newer token prolongs the stay. Tags are compared with or without quotes, for some clients lose them.
 """
 
 from starlette.requests import Request
@@ -61,7 +61,9 @@ class SessionResource(Resource):
     def _find(self, request: Request) -> Session:
         room = request.path_params["room"]
         grant = read_grant(request, self.state.tokens, room)
-        return self.state.registry.find_session(room, request.path_params["session"], grant.identity)
+        session = self.state.registry.find_session(room, request.path_params["session"], grant.identity)
+        session.room.renew(grant)
+        return session
 
 
 def check_if_match(request: Request, etag: str) -> None:

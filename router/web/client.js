@@ -14,6 +14,9 @@ const DISCONNECTED_GRACE_MS = 3000;
 const CONNECT_TIMEOUT_MS = 10000;
 const PING_INTERVAL_MS = 15000;
 const REQUEST_TIMEOUT_MS = 8000;
+// The token has expired or does not give the right: trying again would change nothing.
+const REFUSED_STATUSES = [401, 403];
+const REFUSED_CODES = [4401, 4403];
 
 /** The m-lines that send, in the order in which they are offered. */
 const SOURCES = [
@@ -133,9 +136,9 @@ class EventChannel {
       this.#ping = setInterval(() => this.send({ type: "ping" }), PING_INTERVAL_MS);
     };
     socket.onmessage = (event) => this.#onMessage(JSON.parse(event.data));
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       clearInterval(this.#ping);
-      if (this.#closed || socket !== this.#socket) return;
+      if (this.#closed || socket !== this.#socket || REFUSED_CODES.includes(code)) return;
       const wait = RECONNECT_DELAYS_MS[Math.min(this.#attempt++, RECONNECT_DELAYS_MS.length - 1)];
       this.#timer = setTimeout(() => this.#open(), Math.max(wait, 300) + Math.random() * 500);
     };
@@ -401,14 +404,19 @@ export class Room extends EventTarget {
           return;
         }
       }
-      await this.#teardown();
-      this.#events?.close();
-      this.#setState("closed", new RouterError({ slug: "reconnect-failed", detail: "gave up reconnecting" }, 0));
+      await this.#giveUp(new RouterError({ slug: "reconnect-failed", detail: "gave up reconnecting" }, 0));
     } catch (error) {
-      if (error.name !== "AbortError") throw error;
+      if (REFUSED_STATUSES.includes(error.status)) await this.#giveUp(error);
+      else if (error.name !== "AbortError") throw error;
     } finally {
       this.#recovering = false;
     }
+  }
+
+  async #giveUp(error) {
+    await this.#teardown();
+    this.#events?.close();
+    this.#setState("closed", error);
   }
 
   async #tryRecover(attempt) {
@@ -418,6 +426,7 @@ export class Room extends EventTarget {
       return true;
     } catch (error) {
       if (error.name === "AbortError" && this.#abort.signal.aborted) throw error;
+      if (REFUSED_STATUSES.includes(error.status)) throw error;
       if (error.status === 404 || error.status === 412) this.#session = null;
       this.#emit("error", { error });
       return false;

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from router import clock
 from router.errors import ForbiddenError, NotFoundError
 from router.rooms import JoinGrant, RoomLimits
 from tests.rooms.fakes import CANDIDATE, FakeWatcher, World, fake, publish_offer, shown
@@ -41,6 +42,38 @@ async def test_a_connected_session_outlives_the_connect_timeout() -> None:
     session = await world.publish("ada")
     world.timers.advance(3_600)
     assert session.state == "connected"
+
+
+async def test_a_participant_leaves_when_the_last_of_its_grants_expires() -> None:
+    world = World()
+    now_s = clock.wall_s()
+    grants = [JoinGrant("lobby", "ada", expires_at_s=now_s + seconds) for seconds in (100, 50, 300)]
+    first = await world.registry.join("lobby", grants[0], publish_offer(), "whep")
+    fake(first).connect()
+    second = await world.registry.join("lobby", grants[1], publish_offer(), "whep")
+    fake(second).connect()
+    watcher = FakeWatcher("eve")
+    world.room.watch(watcher)
+    world.timers.advance(98)
+    assert world.room.sessions == [first, second]
+    world.room.renew(grants[2])
+    world.timers.advance(299)  # counted from the renewal: the wall clock is the real one
+    assert world.room.sessions == [first, second]
+    world.timers.advance(3)
+    await world.settle()
+    assert world.room.sessions == []
+    assert fake(first).closed == fake(second).closed == 1
+    assert '"reason":"token-expired"' in watcher.texts[-1]
+
+
+async def test_who_left_before_expiry_leaves_no_timer() -> None:
+    world = World()
+    grant = JoinGrant("lobby", "ada", expires_at_s=clock.wall_s() + 100)
+    session = await world.registry.join("lobby", grant, publish_offer(), "whep")
+    await world.registry.end_session("lobby", session.id, "ada")
+    world.timers.advance(60)
+    await world.settle()
+    assert not world.timers.waiting
 
 
 async def test_ended_sessions_are_remembered_within_a_cap() -> None:

@@ -266,6 +266,21 @@ async def test_who_says_nothing_is_shown_out() -> None:
         assert await hear_end(stranger) == ("auth-timeout", 4401)
 
 
+async def test_the_connection_ends_with_its_token_unless_a_newer_one_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TOKENS, "_leeway_s", 0.0)
+
+    def brief(identity: str) -> str:
+        return TOKENS.issue(JoinGrant("lobby", identity), lifetime_s=2)
+
+    async with serving() as server, server.client(None) as eve, server.client(None) as bob:
+        await tell(eve, type="auth", token=brief("eve"))
+        await tell(bob, type="auth", token=brief("bob"))
+        await tell(bob, type="auth", token=token("bob"))
+        assert await hear_end(eve) == ("token-expired", 4401)
+        await tell(bob, type="ping")
+        await hear_until(bob, lambda message: message["type"] == "pong")
+
+
 async def test_strangers_are_limited_per_address() -> None:
     settings = SignalingSettings(max_pending_per_address=2)
     async with serving(settings) as server, server.client(None), server.client(None) as second:

@@ -94,6 +94,18 @@ async def test_only_the_owner_touches_a_session() -> None:
         check_problem(await router.http.delete(url, headers=bearer("mallory")), 403, "not-your-session")
 
 
+async def test_a_newer_token_on_the_session_prolongs_the_stay() -> None:
+    async with public() as router:
+        created = await router.whip()
+        url, participant = created.headers["Location"], router.session(created).participant
+        was = participant.expires_at_s
+        longer = {"Authorization": f"Bearer {TOKENS.issue(JoinGrant('lobby', 'ada'), lifetime_s=90_000)}"}
+        assert (await router.http.get(url, headers=longer)).status_code == 204
+        assert participant.expires_at_s > was + 60_000
+        assert (await router.http.get(url, headers=bearer("ada"))).status_code == 204
+        assert participant.expires_at_s > was + 60_000
+
+
 async def test_a_refused_player_learns_nothing_of_the_room() -> None:
     async with public() as router:
         answers = []
