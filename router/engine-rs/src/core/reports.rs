@@ -3,6 +3,7 @@
 
 use super::arena::Ix;
 use super::compound::Compound;
+use super::streams::MAX_SSRCS;
 use super::timers::Owner;
 use super::{Core, Sink};
 use crate::ids::{Ssrc, TransportId};
@@ -136,7 +137,7 @@ impl Core {
         let blocks = if receiver_report {
             self.take_report_blocks(now, ix)
         } else {
-            Vec::new()
+            ArrayVec::new()
         };
         let Some(transport) = self.transports.get_mut(ix) else {
             return;
@@ -196,8 +197,8 @@ impl Core {
         let Some(transport) = self.transports.get_mut(ix) else {
             return names;
         };
-        for slot in transport.slots.clone() {
-            let Some(entry) = self.slots.get_mut(slot) else {
+        for index in 0..transport.slots.len() {
+            let Some(entry) = self.slots.get_mut(transport.slots[index]) else {
                 continue;
             };
             let producer = entry
@@ -232,13 +233,17 @@ impl Core {
     }
 
     /// Blocks on the streams of the peer that flow; also tells them the round trip.
-    fn take_report_blocks(&mut self, now: Micros, ix: Ix<TransportId>) -> Vec<ReportBlock> {
+    fn take_report_blocks(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+    ) -> ArrayVec<ReportBlock, MAX_SSRCS> {
+        let mut blocks = ArrayVec::new();
         let Some(transport) = self.transports.get(ix) else {
-            return Vec::new();
+            return blocks;
         };
         let round_trip = transport.agent.round_trip();
         let recent = |at: Micros| now - at <= REPORT_INTERVAL + REPORT_INTERVAL;
-        let mut blocks = Vec::new();
         for producer in &transport.producers {
             let Some(producer) = self.producers.get_mut(*producer) else {
                 continue;
@@ -247,8 +252,10 @@ impl Core {
                 if let Some(round_trip) = round_trip {
                     stream.set_rtt(round_trip);
                 }
-                if stream.last_packet().is_some_and(recent) {
-                    blocks.extend(stream.report(now));
+                if stream.last_packet().is_some_and(recent)
+                    && let Some(block) = stream.report(now)
+                {
+                    let _ = blocks.try_push(block);
                 }
             }
         }

@@ -8,12 +8,15 @@
 )]
 
 pub mod call;
+pub mod load;
 pub mod media;
 pub mod peer;
+pub mod plain_srtp;
 pub mod stun;
 pub mod toy_srtp;
 pub mod world;
 
 pub use call::Call;
+pub use load::Load;
 pub use peer::Peer;
 pub use world::World;

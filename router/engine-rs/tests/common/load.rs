@@ -1,0 +1,161 @@
+//! Steady load on a core: one publisher at a thousand packets a second, many receivers, nothing kept of what leaves.
+
+use super::Call;
+use super::media::Encoder;
+use super::plain_srtp::{PlainSrtp, TAG};
+use fork_router_engine::core::sink::MAX_DATAGRAM;
+use fork_router_engine::core::{Command, Event, Sink};
+use fork_router_engine::ids::{Ssrc, Tuple};
+use fork_router_engine::srtp::SRTP_MAX_OVERHEAD;
+use fork_router_engine::time::Micros;
+use fork_router_engine::wire::rtcp::write_nack;
+
+/// Time between two packets of the publisher.
+const PACE: Micros = Micros::from_millis(1);
+/// Payload bytes of a packet: about 1100 in all.
+const PAYLOAD: usize = 1_070;
+/// Of so many packets, one is lost and comes by RTX.
+const LOSS: usize = 50;
+
+/// Counts what leaves, by first byte.
+pub struct CountingSink {
+    scratch: Vec<u8>,
+    pub rtp: u64,
+    pub other: u64,
+    pub events: u64,
+    /// The newest sequence number, by the low byte of the SSRC.
+    newest: [u16; 256],
+}
+
+impl Sink for CountingSink {
+    fn scratch(&mut self) -> &mut [u8] {
+        &mut self.scratch
+    }
+
+    fn commit(&mut self, len: usize, _: Tuple) {
+        assert!(len > 12);
+        let is_rtp = self.scratch[0] >> 6 == 2 && !(192..=223).contains(&self.scratch[1]);
+        self.rtp += u64::from(is_rtp);
+        self.other += u64::from(!is_rtp);
+        if is_rtp && self.scratch[8] == 0x50 {
+            let seq = u16::from_be_bytes([self.scratch[2], self.scratch[3]]);
+            self.newest[usize::from(self.scratch[11])] = seq;
+        }
+    }
+
+    fn event(&mut self, _: Event) {
+        self.events += 1;
+    }
+}
+
+pub struct Load {
+    pub call: Call,
+    pub sink: CountingSink,
+    encoder: Encoder,
+    buffer: Vec<u8>,
+    prepared: Vec<Vec<u8>>,
+    rtx_seq: u16,
+}
+
+impl Load {
+    pub fn new(receivers: usize) -> Self {
+        let mut call = Call::new(1, &[], receivers, true);
+        let peers = call.subscribers.iter().map(|it| it.peer.transport);
+        let all: Vec<_> = peers.chain([call.publisher.transport]).collect();
+        for transport in all {
+            call.world
+                .command(Command::SetSrtp(transport, Box::new(PlainSrtp)));
+        }
+        let mut encoder = Encoder::video(0x1234);
+        encoder.payload_len = PAYLOAD;
+        encoder.transport_cc = Some(1);
+        let scratch = vec![0; MAX_DATAGRAM + SRTP_MAX_OVERHEAD];
+        let (rtp, other, events) = (0, 0, 0);
+        Self {
+            call,
+            sink: CountingSink {
+                scratch,
+                rtp,
+                other,
+                events,
+                newest: [0; 256],
+            },
+            encoder,
+            buffer: vec![0; MAX_DATAGRAM + SRTP_MAX_OVERHEAD],
+            prepared: Vec::new(),
+            rtx_seq: 0,
+        }
+    }
+
+    /// Makes the next packets, in frames of four, the first a key frame. With `losses`, some come late and by RTX.
+    pub fn prepare(&mut self, packets: usize, losses: bool) {
+        self.prepared.clear();
+        self.encoder.sent.clear();
+        let mut lost = Vec::new();
+        while self.prepared.len() < packets {
+            let key = self.prepared.is_empty();
+            for packet in self.encoder.frame(key, 4) {
+                let seq = u16::from_be_bytes([packet[2], packet[3]]);
+                if losses && usize::from(seq) % LOSS == 0 && !key {
+                    lost.push(seq);
+                } else {
+                    self.prepared.push(packet);
+                }
+            }
+            self.encoder.pass(360);
+            for seq in lost.drain(..) {
+                self.rtx_seq = self.rtx_seq.wrapping_add(1);
+                let packet = self.encoder.rtx(super::call::RTX_SSRC, self.rtx_seq, seq);
+                self.prepared.extend(packet);
+            }
+        }
+    }
+
+    /// Plays what was prepared, and returns how many packets that were. `measure` is around every call into the core.
+    pub fn play(&mut self, mut measure: impl FnMut(&mut dyn FnMut())) -> usize {
+        let prepared = std::mem::take(&mut self.prepared);
+        for packet in &prepared {
+            let from = self.call.publisher.tuple;
+            self.receive(from, packet, &mut measure);
+            self.call.world.now = self.call.world.now + PACE;
+            self.serve_timers(&mut measure);
+        }
+        prepared.len()
+    }
+
+    /// Every receiver asks for the packet that it was sent last.
+    pub fn ask_again(&mut self, mut measure: impl FnMut(&mut dyn FnMut())) {
+        for index in 0..self.call.subscribers.len() {
+            let (from, ssrc) = {
+                let subscriber = &self.call.subscribers[index];
+                (subscriber.peer.tuple, subscriber.slot.ssrc)
+            };
+            let lost = self.sink.newest[ssrc.0 as usize % 256];
+            let mut nack = [0; 16];
+            let len = write_nack(&mut nack, Ssrc(1), ssrc, &[lost]).unwrap();
+            self.receive(from, &nack[..len], &mut measure);
+        }
+    }
+
+    fn receive(&mut self, from: Tuple, plain: &[u8], measure: &mut impl FnMut(&mut dyn FnMut())) {
+        let Self {
+            call, sink, buffer, ..
+        } = self;
+        buffer[..plain.len()].copy_from_slice(plain);
+        let world = &mut call.world;
+        measure(&mut || {
+            let len = plain.len() + TAG;
+            world
+                .core
+                .handle_datagram(world.now, from, buffer, len, sink);
+        });
+    }
+
+    fn serve_timers(&mut self, measure: &mut impl FnMut(&mut dyn FnMut())) {
+        let Self { call, sink, .. } = self;
+        let world = &mut call.world;
+        while world.core.poll_deadline().is_some_and(|at| at <= world.now) {
+            measure(&mut || world.core.handle_timeout(world.now, sink));
+        }
+    }
+}
