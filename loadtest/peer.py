@@ -2,14 +2,14 @@
 
 It joins by WHEP with one audio track both ways and one video track to play: one POST, one authenticated check with
 nomination (RFC 8445), a DTLS handshake as client (RFC 5764), SRTP. It answers the router's path challenges, keeps its
-consent fresh, and counts what it decrypts. Left out: candidates of its own (the router learns them from the check),
-RTCP, retransmission.
+consent fresh, counts what it decrypts, and hands packets to whoever wants them (the tests). Left out: candidates of its
+own (the router learns them from the check), RTCP of its own, retransmission.
 """
 
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from struct import pack
 from typing import cast
@@ -53,19 +53,25 @@ class Identity:
         return cls(key, certificate, fingerprint, context)
 
 
-def write_offer(ufrag: str, password: str, fingerprint: str) -> str:
-    """An offer of one audio m-line, sent and received (a pure player would be refused before anybody publishes), and
-    one video m-line received."""
+MEDIA = (
+    "audio 9 UDP/TLS/RTP/SAVPF 111\r\na=sendrecv\r\na=rtpmap:111 opus/48000/2\r\n",
+    (
+        "video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=recvonly\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\n"
+        "a=rtcp-fb:96 nack pli\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
+    ),
+)
+"""One audio m-line, sent and received (a pure player would be refused before anybody publishes), one video received."""
+
+
+def write_offer(ufrag: str, password: str, fingerprint: str, media: Sequence[str]) -> str:
+    """An offer of these m-lines, bundled, with mids 0, 1, …"""
     transport = (
         f"c=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n"
         f"a=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\n"
     )
-    return (
-        "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
-        f"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n{transport}a=sendrecv\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\n"
-        f"m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n{transport}a=recvonly\r\na=mid:1\r\na=rtpmap:96 VP8/90000\r\n"
-        "a=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
-    )
+    bundle = " ".join(map(str, range(len(media))))
+    sections = (f"m={section}a=mid:{mid}\r\n{transport}" for mid, section in enumerate(media))
+    return f"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {bundle}\r\n" + "".join(sections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +128,13 @@ class Peer(asyncio.DatagramProtocol):
     _sequence: int = 0
     on_rtp: Callable[[bytes], None] | None = None
     """Called with each decrypted RTP packet."""
+    on_rtcp: Callable[[bytes], None] | None = None
+    """Called with each decrypted compound RTCP packet."""
     _timer: asyncio.TimerHandle | None = None
 
-    def offer(self) -> str:
-        """Its session description."""
-        return write_offer(self.ufrag, self.password, self.identity.fingerprint)
+    def offer(self, media: Sequence[str] = MEDIA) -> str:
+        """Its session description, with these m-lines."""
+        return write_offer(self.ufrag, self.password, self.identity.fingerprint, media)
 
     async def connect(self, answer: Answer) -> None:
         """Opens the socket, sends the first check and waits until media can flow."""
@@ -138,13 +146,17 @@ class Peer(asyncio.DatagramProtocol):
 
     def send_audio(self, payload: bytes) -> None:
         """Sends one opus packet of 20 ms."""
-        assert self._outbound
         sequence = self._sequence
         self._sequence += 1
         header = pack(
             "!BBHII", 0x80, self.audio_payload_type, sequence & 0xFFFF, 960 * sequence & 0xFFFFFFFF, self.ssrc
         )
-        self._send(self._outbound.protect(header + payload))
+        self.send_rtp(header + payload)
+
+    def send_rtp(self, packet: bytes) -> None:
+        """Protects and sends any RTP packet."""
+        assert self._outbound
+        self._send(self._outbound.protect(packet))
 
     def close(self) -> None:
         """Leaves without a word, as a vanished client does."""
@@ -165,6 +177,8 @@ class Peer(asyncio.DatagramProtocol):
             self._on_dtls(data)
         elif self._srtp and not 192 <= data[1] < 224:
             self._on_srtp(data)
+        elif self._srtp and self.on_rtcp:
+            self.on_rtcp(self._srtp.unprotect_rtcp(data))
 
     def error_received(self, _error: Exception) -> None:
         """ICMP errors count, they do not end the client."""
