@@ -48,6 +48,12 @@ def main() -> None:
         _leave(error, EXIT_CONFIGURATION)
     except RouterError as error:
         _leave(error, EXIT_FAILED)
+    except ImportError as error:
+        # The engine or a library with compiled parts, such as libsrtp, is not there or does not fit this machine.
+        _leave(
+            ConfigError(f"{error}: expected a complete installation, see pip install --force-reinstall"),
+            EXIT_CONFIGURATION,
+        )
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -126,10 +126,10 @@ def test_refuses_to_start_without_secrets() -> None:
 # -- a process of its own ----------------------------------------------------------------------------------------------
 
 
-async def start_process(*flags: str, **environment: str) -> asyncio.subprocess.Process:
+async def start_process(*flags: str, code: str = "", **environment: str) -> asyncio.subprocess.Process:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ROUTER_")}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-W", "error", "-m", "router", "serve", *flags,
+        sys.executable, "-W", "error", *(["-c", code] if code else ["-m", "router"]), "serve", *flags,
         cwd=ROOT,
         env={**clean, **environment},
         stderr=asyncio.subprocess.PIPE,
@@ -191,6 +191,28 @@ async def test_taken_port_is_one_line_and_status_2() -> None:
     assert process.returncode == 2
     assert len(lines) == 1
     assert f"public.port is {port}" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (
+            "from router.rtc import srtp; srtp.FUNCTIONS = ('srtp_gone',) * 4",
+            ["pylibsrtp", "srtp_gone"],
+        ),
+        ("import sys; sys.modules['pylibsrtp._binding'] = None", ["pylibsrtp._binding", "pip install"]),
+        ("import sys; sys.modules['router._engine'] = None", ["router._engine", "pip install"]),
+    ],
+    ids=["missing symbol", "missing library", "missing engine"],
+)
+async def test_an_engine_that_does_not_fit_is_one_line_and_status_2(broken: str, words: list[str]) -> None:
+    code = f"{broken}; from router.cli import main; main()"
+    process = await start_process("--dev", "--port", "0", "--admin-port", "0", "--udp-port", "0", code=code)
+    _, errors = await process.communicate()
+    lines = [line for line in errors.decode().splitlines() if not line.startswith("{")]
+    assert process.returncode == 2, lines
+    assert len(lines) == 1, lines
+    assert [word for word in words if word not in lines[0]] == []
 
 
 async def test_a_second_signal_ends_it_at_once() -> None:
