@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from aioice import stun
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -58,7 +58,7 @@ class StunClient(asyncio.DatagramProtocol):
         self.received: list[bytes] = []
 
     @classmethod
-    async def open(cls, host: str = "127.0.0.1") -> "StunClient":
+    async def open(cls, host: str = "127.0.0.1") -> Self:
         _, client = await asyncio.get_running_loop().create_datagram_endpoint(cls, local_addr=(host, 0))
         return client
 
