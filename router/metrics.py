@@ -1,7 +1,7 @@
 """Durations and outcomes that Python itself sees, kept in a registry of our own.
 
-One `Metrics` per router. Parts that are not given one (`rtc`) call the module's `record_*` functions, which write to
-the process-wide default. Packet totals are not here: the engine keeps them, and `router.admin.collector` reads them
+One `Metrics` per router. `rtc`, which knows no router, calls the module's `record_*` functions, which write to the
+process-wide default. Packet totals are not here: the engine keeps them, and `router.admin.collector` reads them
 once per scrape. No label grows with users: rooms, peers and tokens never become labels.
 """
 
@@ -96,11 +96,6 @@ def default_metrics() -> Metrics:
     return _default
 
 
-def record_join(seconds: float) -> None:
-    """See `Metrics.record_join`."""
-    default_metrics().record_join(seconds)
-
-
 def record_handshake(seconds: float, result: HandshakeResult = "ok") -> None:
     """See `Metrics.record_handshake`."""
     default_metrics().record_handshake(seconds, result)
@@ -109,13 +104,3 @@ def record_handshake(seconds: float, result: HandshakeResult = "ok") -> None:
 def record_handler_error() -> None:
     """An application's event handler raised."""
     default_metrics().handler_errors.inc()
-
-
-def record_session_started(transport: Literal["whip", "whep"]) -> None:
-    """See `Metrics.record_session_started`."""
-    default_metrics().record_session_started(transport)
-
-
-def record_session_ended(reason: str) -> None:
-    """See `Metrics.record_session_ended`."""
-    default_metrics().record_session_ended(reason)

@@ -21,9 +21,10 @@ def test_only_good_handshakes_count_into_the_duration() -> None:
 
 
 def test_sessions_by_transport_and_reason() -> None:
-    assert growth("sfu_sessions_started_total", lambda: metrics.record_session_started("whip"), transport="whip") == 1
-    assert growth("sfu_sessions_ended_total", lambda: metrics.record_session_ended("left"), reason="left") == 1
-    assert growth("sfu_join_duration_seconds_sum", lambda: metrics.record_join(2.0)) == 2.0
+    own = metrics.default_metrics()
+    assert growth("sfu_sessions_started_total", lambda: own.record_session_started("whip"), transport="whip") == 1
+    assert growth("sfu_sessions_ended_total", lambda: own.record_session_ended("left"), reason="left") == 1
+    assert growth("sfu_join_duration_seconds_sum", lambda: own.record_join(2.0)) == 2.0
 
 
 def test_a_handler_that_raises_is_counted() -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from router.config import Settings, load_settings
 from router.errors import ConfigError
-from router.server import RouterServer
+from router.rooms import RoomLimits
+from router.server import RouterServer, _room_limits
 
 ROOT = Path(__file__).parent.parent
 FREE = {"public": {"port": 0}, "admin": {"port": 0}, "media": {"udp_port": 0, "addresses": ["127.0.0.1"]}}
@@ -35,6 +36,10 @@ async def server() -> AsyncIterator[RouterServer]:
 async def get(port: int, path: str) -> httpx.Response:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         return await client.get(path)
+
+
+def test_rooms_embedded_without_settings_have_the_same_limits() -> None:
+    assert _room_limits(settings()) == RoomLimits()
 
 
 async def test_serves_both_ports(server: RouterServer) -> None:

@@ -14,9 +14,9 @@ class RoomLimits:
     """
 
     max_rooms: int = 1_000
-    max_participants_per_room: int = 300
-    max_sessions_per_participant: int = 4
-    """Two for a person (publish and play), two more for a reload whose predecessor has not timed out yet."""
+    max_participants_per_room: int = 500
+    max_sessions_per_participant: int = 8
+    """Two for a person (publish and play), and more for reloads whose predecessors have not timed out yet."""
     max_tracks_per_participant: int = 16
     max_slots_per_session: int = 64
     max_watchers_per_room: int = 1_200

@@ -108,10 +108,6 @@ class MediaEngine:
         """Events of this transport go to `handler`, until it is removed."""
         self._transports[transport] = handler
 
-    def unregister_transport(self, transport: int) -> None:
-        """Its events are dropped from now on."""
-        self._transports.pop(transport, None)
-
     def register_producer(self, producer: int, handler: ProducerHandler) -> None:
         """Events of this producer go to `handler`."""
         self._producers[producer] = handler

@@ -15,8 +15,7 @@ const CONNECT_TIMEOUT_MS = 10000;
 const PING_INTERVAL_MS = 15000;
 const REQUEST_TIMEOUT_MS = 8000;
 // The token has expired or does not give the right: trying again would change nothing.
-const REFUSED_STATUSES = [401, 403];
-const REFUSED_CODES = [4401, 4403];
+const REFUSED = [401, 403];
 
 /** The m-lines that send, in the order in which they are offered. */
 const SOURCES = [
@@ -138,7 +137,7 @@ class EventChannel {
     socket.onmessage = (event) => this.#onMessage(JSON.parse(event.data));
     socket.onclose = ({ code }) => {
       clearInterval(this.#ping);
-      if (this.#closed || socket !== this.#socket || REFUSED_CODES.includes(code)) return;
+      if (this.#closed || socket !== this.#socket || REFUSED.includes(code - 4000)) return;
       const wait = RECONNECT_DELAYS_MS[Math.min(this.#attempt++, RECONNECT_DELAYS_MS.length - 1)];
       this.#timer = setTimeout(() => this.#open(), Math.max(wait, 300) + Math.random() * 500);
     };
@@ -195,8 +194,7 @@ export class Room extends EventTarget {
     try {
       await this.#connect();
     } catch (error) {
-      await this.#teardown();
-      this.#setState("closed", error);
+      await this.#giveUp(error);
       throw error;
     }
     addEventListener("pagehide", this.#onPageHide);
@@ -322,7 +320,6 @@ export class Room extends EventTarget {
     this.audioBlocked = blocked;
   }
 
-
   async #connect() {
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: this.#options.iceServers });
     this.#pc = pc;
@@ -399,14 +396,11 @@ export class Room extends EventTarget {
       for (let attempt = 0; attempt < RECONNECT_DELAYS_MS.length; attempt++) {
         const jitter = attempt >= 2 ? Math.random() * 1000 : 0;
         await delay(RECONNECT_DELAYS_MS[attempt] + jitter, this.#abort.signal);
-        if (await this.#tryRecover(attempt)) {
-          this.#setState("connected");
-          return;
-        }
+        if (await this.#tryRecover(attempt)) return this.#setState("connected");
       }
       await this.#giveUp(new RouterError({ slug: "reconnect-failed", detail: "gave up reconnecting" }, 0));
     } catch (error) {
-      if (REFUSED_STATUSES.includes(error.status)) await this.#giveUp(error);
+      if (REFUSED.includes(error.status)) await this.#giveUp(error);
       else if (error.name !== "AbortError") throw error;
     } finally {
       this.#recovering = false;
@@ -426,7 +420,7 @@ export class Room extends EventTarget {
       return true;
     } catch (error) {
       if (error.name === "AbortError" && this.#abort.signal.aborted) throw error;
-      if (REFUSED_STATUSES.includes(error.status)) throw error;
+      if (REFUSED.includes(error.status)) throw error;
       if (error.status === 404 || error.status === 412) this.#session = null;
       this.#emit("error", { error });
       return false;
@@ -477,7 +471,6 @@ export class Room extends EventTarget {
     if (this.#session) request(this.#session.url, { method: "DELETE", keepalive: true }, this.#options.token).catch(() => {});
   };
 
-
   #openEvents() {
     const url = new URL(`${this.#options.baseUrl}/rooms/${encodeURIComponent(this.#options.room)}/events`);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -491,7 +484,7 @@ export class Room extends EventTarget {
       left: this.#onLeft,
       changed: this.#onParticipant,
       slots: this.#onSlots,
-      error: this.#onServerError,
+      error: (problem) => this.#emit("error", { error: new RouterError(problem, 0) }),
     }[message.type];
     handler?.call(this, message);
   }
@@ -504,7 +497,6 @@ export class Room extends EventTarget {
     for (const participant of this.participants.values()) this.#emit("participantjoined", { participant });
     this.#describe();
   }
-
 
   #onLeft({ participant_id: id, reason }) {
     const participant = this.participants.get(id);
@@ -523,10 +515,6 @@ export class Room extends EventTarget {
     this.#emit("slotchange", {});
   }
 
-  #onServerError(problem) {
-    this.#emit("error", { error: new RouterError(problem, 0) });
-  }
-
   /** Tells the room what each m-line is; a track sent but not described shows as "unknown". */
   #describe() {
     if (!this.#session) return;
@@ -537,7 +525,6 @@ export class Room extends EventTarget {
     }
     this.#events?.send({ type: "publish", session: this.#session.id, tracks });
   }
-
 
   async #publishDevice(source, [track]) {
     await this.publishTrack(source, track, { owned: true });
