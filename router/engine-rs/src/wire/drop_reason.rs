@@ -31,17 +31,13 @@ drop_reasons! {
     Empty = "empty", "A datagram of no bytes.";
     UnknownClass = "unknown-class", "The first byte belongs to no protocol of RFC 7983 that we speak.";
     UnknownTuple = "unknown-tuple", "RTP or RTCP from an address that belongs to no transport.";
-    NotSelectedTuple = "not-selected-tuple", "Media from a tuple that has not been validated.";
     NoSelectedTuple = "no-selected-tuple", "Something to send, and no validated tuple to send it to.";
-    PuntQueueFull = "punt-queue-full", "The queue of events to Python was full.";
-    SendFailed = "send-failed", "The operating system refused the datagram.";
     // STUN.
     StunMalformed = "stun-malformed", "Not a well-formed STUN message.";
     StunAuth = "stun-auth", "MESSAGE-INTEGRITY missing or wrong.";
     StunFingerprint = "stun-fingerprint", "FINGERPRINT missing or wrong.";
     StunUnexpected = "stun-unexpected", "A response to no request of ours, an indication, or another method.";
     StunReplay = "stun-replay", "A transaction id that was already seen from another tuple.";
-    TupleLimit = "tuple-limit", "The transport has as many tuples as it may have.";
     // DTLS.
     DtlsUnknownTuple = "dtls-unknown-tuple", "DTLS from an address that belongs to no transport.";
     DtlsRate = "dtls-rate", "More DTLS from one transport than its token bucket allows.";
@@ -67,7 +63,6 @@ drop_reasons! {
     NackBudget = "nack-budget", "A retransmission that the receiver's repair budget does not cover.";
     NackNotInHistory = "nack-not-in-history", "A retransmission asked for a packet that is no longer kept.";
     // Forwarding.
-    WaitingKeyFrame = "waiting-key-frame", "A slot waits for a key frame to switch to.";
     PacketTooLarge = "packet-too-large", "The rewritten packet would not fit a datagram.";
 }
 
