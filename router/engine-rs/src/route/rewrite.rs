@@ -132,27 +132,19 @@ impl RewritePlan {
             Form::Media => (0, self.ssrc, numbers.seq, codec.to),
             Form::Rtx(ssrc, seq) => (OSN_LEN, ssrc, seq, codec.rtx?),
         };
-        let values = ElementValues::new(packet);
-        let (header_len, trimmed) = [Trim::Nothing, Trim::Contributor, Trim::AllButMid, Trim::All]
-            .into_iter()
-            .find_map(|trim| {
-                let csrcs = self.csrcs(packet, trim);
-                let elements = self.elements(packet, &values, csrcs.len(), trim);
-                let header = OutgoingHeader {
-                    marker: packet.header.marker,
-                    padding: false,
-                    payload_type,
-                    seq,
-                    timestamp: numbers.timestamp,
-                    ssrc,
-                    csrcs: &csrcs,
-                    extensions: &elements,
-                    allow_two_byte: self.allow_two_byte,
-                };
-                let header_len = write_header(out, &header).ok()?;
-                (header_len + osn + payload.len() <= MAX_RTP)
-                    .then_some((header_len, trim != Trim::Nothing))
-            })?;
+        let header = OutgoingHeader {
+            marker: packet.header.marker,
+            padding: false,
+            payload_type,
+            seq,
+            timestamp: numbers.timestamp,
+            ssrc,
+            csrcs: &[],
+            extensions: &[],
+            allow_two_byte: self.allow_two_byte,
+        };
+        let room = MAX_RTP.checked_sub(osn + payload.len())?;
+        let (header_len, trimmed) = self.write_fitting(packet, header, room, out)?;
         let body = out.get_mut(header_len..header_len + osn + payload.len())?;
         let (front, body) = body.split_at_mut(osn);
         front.copy_from_slice(&numbers.seq.to_be_bytes()[..osn]);
@@ -169,6 +161,31 @@ impl RewritePlan {
             header_len,
             trimmed,
         })
+    }
+
+    /// Writes the header with all that fits into `room` bytes: its length, and whether something was left out.
+    fn write_fitting(
+        &self,
+        packet: &MediaPacket,
+        header: OutgoingHeader,
+        room: usize,
+        out: &mut [u8],
+    ) -> Option<(usize, bool)> {
+        let values = ElementValues::new(packet);
+        for trim in Trim::STEPS {
+            let csrcs = self.csrcs(packet, *trim);
+            let elements = self.elements(packet, &values, csrcs.len(), *trim);
+            let header = OutgoingHeader {
+                csrcs: &csrcs,
+                extensions: &elements,
+                ..header
+            };
+            match write_header(out, &header) {
+                Ok(len) if len <= room => return Some((len, *trim != Trim::Nothing)),
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Writes a packet of padding only, to fill a number. `out` must have room for a header.
@@ -201,7 +218,8 @@ impl RewritePlan {
 
     /// The packet's own CSRCs, ours last: dropped when there are fifteen already.
     fn csrcs(&self, packet: &MediaPacket, trim: Trim) -> ArrayVec<u32, MAX_CSRCS> {
-        let mut csrcs: ArrayVec<u32, MAX_CSRCS> = packet.header.csrcs().iter().copied().collect();
+        let mut csrcs = ArrayVec::new();
+        let _ = csrcs.try_extend_from_slice(packet.header.csrcs());
         if trim == Trim::Nothing {
             let _ = csrcs.try_push(self.contributor);
         }
@@ -267,6 +285,10 @@ enum Trim {
     Contributor,
     AllButMid,
     All,
+}
+
+impl Trim {
+    const STEPS: &[Self] = &[Self::Nothing, Self::Contributor, Self::AllButMid, Self::All];
 }
 
 /// Values that are not in the packet as they leave.
