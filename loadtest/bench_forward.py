@@ -298,7 +298,7 @@ def measure(arguments: argparse.Namespace) -> ForwardResult:
         user_after, system_after, busy_after, after = engine.sample()
         generator.receive_until(monotonic_us() + SETTLE_US)
         expected = (generator.sent - sent) * arguments.receivers
-        forwarded = max(after["packets_sent"] - before["packets_sent"], 1)
+        forwarded = max(after["rtp_packets_sent"] - before["rtp_packets_sent"], 1)
         sends = max(after["send_batches"] - before["send_batches"], 1)
         delays = [end - start for end, start in zip(after["forward_delay_us"], before["forward_delay_us"], strict=True)]
         bounds = ("50", "100", "250", "500", "1000", "2500", "5000", "10000", "50000", "inf")

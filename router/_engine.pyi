@@ -158,10 +158,18 @@ class WorkerCounters(TypedDict):
     """Totals of one worker since its start."""
 
     worker: int
-    packets_received: int
-    bytes_received: int
-    packets_sent: int
-    bytes_sent: int
+    datagrams_received: int
+    """Of any protocol, also those that are dropped."""
+    datagram_bytes_received: int
+    datagrams_sent: int
+    """What the kernel took, of any protocol."""
+    datagram_bytes_sent: int
+    rtp_packets_received: int
+    """Authentic ones, RTX included. Bytes are with header and SRTP tag."""
+    rtp_bytes_received: int
+    rtp_packets_sent: int
+    """Repairs included."""
+    rtp_bytes_sent: int
     dropped: dict[str, int]
     """Packets dropped, by `DropReason` slug; every reason is present."""
     receive_batches: int

@@ -25,8 +25,10 @@ _PER_WORKER: Final = (
     ("retransmitted_packets", "sfu_retransmitted_packets", "Packets sent again because a receiver missed them."),
 )
 _BY_DIRECTION: Final = (
-    ("packets", "sfu_rtp_packets", "Datagrams of media transports."),
-    ("bytes", "sfu_rtp_bytes", "Bytes of these datagrams, without UDP and IP headers."),
+    ("rtp_packets", "sfu_rtp_packets", "RTP packets: authentic ones received, all sent; repairs included."),
+    ("rtp_bytes", "sfu_rtp_bytes", "Bytes of these packets, with RTP header and SRTP tag, without UDP and IP headers."),
+    ("datagrams", "sfu_datagrams", "Datagrams of any protocol: STUN, DTLS, RTP and RTCP."),
+    ("datagram_bytes", "sfu_datagram_bytes", "Bytes of these datagrams, without UDP and IP headers."),
     ("nack", "sfu_rtcp_nack", "Generic NACK messages."),
     ("pli", "sfu_rtcp_pli", "Picture loss indications."),
     ("fir", "sfu_rtcp_fir", "Full intra requests."),

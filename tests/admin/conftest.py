@@ -140,10 +140,14 @@ def transport_stats(**changes: Any) -> dict[str, Any]:
 
 def counters(worker: int = 0, **changes: Any) -> dict[str, Any]:
     names = [
-        "packets_received",
-        "bytes_received",
-        "packets_sent",
-        "bytes_sent",
+        "datagrams_received",
+        "datagram_bytes_received",
+        "datagrams_sent",
+        "datagram_bytes_sent",
+        "rtp_packets_received",
+        "rtp_bytes_received",
+        "rtp_packets_sent",
+        "rtp_bytes_sent",
         "receive_batches",
         "send_batches",
         "kernel_drops",

@@ -16,11 +16,16 @@ async def scrape(client: httpx.AsyncClient) -> dict[str, dict[tuple[str, ...], f
 
 async def test_engine_totals_are_summed_over_workers(router: Router, client: httpx.AsyncClient) -> None:
     router.workers = [
-        counters(0, packets_received=5, dropped={"replay": 1, "auth-failed": 0}, busy_us=1_500_000),
-        counters(1, packets_received=7, packets_sent=3, dropped={"replay": 2, "auth-failed": 4}, kernel_drops=9),
+        counters(
+            0, rtp_packets_received=5, datagrams_received=9, dropped={"replay": 1, "auth-failed": 0}, busy_us=1_500_000
+        ),
+        counters(
+            1, rtp_packets_received=7, rtp_packets_sent=3, dropped={"replay": 2, "auth-failed": 4}, kernel_drops=9
+        ),
     ]
     metrics = await scrape(client)
     assert metrics["sfu_rtp_packets_total"] == {("in",): 12, ("out",): 3}
+    assert metrics["sfu_datagrams_total"] == {("in",): 9, ("out",): 0}
     assert metrics["sfu_rtp_packets_dropped_total"] == {("replay",): 3, ("auth-failed",): 4}
     assert metrics["sfu_kernel_drops_total"] == {("0",): 0, ("1",): 9}
     assert metrics["sfu_worker_busy_seconds_total"][("0",)] == 1.5

@@ -110,6 +110,9 @@ def test_audio_is_forwarded_as_the_receiver_negotiated_it(
     assert stats[publisher.transport]["secured"]
     assert stats[publisher.transport]["producers"][0]["encodings"][0]["packets_received"] == 20
     assert stats[receiver.transport]["slots"][0]["packets_sent"] == 20
+    (totals,) = engine.counters()
+    assert (totals["rtp_packets_received"], totals["rtp_packets_sent"]) == (20, 20), "neither STUN nor RTCP"
+    assert totals["datagrams_received"] > 20
     assert stats[receiver.transport]["remote_address"] == receiver.address
     (counters,) = engine.counters()
     assert sum(counters["forward_delay_us"]) >= 20
@@ -256,7 +259,7 @@ def test_no_datagram_hurts_the_engine(engine: _engine.Engine, connect: Connect) 
                 for fill in (b"\x00", b"\xff", head[:1]):
                     source.sendto((head + fill * length)[:length], publisher.router)
                     sent += 1
-            while engine.counters()[0]["packets_received"] < before["packets_received"] + sent - 500:
+            while engine.counters()[0]["datagrams_received"] < before["datagrams_received"] + sent - 500:
                 pass  # the call waits for the worker
     publisher.send_rtp(1, b"still here", payload_type=111, ssrc=1111, timestamp=0)
     while (packet := receiver.receive_rtp()) is not None and packet.ssrc != 2222:
@@ -266,4 +269,4 @@ def test_no_datagram_hurts_the_engine(engine: _engine.Engine, connect: Connect) 
     (counters,) = engine.counters()
     assert (counters["panics"], counters["transports"], counters["kernel_drops"]) == (0, 2, 0)
     assert counters["dropped"]["oversized"] == 9
-    assert counters["packets_received"] >= before["packets_received"] + sent + 1
+    assert counters["datagrams_received"] >= before["datagrams_received"] + sent + 1

@@ -100,7 +100,7 @@ fn a_bug_costs_the_transport_that_hit_it() {
         sound.send_to(&rtp, router).unwrap();
     }
     let mut found = Vec::new();
-    while engine.counters().unwrap()[0].io.packets_received < 6 {
+    while engine.counters().unwrap()[0].io.datagrams_received < 6 {
         std::thread::yield_now();
     }
     found.extend(events(&engine));

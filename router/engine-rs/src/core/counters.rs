@@ -6,10 +6,10 @@ use crate::wire::DropCounters;
 /// Totals since the start.
 #[derive(Default)]
 pub struct Totals {
-    /// Datagrams handed in.
-    pub received: Traffic,
-    /// Datagrams committed to the sink.
-    pub sent: Traffic,
+    /// Authentic RTP packets.
+    pub rtp_received: Traffic,
+    /// RTP packets committed to the sink, repairs included.
+    pub rtp_sent: Traffic,
     /// Drops by reason.
     pub drops: DropCounters,
     /// Feedback received from peers.
@@ -55,10 +55,10 @@ impl Totals {
     /// The public form.
     pub fn snapshot(&self, transports: usize, producers: usize, slots: usize) -> CoreCounters {
         CoreCounters {
-            packets_received: self.received.packets,
-            bytes_received: self.received.bytes,
-            packets_sent: self.sent.packets,
-            bytes_sent: self.sent.bytes,
+            rtp_packets_received: self.rtp_received.packets,
+            rtp_bytes_received: self.rtp_received.bytes,
+            rtp_packets_sent: self.rtp_sent.packets,
+            rtp_bytes_sent: self.rtp_sent.bytes,
             dropped: all_drops(&self.drops),
             transports: transports as u64,
             producers: producers as u64,

@@ -23,7 +23,6 @@ impl Core {
         sink: &mut impl Sink,
     ) {
         let len = len.min(data.len());
-        self.totals.received.count(len);
         let class = match classify(&data[..len]) {
             Ok(class) => class,
             Err(reason) => return self.totals.drops.count(reason),
@@ -84,7 +83,7 @@ impl Core {
         {
             StunOutcome::Reply(len) => {
                 transport.on_authentic(now);
-                transport.send_plain(len, tuple, sink, &mut self.totals);
+                transport.send_plain(len, tuple, sink);
             }
             StunOutcome::Accepted => transport.on_authentic(now),
             StunOutcome::Punt => {
@@ -133,7 +132,10 @@ impl Core {
         sink: &mut impl Sink,
     ) {
         match self.unprotect(now, ix, data, len, DatagramClass::Rtp) {
-            Ok(len) => self.on_rtp(now, ix, &data[..len], sink),
+            Ok(plain) => {
+                self.totals.rtp_received.count(len);
+                self.on_rtp(now, ix, &data[..plain], sink);
+            }
             Err(reason) => self.drop_of(ix, reason),
         }
     }

@@ -71,7 +71,7 @@ impl Core {
                 .agent
                 .poll_challenge(now, &mut self.rng, sink.scratch())
         {
-            transport.send_plain(len, tuple, sink, &mut self.totals);
+            transport.send_plain(len, tuple, sink);
         }
         if selected.is_some() {
             self.wake_slots(now, ix);

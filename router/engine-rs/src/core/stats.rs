@@ -11,14 +11,14 @@ pub type DropCounts = Vec<(&'static str, u64)>;
 /// Totals of the core since its start. Cheap: nothing per peer is visited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoreCounters {
-    /// Datagrams handed to the core.
-    pub packets_received: u64,
-    /// Bytes of those datagrams.
-    pub bytes_received: u64,
-    /// Datagrams the core committed to the sink.
-    pub packets_sent: u64,
-    /// Bytes of those datagrams.
-    pub bytes_sent: u64,
+    /// Authentic RTP packets, RTX included.
+    pub rtp_packets_received: u64,
+    /// Bytes of those packets as they came, with header and SRTP tag.
+    pub rtp_bytes_received: u64,
+    /// RTP packets that left, repairs included.
+    pub rtp_packets_sent: u64,
+    /// Bytes of those packets, with header and SRTP tag.
+    pub rtp_bytes_sent: u64,
     /// Every reason is present, also those that never occurred.
     pub dropped: DropCounts,
     /// Transports alive.

@@ -129,9 +129,8 @@ impl Transport {
     }
 
     /// Sends the first `len` bytes of the scratch space as they are: STUN.
-    pub fn send_plain(&mut self, len: usize, to: Tuple, sink: &mut impl Sink, totals: &mut Totals) {
+    pub fn send_plain(&mut self, len: usize, to: Tuple, sink: &mut impl Sink) {
         self.sent.count(len);
-        totals.sent.count(len);
         sink.commit(len, to);
     }
 
@@ -144,9 +143,10 @@ impl Transport {
         sink: &mut impl Sink,
         totals: &mut Totals,
     ) -> bool {
-        self.send_secured(now, sink, totals, |srtp, buffer| {
+        let sent = self.send_secured(now, sink, totals, |srtp, buffer| {
             srtp.protect_rtp(buffer, len)
-        })
+        });
+        sent.inspect(|len| totals.rtp_sent.count(*len)).is_some()
     }
 
     /// Encrypts and sends the RTCP packet in the first `len` bytes of the scratch space.
@@ -157,9 +157,10 @@ impl Transport {
         sink: &mut impl Sink,
         totals: &mut Totals,
     ) -> bool {
-        self.send_secured(now, sink, totals, |srtp, buffer| {
+        let sent = self.send_secured(now, sink, totals, |srtp, buffer| {
             srtp.protect_rtcp(buffer, len)
-        })
+        });
+        sent.is_some()
     }
 
     fn send_secured<E>(
@@ -168,19 +169,18 @@ impl Transport {
         sink: &mut impl Sink,
         totals: &mut Totals,
         protect: impl FnOnce(&mut dyn SrtpSession, &mut [u8]) -> Result<usize, E>,
-    ) -> bool {
+    ) -> Option<usize> {
         let (Some(to), Some(srtp)) = (self.agent.outlet(now), self.srtp.as_mut()) else {
             self.drop_packet(DropReason::NoSelectedTuple, totals);
-            return false;
+            return None;
         };
         let Ok(len) = protect(srtp.as_mut(), sink.scratch()) else {
             self.drop_packet(DropReason::SrtpProtect, totals);
-            return false;
+            return None;
         };
         self.sent.count(len);
-        totals.sent.count(len);
         sink.commit(len, to);
-        true
+        Some(len)
     }
 
     /// Media can leave to it now.

@@ -248,7 +248,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(batch.sender.counters.packets, MAX_ENTRIES as u64 * 3);
+        assert_eq!(batch.sender.counters.datagrams, MAX_ENTRIES as u64 * 3);
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
         batch.add(&[0; SCRATCH_BYTES + 1], to);
         batch.flush();
         assert_eq!(batch.sender.counters.errors, 2);
-        assert_eq!(batch.sender.counters.packets, 0);
+        assert_eq!(batch.sender.counters.datagrams, 0);
     }
 
     #[test]

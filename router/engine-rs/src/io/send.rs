@@ -17,7 +17,7 @@ const MAX_WAITS: u32 = 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendCounters {
     /// Datagrams the kernel took.
-    pub packets: u64,
+    pub datagrams: u64,
     /// Bytes of those datagrams.
     pub bytes: u64,
     /// System calls that sent something.
@@ -122,7 +122,7 @@ fn transmit(
             Ok(sent) => {
                 let sent = sent.clamp(1, headers.len() - next);
                 counters.batches += 1;
-                counters.packets += sent as u64;
+                counters.datagrams += sent as u64;
                 counters.bytes += headers[next..next + sent]
                     .iter()
                     .map(|h| u64::from(h.msg_len))
@@ -200,7 +200,7 @@ mod tests {
             }
             let counters = sender.counters;
             assert_eq!(
-                (counters.packets, counters.bytes, counters.errors),
+                (counters.datagrams, counters.bytes, counters.errors),
                 (300, 600, 0)
             );
             assert_eq!(counters.batches, 3);
@@ -225,7 +225,7 @@ mod tests {
             [receive(&peer), receive(&peer), receive(&peer)],
             [[0], [2], [5]]
         );
-        assert_eq!((sender.counters.packets, sender.counters.errors), (3, 3));
+        assert_eq!((sender.counters.datagrams, sender.counters.errors), (3, 3));
     }
 
     fn headers(count: usize) -> Vec<libc::mmsghdr> {
@@ -271,7 +271,7 @@ mod tests {
             scripted(10, vec![Ok(4), errno(libc::EINTR), Ok(5), Ok(1)], true);
         assert_eq!(calls, [10, 6, 6, 1]);
         assert_eq!(
-            (counters.packets, counters.batches, counters.errors),
+            (counters.datagrams, counters.batches, counters.errors),
             (10, 3, 0)
         );
     }
@@ -287,7 +287,7 @@ mod tests {
         ] {
             let (counters, calls, waits) = scripted(4, vec![Ok(1), errno(code), Ok(2)], true);
             assert_eq!(calls, [4, 3, 2]);
-            assert_eq!((counters.packets, counters.errors, waits), (3, 1, 0));
+            assert_eq!((counters.datagrams, counters.errors, waits), (3, 1, 0));
         }
     }
 
@@ -295,10 +295,10 @@ mod tests {
     fn a_full_buffer_is_waited_for_once_then_the_rest_is_dropped() {
         let again = || errno(libc::EAGAIN);
         let (counters, _, waits) = scripted(5, vec![Ok(2), again(), Ok(3)], true);
-        assert_eq!((counters.packets, counters.errors, waits), (5, 0, 1));
+        assert_eq!((counters.datagrams, counters.errors, waits), (5, 0, 1));
         let (counters, _, waits) = scripted(5, vec![Ok(2), again()], false);
-        assert_eq!((counters.packets, counters.errors, waits), (2, 3, 1));
+        assert_eq!((counters.datagrams, counters.errors, waits), (2, 3, 1));
         let (counters, _, waits) = scripted(5, vec![again(), Ok(1), again()], true);
-        assert_eq!((counters.packets, counters.errors, waits), (1, 4, 1));
+        assert_eq!((counters.datagrams, counters.errors, waits), (1, 4, 1));
     }
 }

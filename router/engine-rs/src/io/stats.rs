@@ -23,9 +23,9 @@ impl DelayHistogram {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IoCounters {
     /// Datagrams received.
-    pub packets_received: u64,
+    pub datagrams_received: u64,
     /// Bytes of those datagrams.
-    pub bytes_received: u64,
+    pub datagram_bytes_received: u64,
     /// System calls that received something.
     pub receive_batches: u64,
     /// Datagrams longer than the core reads, dropped.

@@ -197,8 +197,8 @@ impl Worker {
         let Some(datagram) = self.receive.datagram(index) else {
             return;
         };
-        self.counters.packets_received += 1;
-        self.counters.bytes_received += datagram.len as u64;
+        self.counters.datagrams_received += 1;
+        self.counters.datagram_bytes_received += datagram.len as u64;
         if datagram.truncated {
             self.counters.oversized += 1;
             return;

@@ -35,10 +35,14 @@ pub fn counters_to_python<'py>(
     let (io, core) = (&all.io, &all.core);
     Ok(dict!(py, {
         worker: all.worker,
-        packets_received: io.packets_received,
-        bytes_received: io.bytes_received,
-        packets_sent: io.sent.packets,
-        bytes_sent: io.sent.bytes,
+        datagrams_received: io.datagrams_received,
+        datagram_bytes_received: io.datagram_bytes_received,
+        datagrams_sent: io.sent.datagrams,
+        datagram_bytes_sent: io.sent.bytes,
+        rtp_packets_received: core.rtp_packets_received,
+        rtp_bytes_received: core.rtp_bytes_received,
+        rtp_packets_sent: core.rtp_packets_sent,
+        rtp_bytes_sent: core.rtp_bytes_sent,
         dropped: drops(py, &core.dropped)?,
         receive_batches: io.receive_batches,
         send_batches: io.sent.batches,
