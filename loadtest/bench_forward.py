@@ -23,6 +23,7 @@ from typing import Any, get_args
 from aioice import stun
 from pylibsrtp import Policy, Session
 
+from loadtest.checks import write_answer
 from router import _engine
 from router.clock import monotonic_us
 from router.rtc.constraints import SrtpProfile
@@ -240,11 +241,7 @@ class Generator:
                 self.received += 1
 
     def _answer(self, peer: socket.socket, data: bytes) -> None:
-        request = stun.parse_message(data)
-        response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
-        response.attributes["XOR-MAPPED-ADDRESS"] = self._router
-        response.add_message_integrity(PASSWORD.encode())
-        peer.sendto(bytes(response), self._router)
+        peer.sendto(write_answer(stun.parse_message(data), self._router, PASSWORD), self._router)
 
     def publish(self, packet_bytes: int, rate: float, burst: int, until_us: int) -> None:
         """Sends frames of `burst` packets, `rate` packets a second, and receives meanwhile."""

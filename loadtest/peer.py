@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from loadtest.certificate import create_certificate
+from loadtest.checks import write_answer, write_check
 
 PROFILES = b"SRTP_AEAD_AES_128_GCM"
 KEY_BYTES, SALT_BYTES = 16, 12
@@ -190,24 +191,15 @@ class Peer(asyncio.DatagramProtocol):
 
     def _check(self) -> None:
         assert self._answer
-        request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-        request.attributes["USERNAME"] = f"{self._answer.ufrag}:{self.ufrag}"
-        request.attributes["PRIORITY"] = 1853693695
-        request.attributes["ICE-CONTROLLING"] = 1
-        request.attributes["USE-CANDIDATE"] = None
-        request.add_message_integrity(self._answer.password.encode())
-        self._send(bytes(request))
+        self._send(write_check(f"{self._answer.ufrag}:{self.ufrag}", self._answer.password))
         delay = CHECK_INTERVAL_S if self._dtls else CHECK_RETRY_S
         self._timer = asyncio.get_running_loop().call_later(delay, self._check)
 
     def _on_stun(self, data: bytes) -> None:
         message = stun.parse_message(data)
         if message.message_class == stun.Class.REQUEST:
-            response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, message.transaction_id)
             assert self._answer
-            response.attributes["XOR-MAPPED-ADDRESS"] = self._answer.address
-            response.add_message_integrity(self.password.encode())
-            self._send(bytes(response))
+            self._send(write_answer(message, self._answer.address, self.password))
         elif message.message_class == stun.Class.RESPONSE and self._dtls is None:
             self._dtls = SSL.Connection(self.identity.context)
             self._dtls.set_ciphertext_mtu(DTLS_MTU)

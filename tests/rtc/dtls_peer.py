@@ -8,6 +8,7 @@ from aioice import stun
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
+from loadtest.checks import write_answer
 from router.rtc import RTCCertificate, RTCConnection
 from router.rtc.dtls import DtlsSession, make_context
 from tests.rtc.media_peer import PROFILES
@@ -45,11 +46,7 @@ class DtlsPeer(StunClient):
         super().send(port, data)
 
     def _answer(self, data: bytes) -> None:
-        request = stun.parse_message(data)
-        response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
-        response.attributes["XOR-MAPPED-ADDRESS"] = ("127.0.0.1", self.port)
-        response.add_message_integrity(REMOTE_PASSWORD.encode())
-        self.send(self.port, bytes(response))
+        self.send(self.port, write_answer(stun.parse_message(data), ("127.0.0.1", self.port), REMOTE_PASSWORD))
 
     def flush(self) -> None:
         assert self.session is not None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aioice import stun
 from pylibsrtp import Policy, Session
 
+from loadtest.checks import write_answer, write_check
 from router import _engine
 from router.clock import monotonic_us
 from router.rtc import srtp
@@ -75,27 +76,18 @@ class MediaPeer:
 
     def check(self, *, nominate: bool = True, password: str | None = None) -> stun.Message:
         """Sends a connectivity check."""
-        attributes = {
-            "USERNAME": f"{self.local_ufrag}:{self.remote_ufrag}",
-            "PRIORITY": 1_845_501_695,
-            "ICE-CONTROLLING": 7,
-        }
-        if nominate:
-            attributes["USE-CANDIDATE"] = None
-        request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes=attributes)
-        request.add_message_integrity((password or self.local_password).encode())
-        self.socket.sendto(bytes(request), self.router)
-        return request
+        use = None if nominate else False
+        username = f"{self.local_ufrag}:{self.remote_ufrag}"
+        request = write_check(username, password or self.local_password, USE_CANDIDATE=use)
+        self.socket.sendto(request, self.router)
+        return stun.parse_message(request)
 
     def answer(self, data: bytes) -> None:
         """Answers a check of the router."""
         request = stun.parse_message(data)
         assert request.check_message_integrity(self.remote_password.encode())
         assert request.attributes["USERNAME"] == f"{self.remote_ufrag}:{self.local_ufrag}"
-        response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
-        response.attributes["XOR-MAPPED-ADDRESS"] = self.router
-        response.add_message_integrity(self.remote_password.encode())
-        self.socket.sendto(bytes(response), self.router)
+        self.socket.sendto(write_answer(request, self.router, self.remote_password), self.router)
 
     def connect(self) -> None:
         """Brings the path up as Python would: the first check is authenticated there, the rest is the engine's."""

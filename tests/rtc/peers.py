@@ -1,14 +1,13 @@
 """aiortc peers and hand-made STUN clients that meet our forks over loopback."""
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from typing import Any, Self
 
-from aioice import stun
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
+from loadtest import checks
 from router.rtc import RTCConnection, RTCDescription
 from router.rtc.sdp import parse, write
 
@@ -81,13 +80,8 @@ class StunClient(asyncio.DatagramProtocol):
         self.transport.close()
 
 
-def write_check(ufrag: str, password: str, *, remote: str = "peer", **extra: Any) -> bytes:
-    attributes = {"USERNAME": f"{ufrag}:{remote}", "PRIORITY": 99, "ICE-CONTROLLING": 1, "USE-CANDIDATE": None}
-    attributes |= {name.replace("_", "-"): value for name, value in extra.items()}
-    attributes = {name: value for name, value in attributes.items() if value is not False}
-    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, secrets.token_bytes(12), attributes)
-    message.add_message_integrity(password.encode())
-    return bytes(message)
+def write_check(ufrag: str, password: str, *, remote: str = "peer", **changes: Any) -> bytes:
+    return checks.write_check(f"{ufrag}:{remote}", password, **changes)
 
 
 def add_media(peer: RTCPeerConnection) -> None:

@@ -8,6 +8,7 @@ from aioice import stun
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
+from loadtest import checks
 from router.errors import ConnectionClosedError
 from router.rtc import ForkOnCheck, RTCConnection, RTCConstraints
 from router.rtc import transport as transport_module
@@ -78,7 +79,9 @@ async def test_an_authentic_check_is_answered_and_gives_a_tuple(
     assert answer.transaction_id == request[8:20]
     assert answer.attributes["XOR-MAPPED-ADDRESS"] == client.address
     assert answer.check_message_integrity(password.encode())
-    assert fake.native.calls == [("add_tuple", (fork.transport.id, client.address, True, 99))]
+    assert fake.native.calls == [
+        ("add_tuple", (fork.transport.id, client.address, True, checks.ATTRIBUTES["PRIORITY"]))
+    ]
 
 
 @pytest.mark.parametrize(
