@@ -1,7 +1,7 @@
 //! What publishers are asked for: lost packets (NACK) and key frames (PLI or FIR), merged over all receivers; and what
 //! they are told of the path: transport-wide arrivals.
 //!
-//! One reduced-size packet (RFC 5506) per wake-up of a producer. Requests are taken from the streams even when the peer
+//! One compound packet per wake-up of a producer. Requests are taken from the streams even when the peer
 //! cannot be reached, so that nothing stays due.
 
 use super::arena::Ix;
@@ -70,7 +70,7 @@ impl Core {
         };
         let (own, media) = (transport.reports.ssrc, transport.arrivals_of);
         loop {
-            let mut compound = Compound::new();
+            let mut compound = Compound::with_head(transport);
             let arrivals = &mut transport.arrivals;
             let written = |buffer: &mut [u8]| {
                 arrivals
@@ -92,7 +92,7 @@ impl Core {
         let Some(transport) = self.transports.get_mut(producer.transport) else {
             return;
         };
-        let mut compound = Compound::new();
+        let mut compound = Compound::with_head(transport);
         write_requests(
             now,
             transport.reports.ssrc,

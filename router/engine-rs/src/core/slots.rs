@@ -10,7 +10,7 @@ use crate::recv::Measured;
 use crate::route::select::MAX_ENCODINGS;
 use crate::route::{Slot, SlotSeed};
 use crate::time::Micros;
-use crate::wire::rtcp::{MAX_COUNT, write_bye, write_receiver_report};
+use crate::wire::rtcp::{MAX_COUNT, write_bye};
 use arrayvec::ArrayVec;
 use rand_chacha::rand_core::Rng;
 
@@ -215,10 +215,8 @@ impl Core {
         let Some(transport) = self.transports.get_mut(ix) else {
             return;
         };
-        let own = transport.reports.ssrc;
         for ssrcs in ssrcs.chunks(MAX_COUNT) {
-            let mut compound = Compound::new();
-            compound.push(|buffer| write_receiver_report(buffer, own, &[]));
+            let mut compound = Compound::with_head(transport);
             compound.push(|buffer| write_bye(buffer, ssrcs));
             compound.flush(now, transport, sink, &mut self.totals);
         }

@@ -6,6 +6,7 @@ use fork_router_engine::core::{Command, Core, Event, Sink};
 use fork_router_engine::ids::Tuple;
 use fork_router_engine::srtp::{SRTP_MAX_OVERHEAD, SrtpError, SrtpSession};
 use fork_router_engine::time::Micros;
+use fork_router_engine::wire::rtcp::{RtcpMessage, messages};
 
 /// Unix time minus engine time.
 pub const WALL_OFFSET: i64 = 1_700_000_000_000_000;
@@ -37,6 +38,21 @@ pub struct World {
     pub now: Micros,
     pub sink: ListSink,
     random: u64,
+}
+
+/// RFC 3550 section 6.1: a report first, and a CNAME.
+fn assert_compound(packet: &[u8]) {
+    let all: Vec<RtcpMessage> = messages(packet).map(|it| it.expect("whole")).collect();
+    let first = all.first().expect("a message");
+    assert!(
+        matches!(
+            first,
+            RtcpMessage::SenderReport(_) | RtcpMessage::ReceiverReport(_)
+        ),
+        "{first:?}"
+    );
+    let named = |message: &RtcpMessage| matches!(message, RtcpMessage::Sdes(_));
+    assert!(all.iter().any(named), "{all:?}");
 }
 
 impl World {
@@ -189,6 +205,7 @@ impl World {
                     .unprotect_rtcp(&mut data, len)
                     .expect("SRTCP to a peer");
                 data.truncate(plain);
+                assert_compound(&data);
                 rtcp.push(data);
             } else if !lost(self) {
                 match peer.srtp.unprotect_rtp(&mut data, len) {
