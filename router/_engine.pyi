@@ -351,8 +351,18 @@ class Engine:
     def validate_tuple(self, transport: int, socket: int, address: Address) -> None:
         """DTLS finished here: return-routability is proven."""
 
+    def set_plain_peer(self, transport: int, *, rtp: tuple[int, Address], rtcp: tuple[int, Address], ssrc: int) -> None:
+        """A peer without ICE is reached there from now on, and only there; `PairSelected` follows.
+
+        `rtp` and `rtcp` are a socket and the peer's address each. They take the place of all paths there were, and no
+        packet ever changes them; STUN and DTLS from there are dropped. `ssrc` is the source of our own RTCP.
+        """
+
     def set_srtp(self, transport: int, inbound: int, outbound: int) -> None:
-        """Fingerprint verified. Addresses of two `srtp_t`; their owner lives until `TransportRemoved`."""
+        """Fingerprint verified, or keys agreed beforehand.
+
+        Addresses of two `srtp_t`; their owner lives until `TransportRemoved`.
+        """
 
     def set_receive_limit(self, transport: int, max_bitrate_bps: int | None) -> None:
         """Caps by REMB what the peer sends."""

@@ -1,5 +1,6 @@
 //! What Python tells the core. Every command is idempotent for ids that are gone: it is counted and ignored.
 
+use crate::ice::PlainPeer;
 use crate::ids::{Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId, Tuple};
 use crate::srtp::SrtpSession;
 use crate::time::Micros;
@@ -210,7 +211,16 @@ pub enum Command {
     },
     /// The DTLS handshake finished on this tuple, which proves it: the path is valid without a challenge.
     ValidateTuple(TransportId, Tuple),
-    /// Fingerprint verified: media may pass, both ways.
+    /// A peer without ICE: takes the place of all paths it had. The application vouches for the addresses.
+    SetPlainPeer {
+        /// The transport.
+        transport: TransportId,
+        /// Where it is.
+        peer: PlainPeer,
+        /// Source of our own RTCP, unlike any other sent with its keys: peers may share them.
+        ssrc: Ssrc,
+    },
+    /// Fingerprint verified, or keys agreed beforehand: media may pass, both ways.
     SetSrtp(TransportId, Box<dyn SrtpSession>),
     /// Caps what the peer may send, by REMB; `None` lifts the cap.
     SetReceiveLimit(TransportId, Option<u64>),

@@ -22,12 +22,12 @@ impl Core {
             Command::CreateTransport(config) => self.create_transport(now, config),
             Command::SetRemoteIce(id, remote) => {
                 let (ix, transport) = self.name_transport(id)?;
-                transport.agent.set_remote(now, remote);
+                transport.link.agent()?.set_remote(now, remote);
                 self.settle_ice(now, ix, sink);
                 Some(())
             }
             Command::RestartIce(id, local) => {
-                self.name_transport(id)?.1.agent.restart(local);
+                self.name_transport(id)?.1.link.agent()?.restart(local);
                 Some(())
             }
             Command::AddTuple {
@@ -37,14 +37,22 @@ impl Core {
                 priority,
             } => {
                 let (ix, _) = self.name_transport(transport)?;
-                self.add_tuple(now, ix, tuple, (nominated, priority), sink);
-                Some(())
+                self.add_tuple(now, ix, tuple, (nominated, priority), sink)
             }
             Command::ValidateTuple(id, tuple) => {
                 let (ix, transport) = self.name_transport(id)?;
-                transport.agent.validate(now, tuple);
+                transport.link.agent()?.validate(now, tuple);
                 self.settle_ice(now, ix, sink);
                 Some(())
+            }
+            Command::SetPlainPeer {
+                transport,
+                peer,
+                ssrc,
+            } => {
+                let (ix, transport) = self.name_transport(transport)?;
+                transport.reports.ssrc = ssrc;
+                self.set_plain_peer(now, ix, peer, sink)
             }
             Command::SetSrtp(id, session) => self.set_srtp(now, id, session),
             Command::RemoveTransport(id) => self.remove_transport(now, id, sink),

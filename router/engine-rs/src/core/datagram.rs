@@ -77,10 +77,7 @@ impl Core {
         let Some(transport) = self.transports.get_mut(ix) else {
             return;
         };
-        match transport
-            .agent
-            .handle_stun(now, tuple, data, sink.scratch())
-        {
+        match transport.link.handle_stun(now, tuple, data, sink.scratch()) {
             StunOutcome::Reply(len) => {
                 transport.on_authentic(now);
                 transport.send_plain(len, tuple, sink);

@@ -1,11 +1,12 @@
 //! ICE as the core sees it: tuples to transports, challenges out, selection reported, liveness.
 //!
-//! Invariant: a tuple is in the map exactly while its transport's agent knows it.
+//! Invariant: a tuple is in the map exactly while its transport's link knows it.
 
 use super::arena::Ix;
 use super::event::LostReason;
 use super::timers::Owner;
 use super::{Core, Event, Sink};
+use crate::ice::PlainPeer;
 use crate::ids::{SocketId, TransportId, Tuple};
 use crate::time::Micros;
 
@@ -18,32 +19,52 @@ impl Core {
         tuple: Tuple,
         (nominated, priority): (bool, u32),
         sink: &mut impl Sink,
-    ) {
-        let former = self
-            .tuples
-            .get(&tuple)
-            .copied()
-            .filter(|owner| *owner != ix);
-        let Some(transport) = self
-            .transports
-            .get_mut(ix)
-            .filter(|transport| !transport.is_lost)
-        else {
-            return;
-        };
+    ) -> Option<()> {
+        let transport = self.transports.get_mut(ix)?;
+        let agent = transport.link.agent()?;
+        if transport.is_lost {
+            return Some(());
+        }
+        let evicted = agent.add_tuple(now, tuple, nominated, priority);
         transport.on_authentic(now);
-        let evicted = transport.agent.add_tuple(now, tuple, nominated, priority);
         if let Some(evicted) = evicted {
             self.tuples.remove(&evicted);
         }
-        self.tuples.insert(tuple, ix);
+        self.own_tuple(now, ix, tuple, sink);
+        self.settle_ice(now, ix, sink);
+        Some(())
+    }
+
+    /// The peer is at these addresses and nowhere else. Nothing authentic has come from there yet.
+    pub(super) fn set_plain_peer(
+        &mut self,
+        now: Micros,
+        ix: Ix<TransportId>,
+        peer: PlainPeer,
+        sink: &mut impl Sink,
+    ) -> Option<()> {
+        if self.transports.get(ix)?.is_lost {
+            return Some(());
+        }
+        self.forget_tuples(ix);
+        let transport = self.transports.get_mut(ix)?;
+        transport.make_plain(peer);
+        for tuple in [peer.rtp, peer.rtcp] {
+            self.own_tuple(now, ix, tuple, sink);
+        }
+        self.settle_ice(now, ix, sink);
+        Some(())
+    }
+
+    /// Maps the tuple to this transport, whoever had it before.
+    fn own_tuple(&mut self, now: Micros, ix: Ix<TransportId>, tuple: Tuple, sink: &mut impl Sink) {
+        let former = self.tuples.insert(tuple, ix).filter(|owner| *owner != ix);
         if let Some(former) = former {
             if let Some(owner) = self.transports.get_mut(former) {
-                owner.agent.remove(tuple);
+                owner.link.remove(tuple);
             }
             self.settle_ice(now, former, sink);
         }
-        self.settle_ice(now, ix, sink);
     }
 
     /// After anything that may have moved ICE: sends challenges, reports the selection, sets the timer.
@@ -55,10 +76,10 @@ impl Core {
         else {
             return;
         };
-        while let Some(idle) = transport.agent.poll_idle(now) {
+        while let Some(idle) = transport.link.poll_idle(now) {
             self.tuples.remove(&idle);
         }
-        let selected = transport.agent.poll_selected(now);
+        let selected = transport.link.poll_selected(now);
         if let Some(tuple) = selected {
             transport.pair_changes += 1;
             sink.event(Event::PairSelected {
@@ -68,7 +89,7 @@ impl Core {
         }
         while let Some((len, tuple)) =
             transport
-                .agent
+                .link
                 .poll_challenge(now, &mut self.rng, sink.scratch())
         {
             transport.send_plain(len, tuple, sink);
@@ -120,9 +141,8 @@ impl Core {
         let Some(transport) = self.transports.get_mut(ix) else {
             return;
         };
-        let tuples: Vec<Tuple> = transport.agent.tuples().collect();
-        for tuple in tuples {
-            transport.agent.remove(tuple);
+        for tuple in transport.link.tuples() {
+            transport.link.remove(tuple);
             self.tuples.remove(&tuple);
         }
     }
@@ -139,7 +159,7 @@ impl Core {
         self.tuples.retain(|tuple, _| !gone(tuple));
         for ix in bereft {
             if let Some(transport) = self.transports.get_mut(ix) {
-                transport.agent.remove_socket(socket);
+                transport.link.remove_socket(socket);
                 self.timers
                     .arm(&mut transport.alarm, Owner::Transport(ix), Micros(0));
             }

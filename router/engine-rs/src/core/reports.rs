@@ -242,7 +242,7 @@ impl Core {
         let Some(transport) = self.transports.get(ix) else {
             return blocks;
         };
-        let round_trip = transport.agent.round_trip();
+        let round_trip = transport.link.round_trip();
         let recent = |at: Micros| now - at <= REPORT_INTERVAL + REPORT_INTERVAL;
         for producer in &transport.producers {
             let Some(producer) = self.producers.get_mut(*producer) else {

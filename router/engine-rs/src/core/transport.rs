@@ -8,7 +8,7 @@ use super::counters::{Totals, Traffic};
 use super::reports::Reports;
 use super::streams::Streams;
 use super::timers::Alarm;
-use crate::ice::Agent;
+use crate::ice::{Agent, Link, PlainPeer};
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId, Tuple};
 use crate::recv::clock::PeerClock;
 use crate::recv::twcc::FeedbackBuilder;
@@ -26,7 +26,7 @@ pub struct Transport {
     /// Its id.
     pub id: TransportId,
     /// Paths and consent.
-    pub agent: Agent,
+    pub link: Link,
     /// Keys, once the fingerprint was verified.
     pub srtp: Option<Box<dyn SrtpSession>>,
     /// CNAME of our RTCP to it.
@@ -76,7 +76,7 @@ impl Transport {
     pub fn new(now: Micros, config: TransportConfig, tie_breaker: u64) -> Self {
         Self {
             id: config.id,
-            agent: Agent::new(config.local, tie_breaker),
+            link: Link::Ice(Agent::new(config.local, tie_breaker)),
             srtp: None,
             cname: config.cname,
             allow_mixed: config.allow_mixed_extensions,
@@ -108,13 +108,19 @@ impl Transport {
         self.was_authenticated = true;
     }
 
+    /// A peer without ICE: at these addresses, and without DTLS.
+    pub fn make_plain(&mut self, peer: PlainPeer) {
+        self.link = Link::plain(peer);
+        self.dtls = TokenBucket::new(0, 1);
+    }
+
     /// When this peer wants attention for its own sake.
     pub fn deadline(&self) -> Option<Micros> {
         if self.is_lost {
             return None;
         }
         let liveness = self.last_authenticated + self.timeout;
-        let ice = self.agent.deadline().into_iter();
+        let ice = self.link.deadline().into_iter();
         let own = ice
             .chain(self.reports.deadline())
             .chain(self.arrivals.deadline());
@@ -143,7 +149,8 @@ impl Transport {
         sink: &mut impl Sink,
         totals: &mut Totals,
     ) -> bool {
-        let sent = self.send_secured(now, sink, totals, |srtp, buffer| {
+        let to = self.link.rtp_outlet(now);
+        let sent = self.send_secured(to, sink, totals, |srtp, buffer| {
             srtp.protect_rtp(buffer, len)
         });
         sent.inspect(|len| totals.rtp_sent.count(*len)).is_some()
@@ -157,7 +164,8 @@ impl Transport {
         sink: &mut impl Sink,
         totals: &mut Totals,
     ) -> bool {
-        let sent = self.send_secured(now, sink, totals, |srtp, buffer| {
+        let to = self.link.rtcp_outlet(now);
+        let sent = self.send_secured(to, sink, totals, |srtp, buffer| {
             srtp.protect_rtcp(buffer, len)
         });
         sent.is_some()
@@ -165,12 +173,12 @@ impl Transport {
 
     fn send_secured<E>(
         &mut self,
-        now: Micros,
+        to: Option<Tuple>,
         sink: &mut impl Sink,
         totals: &mut Totals,
         protect: impl FnOnce(&mut dyn SrtpSession, &mut [u8]) -> Result<usize, E>,
     ) -> Option<usize> {
-        let (Some(to), Some(srtp)) = (self.agent.outlet(now), self.srtp.as_mut()) else {
+        let (Some(to), Some(srtp)) = (to, self.srtp.as_mut()) else {
             self.drop_packet(DropReason::NoSelectedTuple, totals);
             return None;
         };
@@ -186,6 +194,6 @@ impl Transport {
     /// Media can leave to it now.
     #[inline]
     pub fn can_send(&self, now: Micros) -> bool {
-        self.srtp.is_some() && self.agent.outlet(now).is_some()
+        self.srtp.is_some() && self.link.rtp_outlet(now).is_some()
     }
 }

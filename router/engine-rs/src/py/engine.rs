@@ -16,6 +16,7 @@ use super::registry::{Registry, worker_of, worker_of_socket};
 use super::stats::{counters_to_python, transport_to_python};
 use crate::core::Command;
 use crate::core::command::{IceCredentials, Limits, ProducerConfig, SlotConfig, TransportConfig};
+use crate::ice::PlainPeer;
 use crate::ids::{TransportId, Tuple};
 use crate::io::clock;
 use crate::io::engine::{Engine, MAX_WORKERS};
@@ -326,6 +327,28 @@ impl PyEngine {
         let transport = self.transport(transport)?;
         let tuple = self.tuple(transport, socket, &address)?;
         self.command(py, transport.0, Command::ValidateTuple(transport, tuple))
+    }
+
+    #[pyo3(signature = (transport, *, rtp, rtcp, ssrc))]
+    fn set_plain_peer(
+        &self,
+        py: Python<'_>,
+        transport: Number,
+        rtp: (Number, PyAddress),
+        rtcp: (Number, PyAddress),
+        ssrc: Number,
+    ) -> PyResult<()> {
+        let transport = self.transport(transport)?;
+        let peer = PlainPeer {
+            rtp: self.tuple(transport, rtp.0, &rtp.1)?,
+            rtcp: self.tuple(transport, rtcp.0, &rtcp.1)?,
+        };
+        let command = Command::SetPlainPeer {
+            transport,
+            peer,
+            ssrc: ssrc.ssrc("ssrc")?,
+        };
+        self.command(py, transport.0, command)
     }
 
     fn set_srtp(
