@@ -24,7 +24,6 @@ another fork.
 """
 
 import logging
-import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -37,6 +36,7 @@ from router.rtc.family import ConnectionFamily, ForkOnCheck
 from router.rtc.ice import Address, make_candidate
 from router.rtc.limits import Constraints, Limits, Target
 from router.rtc.negotiation import LocalParameters, answer
+from router.rtc.plain import PlainTransport
 from router.rtc.reports import ReportTimer
 from router.rtc.shared import SharedParts
 from router.rtc.slot import RTCSlot
@@ -118,7 +118,9 @@ class RTCConnection(EventEmitter):
     def _initialise(self, limits: Limits, ufrag: str, password: str | None) -> None:
         self.closed = False
         self.close_reason = ""
-        self.transport = PeerTransport(self, self.context, ufrag, password or self.context.fork_password(ufrag))
+        self.transport: PeerTransport | PlainTransport = PeerTransport(
+            self, self.context, ufrag, password or self.context.fork_password(ufrag)
+        )
         self._limits = limits
         self._local: RTCDescription | None = None
         self._remote: RTCDescription | None = None
@@ -128,7 +130,6 @@ class RTCConnection(EventEmitter):
         self._slots: tuple[RTCSlot, ...] = ()
         self._receive_limit: int | None = None
         self._active_socket: RTCSocket | None = None
-        self._ssrcs: set[int] = set()
         self._reports = ReportTimer(self)
 
     # -- the originating context ---------------------------------------------------------------------------------
@@ -196,13 +197,16 @@ class RTCConnection(EventEmitter):
         fork._family = self._family
         fork._initialise(Limits(self._limits.whole if constraints is None else constraints), ufrag, password)
         for socket in self._family.sockets:
-            fork.transport.attach(socket)
+            fork.on_socket_added(socket)
         self._family.forks[fork] = None
         return fork
 
     def on_socket_added(self, socket: RTCSocket) -> None:
         """From the family."""
-        self.transport.attach(socket)
+        if isinstance(self.transport, PeerTransport) and socket.options.mux:
+            self.transport.attach(socket)
+        else:
+            self.transport = PlainTransport(self, self.context, socket)
 
     # -- constraints ---------------------------------------------------------------------------------------------
 
@@ -257,13 +261,12 @@ class RTCConnection(EventEmitter):
             if self._remote is None:
                 raise ConflictError("the peer has not been described yet")
             return replace(self._remote, candidates=tuple(self._remote_candidates))
-        base = self._local or RTCDescription(
-            ufrag="", password="", fingerprints=(self.context.certificate.fingerprint,), lite=True
-        )
+        base = self._local or RTCDescription(ufrag="", password="", fingerprints=self.transport.fingerprints)
         return replace(
             base,
             ufrag=self.transport.ufrag,
             password=self.transport.password,
+            lite=self.transport.lite,
             candidates=tuple(item for socket in self._family.sockets for item in socket.candidates),
             end_of_candidates=all(socket.gathered for socket in self._family.sockets),
         )
@@ -276,9 +279,8 @@ class RTCConnection(EventEmitter):
         if direction == "local":
             self._local = description
             return
-        if not all(socket.options.mux for socket in self._family.sockets):
-            raise ConfigError("mux: plain RTP peers, with RTCP on a port of its own, are not supported yet")
         local = self._local or self._answer(description)
+        self.transport.check_remote(description, local)
         self._local, self._remote = local, remote = _shared.share(local), _shared.share(description)
         self._remote_candidates = list(description.candidates[:MAX_REMOTE_CANDIDATES])
         self.transport.set_remote(remote)
@@ -297,20 +299,14 @@ class RTCConnection(EventEmitter):
         local = LocalParameters(
             ufrag=self.transport.ufrag,
             password=self.transport.password,
-            fingerprints=(self.context.certificate.fingerprint,),
+            fingerprints=self.transport.fingerprints,
             cname=self.cname,
             stream_id=self.context_id,
-            allocate_ssrc=self._allocate_ssrc,
+            allocate_ssrc=self.transport.allocate_ssrc,
             kinds=tuple(kind for kind in kinds if all(kind in item.options.kind for item in self._family.sockets)),
         )
         limits = self._limits.whole
         return answer(offer, local=local, receive=limits["receive"], send=limits["send"])
-
-    def _allocate_ssrc(self) -> int:
-        while (ssrc := secrets.randbits(32)) in self._ssrcs or ssrc == 0:
-            pass
-        self._ssrcs.add(ssrc)
-        return ssrc
 
     def _make_remote_streams(self, remote: RTCDescription, local: RTCDescription) -> None:
         answered = {section.mid: section for section in local.media}

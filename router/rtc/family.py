@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from router.errors import ConfigError
 from router.rtc.context import ConnectionContext
 from router.rtc.ice import Check
+from router.rtc.transport import PeerTransport
 
 if TYPE_CHECKING:
     from router.rtc.connection import RTCConnection
     from router.rtc.engine import MediaEngine
     from router.rtc.socket import RTCSocket
-    from router.rtc.transport import PeerTransport
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class ConnectionFamily:
             first = self.sockets[0]
             if socket.engine is not first.engine or socket.options.worker != first.options.worker:
                 raise ConfigError("worker: all sockets of a connection must be on one worker of one engine")
+            if not (socket.options.mux and first.options.mux):
+                raise ConfigError("mux: a socket for plain peers must be the only one of its connection")
         if socket.certificate is not None:
             self.context.use_certificate(socket.certificate)
         socket.open()
@@ -69,6 +71,7 @@ class ConnectionFamily:
             return None
         fork = self.origin.fork_as(check.local_ufrag, password)
         hook.born(fork)
+        assert isinstance(fork.transport, PeerTransport), "sockets for plain peers take no checks"
         return fork.transport
 
     def forget_streams(self, sender: "RTCConnection") -> None:

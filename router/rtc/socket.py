@@ -2,8 +2,8 @@
 
 Checks find their fork here, by the local user name fragment; a fragment that no fork has goes to the origin whose
 context id it begins with. Candidates: host, and server-reflexive ones asked for from the shared port itself. Left out
-so far: relayed candidates and TCP. `mux=False` binds the RTCP port and describes it as component 2, but the engine has
-no transport yet that splits RTP from RTCP, so such a socket serves no peer.
+so far: relayed candidates and TCP. `mux=False` is for plain RTP peers (`plain.py`): it binds the RTCP port too, which
+is component 2, and takes no checks.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from router.rtc.ice import (
     parse_check,
     parse_server_url,
 )
+from router.rtc.plain import RTP, PlainKeys
 
 if TYPE_CHECKING:
     from router.rtc.engine import MediaEngine
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 KINDS: tuple[Kind, ...] = ("audio", "video", "data")
 MAX_GATHERING_SERVERS = 8
 PORT_PAIR_TRIES = 32
-RTP, RTCP = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,18 @@ class RTCSocketOptions:
     """How a socket is bound and what may travel on it."""
 
     mux: bool = True
-    """RTP and RTCP on one port. False: RTCP on port + 1, for plain RTP peers."""
+    """RTP and RTCP on one port. False: RTCP on port + 1, for plain RTP peers, without ICE and DTLS."""
     kind: tuple[Kind, ...] = KINDS
     """What may travel here; other m-lines are rejected."""
     keys: tuple[RTCCertificate | tuple[str, str] | bytes, ...] = ()
     """DTLS certificates, as objects or PEM pairs (certificate, private key): the first one is shown to peers; none:
-    one is made. For a plain peer (`mux=False`) its SRTP master keys with salts, as bytes."""
+    one is made.
+
+    With `mux=False` exactly two SRTP master keys: first the one the peer encrypts with, then ours. Each is the 16 bytes
+    of the key followed by its salt, and the length says the profile: 28 bytes (12 of salt) are AEAD_AES_128_GCM, 30
+    (14 of salt) AES128_CM_SHA1_80; base64 of the latter is what `a=crypto … inline:` (RFC 4568) and ffmpeg's
+    `-srtp_out_params` carry. Make them of random bytes, never use them for two sockets, nor again after a restart.
+    Forks on one socket share its keys, so their peers can read and imitate each other."""
     address: str = "0.0.0.0"  # noqa: S104 - a media port is public by purpose
     port: int = 0
     """0: any free port."""
@@ -111,8 +117,9 @@ class RTCSocketOptions:
                 ipaddress.ip_address(value.partition("%")[0])
             except ValueError as error:
                 raise ConfigError(f"{name}: expected an IP address, got {value!r}") from error
-        wrong = [key for key in self.keys if isinstance(key, bytes) == self.mux]
-        if wrong:
+        if not self.mux:
+            PlainKeys.parse(self.keys)
+        elif any(isinstance(key, bytes) for key in self.keys):
             raise ConfigError("keys: expected certificates with mux, SRTP master keys as bytes without")
 
     @property
@@ -164,6 +171,7 @@ class RTCSocket(EventEmitter):
         self.servers = servers or RTCSocketServers()
         self.options = options or RTCSocketOptions()
         self.certificate = self.options.certificate()
+        self.plain_keys = None if self.options.mux else PlainKeys.parse(self.options.keys)
         self.closed = False
         self._engine = engine
         self._ids: list[int] = []
@@ -187,6 +195,11 @@ class RTCSocket(EventEmitter):
     def id(self) -> int:
         """The engine's id of the RTP port."""
         return self._ids[0]
+
+    @property
+    def rtcp_id(self) -> int:
+        """The engine's id of the RTCP port: the same one with mux."""
+        return self._ids[-1]
 
     @property
     def address(self) -> str:
@@ -276,7 +289,7 @@ class RTCSocket(EventEmitter):
             self._gatherer.handle_response(data, source)
             return
         check = parse_check(data)
-        if check is None:
+        if check is None or not self.options.mux:
             return
         endpoint = self._endpoints.get(check.local_ufrag)
         if endpoint is None:

@@ -27,7 +27,8 @@ _PROFILES: dict[SrtpProfile, int] = {
     "AEAD_AES_128_GCM": Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
     "AES128_CM_SHA1_80": Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
 }
-_KEY_BYTES: dict[SrtpProfile, int] = {"AEAD_AES_128_GCM": 16 + 12, "AES128_CM_SHA1_80": 16 + 14}
+KEY_BYTES: dict[SrtpProfile, int] = {"AEAD_AES_128_GCM": 16 + 12, "AES128_CM_SHA1_80": 16 + 14}
+"""Master key and master salt together."""
 
 _TEST_PACKET = bytes.fromhex("800f1234decafbadcafebabe" + "ab" * 16)
 _TEST_VECTORS: dict[SrtpProfile, tuple[str, str]] = {
@@ -98,7 +99,7 @@ def check_binding() -> None:
 
 
 def _open_session(profile: SrtpProfile, key: bytes, ssrc_type: int, *, allow_repeat: bool = False) -> Session:
-    expected = _KEY_BYTES[profile]
+    expected = KEY_BYTES[profile]
     if len(key) != expected:
         raise ConfigError(f"SRTP keys: {profile} takes {expected} bytes of key and salt, got {len(key)}")
     policy = Policy(key=key, ssrc_type=ssrc_type, srtp_profile=_PROFILES[profile])

@@ -12,6 +12,7 @@ prove a path yet, does DTLS answer where it came from, with at most three times 
 
 import asyncio
 import logging
+import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -19,7 +20,7 @@ from router import clock, metrics
 from router.errors import DtlsError, EngineError
 from router.rtc.constraints import SrtpProfile
 from router.rtc.context import ConnectionContext
-from router.rtc.description import RTCDescription
+from router.rtc.description import RTCDescription, RTCFingerprint
 from router.rtc.dtls import DtlsSession, fingerprint_matches
 from router.rtc.ice import Address, Check, write_role_conflict, write_success
 
@@ -59,7 +60,9 @@ class TransportOwner(Protocol):
 
 
 class PeerTransport:
-    """One remote peer."""
+    """One WebRTC peer; `PlainTransport` is one without ICE and DTLS."""
+
+    lite = True
 
     def __init__(self, owner: TransportOwner, context: ConnectionContext, ufrag: str, password: str) -> None:
         self.ufrag = ufrag
@@ -71,6 +74,7 @@ class PeerTransport:
         self._owner = owner
         self._context = context
         self._sockets: list[RTCSocket] = []
+        self._ssrcs: set[int] = set()
         self._passwords = {ufrag: password}
         self._remote_ufrags: dict[str, str] = {}
         """The peer's fragment that goes with each of ours, as far as known."""
@@ -90,6 +94,21 @@ class PeerTransport:
     def engine(self) -> "MediaEngine":
         """The engine of its sockets."""
         return self._sockets[0].engine
+
+    @property
+    def fingerprints(self) -> tuple[RTCFingerprint, ...]:
+        """Those of our certificate."""
+        return (self._context.certificate.fingerprint,)
+
+    def allocate_ssrc(self) -> int:
+        """A new SSRC to send with, unique on this connection."""
+        while (ssrc := secrets.randbits(32)) in self._ssrcs or ssrc == 0:
+            pass
+        self._ssrcs.add(ssrc)
+        return ssrc
+
+    def check_remote(self, remote: RTCDescription, local: RTCDescription) -> None:
+        """Whatever is wrong with the peer shows in the handshake."""
 
     def attach(self, socket: "RTCSocket") -> None:
         """From now on checks on this socket are ours too."""

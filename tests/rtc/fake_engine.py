@@ -92,6 +92,10 @@ class FakeNative:
         self.calls.append(("validate_tuple", transport))
         self.select(transport, socket, address)
 
+    def set_plain_peer(self, transport: int, *, rtp: tuple[int, Address], rtcp: tuple[int, Address], ssrc: int) -> None:
+        self.calls.append(("set_plain_peer", (transport, rtp, rtcp, ssrc)))
+        self.select(transport, *rtp)
+
     def select(self, transport: int, socket: int, address: Address) -> None:
         state = self.find(self.transports, transport)
         if state["selected"] != (socket, address):
