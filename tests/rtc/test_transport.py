@@ -306,6 +306,7 @@ async def test_dtls_before_any_check_is_not_even_seen(
         client.send(port_of(origin), datagram)
     await settle(fake, client, port_of(origin))
     assert not fake.native.sent
+    assert isinstance(fork.transport, transport_module.PeerTransport)
     assert fork.transport._dtls is None
 
 
@@ -326,6 +327,7 @@ async def test_dtls_waits_for_a_proven_path_and_never_answers_elsewhere(
     for _ in range(20):
         stranger.send(port, hello)
     await settle(fake, stranger, port)
+    assert isinstance(fork.transport, transport_module.PeerTransport)
     assert fork.transport._dtls is None
     assert len(fork.transport._early) == transport_module.MAX_EARLY_DATAGRAMS
     client.check(port, ufrag, password)
