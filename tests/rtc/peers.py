@@ -9,7 +9,9 @@ from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from loadtest import checks
 from router.rtc import RTCConnection, RTCDescription
+from router.rtc.dtls import DtlsSession
 from router.rtc.sdp import parse, write
+from router.rtc.transport import PeerTransport
 
 Address = tuple[str, int]
 FRAMES = 10
@@ -110,3 +112,9 @@ def record(connection: RTCConnection, *events: str) -> list[tuple[Any, ...]]:
     for event in events or connection.EVENTS:
         connection.on(event, lambda *arguments, event=event: seen.append((event, *arguments)))
     return seen
+
+
+def dtls_of(fork: RTCConnection) -> DtlsSession | None:
+    """The handshake of a WebRTC peer, once it has begun."""
+    assert isinstance(fork.transport, PeerTransport)
+    return fork.transport._dtls

@@ -19,7 +19,7 @@ from router.rtc.dtls import DtlsSession, make_context
 from router.rtc.sdp import parse
 from tests.rtc.dtls_peer import DtlsPeer, rtp
 from tests.rtc.offers import publisher
-from tests.rtc.peers import StunClient, add_media, make_offer, make_peer, wait_for, write_check
+from tests.rtc.peers import StunClient, add_media, dtls_of, make_offer, make_peer, wait_for, write_check
 from tests.rtc.test_dtls import fragment
 from tests.rtc.test_ice import unauthenticated_checks
 
@@ -90,8 +90,9 @@ async def test_hellos_from_elsewhere_never_disturb_a_set_up(room: RTCConnection,
         fork, peer = room.fork(), await DtlsPeer.open()
         await peer.connect(fork)
         assert not peer.alerts
-        assert fork.transport._dtls is not None
-        assert fork.transport._dtls._restarts == 0, "no forged hello reached the session"
+        session = dtls_of(fork)
+        assert session is not None
+        assert session._restarts == 0, "no forged hello reached the session"
         await fork.close()
         peer.close()
     spraying = False
@@ -129,7 +130,7 @@ async def test_dtls_before_a_check_reaches_nobody(room: RTCConnection, engine: M
     peer.start_dtls()
     await wait_for(lambda: dropped(engine, "dtls-unknown-tuple") == 1)
     assert not peer.received
-    assert fork.transport._dtls is None
+    assert dtls_of(fork) is None
     await peer.reach(fork)
     peer.start_dtls()
     await peer.wait_connected(fork)
@@ -146,7 +147,7 @@ async def test_dtls_on_an_unproven_path_is_not_answered(room: RTCConnection, pee
     for _ in range(30):
         deaf.send(port, hello(make_context(peer.certificate)))
     await asyncio.sleep(0.3)
-    assert fork.transport._dtls is None
+    assert dtls_of(fork) is None
     assert all(data[0] < 4 for data in deaf.received), "no DTLS to a path that is not proven"
     await peer.reach(fork)
     peer.start_dtls()
@@ -242,7 +243,7 @@ async def test_who_cannot_prove_itself_gets_no_keys(
     await peer.reach(fork)
     peer.start_dtls(context)
     await asyncio.sleep(0.5)
-    session = fork.transport._dtls
+    session = dtls_of(fork)
     assert session is not None
     reasons = {"no certificate": "certificate", "stolen certificate": "bad signature", "no SRTP": "no SRTP profile"}
     assert reasons[case] in session.reason
