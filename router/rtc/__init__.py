@@ -24,10 +24,11 @@ False False
 True True
 """
 
-from router.rtc.connection import RTCCandidatePair, RTCConnection, RTCContributor
+from router.rtc.connection import RTCConnection
 from router.rtc.constraints import RTCConstraints
 from router.rtc.description import (
     RTCCandidate,
+    RTCCandidatePair,
     RTCCodec,
     RTCDescription,
     RTCEncoding,
@@ -43,7 +44,7 @@ from router.rtc.family import ForkOnCheck
 from router.rtc.ice import AnnouncedAddress
 from router.rtc.slot import RTCSlot
 from router.rtc.socket import RTCSocket, RTCSocketOptions, RTCSocketServer, RTCSocketServers
-from router.rtc.stream import RTCMediaStream, RTCMediaStreamTrack
+from router.rtc.stream import RTCContributor, RTCMediaStream, RTCMediaStreamTrack
 
 __all__ = [
     "AnnouncedAddress",

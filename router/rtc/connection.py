@@ -24,13 +24,14 @@ another fork.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, overload
 
 from router.errors import ConfigError, ConflictError, ConnectionClosedError
+from router.rtc.connection_media import ConnectionMedia
 from router.rtc.constraints import ConstraintDirection, RTCConstraints, SrtpProfile
 from router.rtc.context import ConnectionContext
-from router.rtc.description import Kind, RTCCandidate, RTCDescription, RTCMediaSection
+from router.rtc.description import Kind, RTCCandidate, RTCCandidatePair, RTCDescription
 from router.rtc.events import EventEmitter, HandlerAttribute
 from router.rtc.family import ConnectionFamily, ForkOnCheck
 from router.rtc.ice import Address, make_candidate
@@ -52,26 +53,6 @@ logger = logging.getLogger(__name__)
 
 MAX_REMOTE_CANDIDATES = 64
 _shared = SharedParts()
-
-
-@dataclass(frozen=True, slots=True)
-class RTCCandidatePair:
-    """Where media flows."""
-
-    local: RTCCandidate
-    remote: RTCCandidate
-
-
-@dataclass(frozen=True, slots=True)
-class RTCContributor:
-    """A contributing source of a track or slot."""
-
-    id: int
-    """The CSRC."""
-    level: int | None = None
-    """Audio level in -dBov, 0 (loudest) to 127, where packets carry it."""
-    track: RTCMediaStreamTrack | None = None
-    """The track it names, if it is one of this originating context."""
 
 
 class RTCConnection(EventEmitter):
@@ -125,10 +106,7 @@ class RTCConnection(EventEmitter):
         self._local: RTCDescription | None = None
         self._remote: RTCDescription | None = None
         self._remote_candidates: list[RTCCandidate] = []
-        self._remote_streams: tuple[RTCMediaStream, ...] = ()
-        self._local_streams: list[RTCMediaStream] = []
-        self._slots: tuple[RTCSlot, ...] = ()
-        self._receive_limit: int | None = None
+        self.media = ConnectionMedia(self, limits)
         self._active_socket: RTCSocket | None = None
         self._reports = ReportTimer(self)
 
@@ -230,10 +208,9 @@ class RTCConnection(EventEmitter):
         self._check_open()
         self._limits.set(constraints, direction, target)
         if direction == "send":
-            for slot in self._slots:
-                slot.update_limits()
+            self.media.update_send_limits()
         else:
-            self._update_receive_limits()
+            self.media.update_receive_limits()
 
     def limits(self, direction: ConstraintDirection, track: RTCMediaStreamTrack) -> RTCConstraints:
         """What applies to one track: connection, stream and track together."""
@@ -242,16 +219,6 @@ class RTCConnection(EventEmitter):
     def srtp_profiles(self) -> tuple[SrtpProfile, ...]:
         """What both directions allow."""
         return self._limits.srtp_profiles()
-
-    def _update_receive_limits(self) -> None:
-        tracks = [track for stream in self._remote_streams for track in stream.tracks]
-        for track in tracks:
-            for slot in tuple(track.slots):
-                slot.update_limits()
-        limit = self._limits.receive_bitrate_bps(track for track in tracks if track.received)
-        if self.transport.id is not None and limit != self._receive_limit:
-            self._receive_limit = limit
-            self.engine.native.set_receive_limit(self.transport.id, limit)
 
     # -- descriptions --------------------------------------------------------------------------------------------
 
@@ -286,11 +253,7 @@ class RTCConnection(EventEmitter):
         self.transport.set_remote(remote)
         # A handshake that was over already may have been with somebody else.
         self._check_open()
-        self._make_remote_streams(remote, local)
-        self._make_slots(local)
-        self._update_receive_limits()
-        for stream in self._local_streams:
-            self._fill_slots(stream)
+        self.media.negotiate(remote, local)
 
     def _answer(self, offer: RTCDescription) -> RTCDescription:
         if not self._family.sockets:
@@ -307,31 +270,6 @@ class RTCConnection(EventEmitter):
         )
         limits = self._limits.whole
         return answer(offer, local=local, receive=limits["receive"], send=limits["send"])
-
-    def _make_remote_streams(self, remote: RTCDescription, local: RTCDescription) -> None:
-        answered = {section.mid: section for section in local.media}
-        streams = []
-        for described in remote.streams:
-            stream = RTCMediaStream(self, described.id)
-            tracks = []
-            for item in described.tracks:
-                section = answered.get(item.section.mid)
-                if section is None or section.rejected or section.direction not in ("recvonly", "sendrecv"):
-                    continue
-                tracks.append(RTCMediaStreamTrack(stream, item.id, offered=item.section, answered=section))
-            stream.tracks = tuple(tracks)
-            if tracks:
-                streams.append(stream)
-        self._remote_streams = tuple(streams)
-
-    def _make_slots(self, local: RTCDescription) -> None:
-        transport = self.transport.open()
-        sending: list[RTCMediaSection] = [
-            section
-            for section in local.media
-            if not section.rejected and section.kind != "data" and section.direction in ("sendonly", "sendrecv")
-        ]
-        self._slots = tuple(RTCSlot(self, section, transport) for section in sending)
 
     def add_remote_candidate(self, candidate: RTCCandidate | None) -> None:
         """One more candidate of the peer; None ends them. A lite agent only names pairs by them."""
@@ -353,53 +291,25 @@ class RTCConnection(EventEmitter):
     @property
     def slots(self) -> tuple[RTCSlot, ...]:
         """One for each m-line that the peer receives, in its order."""
-        return self._slots
+        return self.media.slots
 
     def get_remote_streams(self) -> tuple[RTCMediaStream, ...]:
         """What the peer publishes."""
-        return self._remote_streams
+        return self.media.remote
 
     def get_local_streams(self) -> tuple[RTCMediaStream, ...]:
         """What is being sent, in order of attachment."""
-        return tuple(self._local_streams)
+        return tuple(self.media.local)
 
     def receive_stream(self, stream: RTCMediaStream, receive: bool = True) -> None:
         """Takes what the peer publishes in this stream, or stops."""
         self._check_open()
-        if stream not in self._remote_streams:
-            raise ConfigError("stream: expected one of get_remote_streams() of this connection")
-        for track in stream.tracks:
-            if receive:
-                track.start()
-            else:
-                track.stop("removed")
-        self._update_receive_limits()
+        self.media.receive(stream, receive)
 
     def send_stream(self, stream: RTCMediaStream, send: bool = True) -> None:
         """Shows its tracks in free slots that can carry them, or takes them out of all slots."""
         self._check_open()
-        if send:
-            if stream not in self._local_streams:
-                self._local_streams.append(stream)
-            self._fill_slots(stream)
-            return
-        if stream in self._local_streams:
-            self._local_streams.remove(stream)
-        for slot in self._slots:
-            if slot.track is not None and slot.track.stream is stream:
-                slot.assign(None)
-
-    def forget_streams(self, sender: "RTCConnection") -> None:
-        """From the family: the sender of these streams is gone."""
-        self._local_streams = [stream for stream in self._local_streams if stream.connection is not sender]
-
-    def _fill_slots(self, stream: RTCMediaStream) -> None:
-        shown = {slot.track for slot in self._slots}
-        for track in stream.tracks:
-            free = (slot for slot in self._slots if slot.track is None and slot.can_show(track))
-            slot = None if track in shown or not track.received else next(free, None)
-            if slot is not None:
-                slot.assign(track)
+        self.media.send(stream, send)
 
     async def get_stats(self) -> "TransportStats":
         """One snapshot of this peer."""
@@ -429,37 +339,6 @@ class RTCConnection(EventEmitter):
         """From the transport: fatal to this connection alone."""
         self._end(reason)
 
-    def on_track_active(self, track: RTCMediaStreamTrack) -> None:
-        """From the track: the first authenticated packet, also after silence."""
-        if track.live or self.closed:
-            return
-        stream_was_live = track.stream.live
-        track.live = True
-        self.emit("trackconnected", track)
-        if not stream_was_live:
-            self.emit("streamconnected", track.stream)
-
-    def on_track_silent(self, track: RTCMediaStreamTrack, reason: str) -> None:
-        """From the track."""
-        if not track.live:
-            return
-        track.live = False
-        self.emit("trackdisconnected", track, reason)
-        if not track.stream.live:
-            self.emit("streamdisconnected", track.stream, reason)
-
-    def on_track_contributors(self, track: RTCMediaStreamTrack, sources: list[tuple[int, int | None]]) -> None:
-        """From the track: the CSRCs received."""
-        known = self.context.contributors
-        contributors = tuple(RTCContributor(id_, level, known.get(id_)) for id_, level in sources)
-        self.emit("trackcontributors", track, contributors)
-
-    def on_slot_assigned(self, slot: RTCSlot) -> None:
-        """From the slot."""
-        track = slot.track
-        shown = () if track is None else (RTCContributor(track.contributor, None, track),)
-        self.emit("trackcontributors", slot, shown)
-
     # -- the end -------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
@@ -470,18 +349,13 @@ class RTCConnection(EventEmitter):
         if self.closed:
             return
         self.close_reason = reason
-        for stream in self._remote_streams:
-            for track in stream.tracks:
-                track.stop(reason)
-                self.context.remove_contributor(track.contributor)
-        if self._remote_streams:
+        self.media.end(reason)
+        if self.media.remote:
             self._family.forget_streams(self)
-        for slot in self._slots:
-            slot.clear()
         self.closed = True
         self._reports.stop()
         self.transport.close()
-        self._local_streams.clear()
+        self.media.local.clear()
         if self is self.origin:
             for fork in tuple(self._family.forks):
                 fork._end(reason)

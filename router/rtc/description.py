@@ -41,6 +41,14 @@ class RTCCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class RTCCandidatePair:
+    """Where media flows."""
+
+    local: RTCCandidate
+    remote: RTCCandidate
+
+
+@dataclass(frozen=True, slots=True)
 class RTCCodec:
     """One payload type of an m-line. `parameters` are its fmtp values (a bare flag has the value "")."""
 

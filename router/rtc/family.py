@@ -77,7 +77,7 @@ class ConnectionFamily:
     def forget_streams(self, sender: "RTCConnection") -> None:
         """Nobody sends them any more: their connection ends."""
         for member in (self.origin, *self.forks):
-            member.forget_streams(sender)
+            member.media.forget(sender)
 
     def release_sockets(self) -> None:
         """Closes those that no other family uses."""

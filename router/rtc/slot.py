@@ -75,7 +75,7 @@ class RTCSlot:
             track.slots.add(self)
             self.update_limits()
         self.connection.engine.native.assign_slot(self.id, track.producer if track else None)
-        self.connection.on_slot_assigned(self)
+        self.connection.media.on_slot_assigned(self)
 
     def clear(self) -> None:
         """Shows nothing any more; also when its track or its connection is on the way out."""
@@ -87,7 +87,7 @@ class RTCSlot:
             # When the engine was closed first, nothing is left to clear.
             with suppress(EngineError):
                 self.connection.engine.native.assign_slot(self.id, None)
-            self.connection.on_slot_assigned(self)
+            self.connection.media.on_slot_assigned(self)
 
     def update_limits(self) -> None:
         """Tells the engine the strictest of all constraints that apply to what it shows."""

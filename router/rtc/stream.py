@@ -5,6 +5,7 @@ come in, and *muted* when the router itself does not forward it.
 """
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from router.errors import ConflictError, EngineError
@@ -121,15 +122,15 @@ class RTCMediaStreamTrack:
     def on_encoding_active(self, encoding: int, ssrc: int) -> None:
         """From the engine."""
         del encoding, ssrc
-        self.connection.on_track_active(self)
+        self.connection.media.on_track_active(self)
 
     def on_producer_silent(self, reason: str) -> None:
         """From the engine."""
-        self.connection.on_track_silent(self, reason)
+        self.connection.media.on_track_silent(self, reason)
 
     def on_contributors(self, sources: list[tuple[int, int | None]]) -> None:
         """From the engine."""
-        self.connection.on_track_contributors(self, sources)
+        self.connection.media.on_track_contributors(self, sources)
 
     def __repr__(self) -> str:
         return f"<RTCMediaStreamTrack {self.kind} mid={self.mid} contributor={self.contributor}>"
@@ -152,3 +153,15 @@ class RTCMediaStream:
 
     def __repr__(self) -> str:
         return f"<RTCMediaStream {self.id} with {len(self.tracks)} tracks>"
+
+
+@dataclass(frozen=True, slots=True)
+class RTCContributor:
+    """A contributing source of a track or slot."""
+
+    id: int
+    """The CSRC."""
+    level: int | None = None
+    """Audio level in -dBov, 0 (loudest) to 127, where packets carry it."""
+    track: RTCMediaStreamTrack | None = None
+    """The track it names, if it is one of this originating context."""
