@@ -278,6 +278,53 @@ fn strangers_are_never_answered() {
     assert_eq!(world.core.counters().transports, 1);
 }
 
+/// I4: a path is proven by the answer to a challenge that was sent to it, signed by the peer, and by nothing else.
+#[test]
+fn forged_answers_prove_nothing() {
+    let (mut world, mut peer) = (World::new(9), Peer::new(1));
+    world.introduce(&mut peer, true);
+    let challenge = world.take_sent(peer.tuple).remove(0);
+    let answer = |transaction: &[u8], password: &str| {
+        let mut message = RawStun::new(0x0101, 0);
+        message.0[8..20].copy_from_slice(transaction);
+        message
+            .with(0x0020, &[0, 1, 0, 0, 0, 0, 0, 0])
+            .signed(password)
+            .fingerprinted()
+    };
+    let (transaction, own) = (&challenge[8..20], peer.own.password.as_str());
+    let mut broken = answer(transaction, own);
+    *broken.last_mut().unwrap() ^= 1;
+    let forged = [
+        ("another transaction", answer(&[7; 12], own)),
+        (
+            "the router's key",
+            answer(transaction, &peer.router.password),
+        ),
+        (
+            "wrong key",
+            answer(transaction, "not the password at all...."),
+        ),
+        ("wrong fingerprint", broken),
+    ];
+    for (name, answer) in forged {
+        world.receive(peer.tuple, &answer);
+        assert_eq!(stats(&mut world, &peer).selected, None, "{name}");
+    }
+    let elsewhere = tuple(6666);
+    world.receive(elsewhere, &answer(transaction, own));
+    world.command(Command::AddTuple {
+        transport: peer.transport,
+        tuple: elsewhere,
+        nominated: true,
+        priority: 1,
+    });
+    world.receive(elsewhere, &answer(transaction, own));
+    assert_eq!(stats(&mut world, &peer).selected, None, "another path's");
+    world.receive(peer.tuple, &answer(transaction, own));
+    assert_eq!(stats(&mut world, &peer).selected, Some(peer.tuple));
+}
+
 /// I7 and D2: an unproven tuple that sends anything but authentic checks gets nothing for it.
 #[test]
 fn an_unproven_tuple_earns_nothing_by_noise() {
