@@ -6,8 +6,8 @@ the SRTP keys go to the engine when the handshake is over *and* the description'
 Anything wrong with DTLS is fatal to this fork alone; anything wrong with a check is dropped without answer.
 
 DTLS goes over the selected pair, which the engine has proven: a check with a forged source address makes us send
-nothing but its answer there. Early datagrams wait for the pair. Only before the description, when the engine cannot
-prove a path yet, does DTLS answer where it came from, with at most three times the bytes it received.
+nothing but its answer there. Early datagrams wait until their own path is the pair. Only before the description, when
+the engine cannot prove a path yet, does DTLS answer where it came from, with at most three times the bytes it received.
 """
 
 import asyncio
@@ -33,7 +33,9 @@ logger = logging.getLogger(__name__)
 OLD_CREDENTIALS_S = 10.0
 """Life of the old credentials once the new ones have been used."""
 MAX_EARLY_DATAGRAMS = 4
-"""DTLS datagrams kept until there is a pair: browsers send a ClientHello of two right after their first check."""
+"""DTLS datagrams of a path kept until it is the pair: browsers send a ClientHello of two right after a check."""
+MAX_EARLY_PATHS = 8
+"""As many as the engine knows tuples of a peer."""
 AMPLIFICATION = 3
 """Bytes sent for each one received on a path that is not proven (as RFC 9000 section 8)."""
 DESCRIPTION_TIMEOUT_S = 30.0
@@ -83,7 +85,7 @@ class PeerTransport:
         self._dtls: DtlsSession | None = None
         self._handshake_began_us: int | None = None
         self._selected: Path | None = None
-        self._early: list[tuple[RTCSocket, Address, bytes]] = []
+        self._early: dict[Path, list[bytes]] = {}
         self._unproven: Path | None = None
         self._unproven_budget = 0
         self._dtls_timer: asyncio.TimerHandle | None = None
@@ -219,9 +221,10 @@ class PeerTransport:
         if self._dtls is None and self._role() == "active":
             self._open_dtls("active")
             self._drive_dtls()
-        early, self._early = self._early, []
-        for datagram in early:
-            self._handle_dtls(*datagram)
+        # Those of other paths may be anybody's: a replayed check makes a path known, but does not prove it.
+        early, self._early = self._early.get(self._selected, []), {}
+        for data in early:
+            self._handle_dtls(chosen, address, data)
         self._owner.on_transport_pair(chosen, address)
 
     def on_transport_lost(self, reason: str) -> None:
@@ -240,10 +243,15 @@ class PeerTransport:
         if chosen is None or self.closed:
             return
         if self._selected is None and self._remote is not None and self._dtls is None:
-            if len(self._early) < MAX_EARLY_DATAGRAMS:
-                self._early.append((chosen, source, data))
+            self._keep_early((chosen, source), data)
             return
         self._handle_dtls(chosen, source, data)
+
+    def _keep_early(self, path: Path, data: bytes) -> None:
+        if path in self._early or len(self._early) < MAX_EARLY_PATHS:
+            kept = self._early.setdefault(path, [])
+            if len(kept) < MAX_EARLY_DATAGRAMS:
+                kept.append(data)
 
     def _handle_dtls(self, socket: "RTCSocket", source: Address, data: bytes) -> None:
         if self.closed:

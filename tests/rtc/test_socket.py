@@ -14,8 +14,9 @@ from router.rtc import (
     RTCSocketServer,
     RTCSocketServers,
 )
+from router.rtc.ice import Check
 from tests.rtc.fake_engine import FakeEngine
-from tests.rtc.peers import StunClient, wait_for
+from tests.rtc.peers import StunClient, wait_for, write_check
 
 PLAIN_KEYS = (b"a" * 28, b"b" * 28)
 
@@ -145,3 +146,23 @@ async def test_keys_are_the_certificate_that_peers_see(fake: FakeEngine) -> None
         origin.add_socket(make_socket(fake, keys=(other,)))
     await origin.close()
     assert not fake.native.sockets
+
+
+async def test_a_user_name_fragment_belongs_to_one_fork(fake: FakeEngine) -> None:
+    """A collision is refused when it would come about, not found out by a check of the wrong peer (I10)."""
+
+    class Fork:
+        def __init__(self) -> None:
+            self.checks: list[bytes] = []
+
+        def handle_check(self, socket: RTCSocket, source: tuple[str, int], check: Check) -> None:
+            self.checks.append(check.transaction_id)
+
+    socket, first, second = make_socket(fake), Fork(), Fork()
+    socket.add_endpoint("fragment", first)
+    socket.add_endpoint("fragment", first)
+    with pytest.raises(ConflictError, match="user name fragment"):
+        socket.add_endpoint("fragment", second)
+    check = write_check("fragment", "password")
+    socket.on_stun(("192.0.2.1", 5), check)
+    assert (first.checks, second.checks) == ([check[8:20]], [])

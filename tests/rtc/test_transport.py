@@ -324,15 +324,25 @@ async def test_dtls_waits_for_a_proven_path_and_never_answers_elsewhere(
     session = DtlsSession(make_context(certificate), "active", now_us=0)
     session.start(0)
     (hello,) = session.poll_datagrams()
+    other = DtlsSession(make_context(RTCCertificate.generate(now_s=1)), "active", now_us=0)
+    other.start(0)
     for _ in range(20):
-        stranger.send(port, hello)
+        for datagram in other.poll_datagrams() or [hello]:
+            stranger.send(port, datagram)
     await settle(fake, stranger, port)
     assert isinstance(fork.transport, transport_module.PeerTransport)
     assert fork.transport._dtls is None
-    assert len(fork.transport._early) == transport_module.MAX_EARLY_DATAGRAMS
+    (kept,) = fork.transport._early.values()
+    assert len(kept) == transport_module.MAX_EARLY_DATAGRAMS
+    client.check(port, ufrag, password, USE_CANDIDATE=False)
+    await wait_for(lambda: client.received)
+    client.send(port, hello)
+    await settle(fake, client, port)
     client.check(port, ufrag, password)
-    await wait_for(lambda: len(client.received) >= 2)
-    assert client.received[1][0] == 22, "the early hello is answered over the selected pair"
+    await wait_for(lambda: len(client.received) >= 3)
+    assert fork.transport._dtls is not None
+    assert fork.transport._dtls._restarts == 0
+    assert client.received[2][0] == 22, "its own early hello is answered over the selected pair"
     assert len(stranger.received) == 1
     stranger.close()
 

@@ -48,6 +48,16 @@ fn with_length(mut message: Vec<u8>, change: i16) -> Vec<u8> {
     message
 }
 
+/// The length field counts four bytes too few, and the fingerprint is right for that.
+fn lying_length(signed: RawStun) -> Vec<u8> {
+    let mut message = signed.fingerprinted();
+    let at = message.len() - 8;
+    message = with_length(message, -4);
+    let crc = crc32fast::hash(&message[..at]) ^ 0x5354_554E;
+    message[at + 4..].copy_from_slice(&crc.to_be_bytes());
+    message
+}
+
 /// Checks that want to nominate and must not be believed.
 fn forged_checks(peer: &Peer) -> Vec<(&'static str, Vec<u8>)> {
     let names = names(peer);
@@ -94,6 +104,10 @@ fn forged_checks(peer: &Peer) -> Vec<(&'static str, Vec<u8>)> {
             bare()
                 .with(MESSAGE_INTEGRITY_SHA256, &[7; 32])
                 .fingerprinted(),
+        ),
+        (
+            "length that lies under a right fingerprint",
+            lying_length(bare().signed(password)),
         ),
         ("length too large", with_length(good.clone(), 4)),
         ("length too small", with_length(good.clone(), -4)),
@@ -278,6 +292,21 @@ fn strangers_are_never_answered() {
     assert_eq!(world.core.counters().transports, 1);
 }
 
+/// I4: a nomination counts once; sent again from the very address it came from, it does not undo a later one.
+#[test]
+fn an_old_nomination_sent_again_moves_nothing_back() {
+    let (mut world, mut peer, other) = two_paths(10);
+    let old = peer.check(true);
+    world.receive(peer.tuple, &old);
+    world.advance_with(Micros::from_secs(2), &mut [&mut peer]);
+    let later = peer.check(true);
+    world.receive(other, &later);
+    assert_eq!(stats(&mut world, &peer).selected, Some(other));
+    world.advance(Micros::from_secs(2));
+    world.receive(peer.tuple, &old);
+    assert_eq!(stats(&mut world, &peer).selected, Some(other));
+}
+
 /// I4: a path is proven by the answer to a challenge that was sent to it, signed by the peer, and by nothing else.
 #[test]
 fn forged_answers_prove_nothing() {
@@ -343,6 +372,31 @@ fn an_unproven_tuple_earns_nothing_by_noise() {
     world.advance(Micros::from_secs(5));
     assert!(world.sink.sent.is_empty());
     assert_eq!(stats(&mut world, &peer).selected, None);
+}
+
+/// D2: once media has a path, DTLS is heard from proven tuples only; whoever replays a check gets no hello through.
+#[test]
+fn dtls_of_an_unproven_tuple_is_dropped_once_there_is_a_path() {
+    let (mut world, peer, other) = two_paths(11);
+    let unproven = tuple(6666);
+    world.command(Command::AddTuple {
+        transport: peer.transport,
+        tuple: unproven,
+        nominated: true,
+        priority: u32::MAX,
+    });
+    let hello = [22, 254, 253, 0, 0];
+    world.take_events();
+    for _ in 0..100 {
+        world.receive(unproven, &hello);
+    }
+    assert_eq!(world.dropped("unproven-tuple"), 100);
+    assert!(world.take_events().is_empty());
+    // Nor has it used up what the peer may send from its proven tuples, selected or not.
+    for from in [peer.tuple, other] {
+        world.receive(from, &hello);
+        assert!(matches!(&world.take_events()[..], [Event::Dtls { tuple, .. }] if *tuple == from));
+    }
 }
 
 /// I11: a bad check that names another peer, from the tuple of this one, changes nothing for either.

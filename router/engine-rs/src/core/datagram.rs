@@ -110,6 +110,10 @@ impl Core {
         let Some(transport) = self.transports.get_mut(ix) else {
             return;
         };
+        // Before there is a path, hellos wait in Python until theirs is proven.
+        if transport.agent.selected().is_some() && !transport.agent.is_validated(tuple) {
+            return transport.drop_packet(DropReason::UnprovenTuple, &mut self.totals);
+        }
         if !transport.dtls.take(now) {
             return transport.drop_packet(DropReason::DtlsRate, &mut self.totals);
         }

@@ -309,6 +309,13 @@ impl Agent {
         self.outlet = self.outlet.filter(|outlet| outlet.tuple.socket != socket);
     }
 
+    /// Return-routability of this tuple is proven.
+    pub fn is_validated(&self, tuple: Tuple) -> bool {
+        self.paths
+            .iter()
+            .any(|path| path.tuple == tuple && path.is_validated())
+    }
+
     /// The tuples known.
     pub fn tuples(&self) -> impl Iterator<Item = Tuple> {
         self.paths.iter().map(|path| path.tuple)

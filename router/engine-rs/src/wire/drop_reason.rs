@@ -31,6 +31,7 @@ drop_reasons! {
     Empty = "empty", "A datagram of no bytes.";
     UnknownClass = "unknown-class", "The first byte belongs to no protocol of RFC 7983 that we speak.";
     UnknownTuple = "unknown-tuple", "RTP or RTCP from an address that belongs to no transport.";
+    UnprovenTuple = "unproven-tuple", "DTLS from a tuple that is not proven, of a transport that has one that is.";
     NoSelectedTuple = "no-selected-tuple", "Something to send, and no validated tuple to send it to.";
     // STUN.
     StunMalformed = "stun-malformed", "Not a well-formed STUN message.";
