@@ -136,7 +136,9 @@ async def test_dtls_before_a_check_reaches_nobody(room: RTCConnection, engine: M
     await peer.wait_connected(fork)
 
 
-async def test_dtls_on_an_unproven_path_is_not_answered(room: RTCConnection, peer: DtlsPeer) -> None:
+async def test_dtls_on_an_unproven_path_is_not_answered(
+    room: RTCConnection, engine: MediaEngine, peer: DtlsPeer
+) -> None:
     """D2 from a tuple that an authentic check made known, but whose path nobody has proven."""
     fork = room.fork()
     fork.set_description(publisher(fingerprints=(peer.certificate.fingerprint,)))
@@ -153,6 +155,12 @@ async def test_dtls_on_an_unproven_path_is_not_answered(room: RTCConnection, pee
     peer.start_dtls()
     await peer.wait_connected(fork)
     assert all(data[0] < 4 for data in deaf.received)
+    session = fork.transport._dtls
+    assert session is not None
+    assert session._restarts == 0, "no hello of an unproven path was heard, early or late"
+    before = dropped(engine, "unproven-tuple")
+    deaf.send(port, hello(make_context(peer.certificate)))
+    await wait_for(lambda: dropped(engine, "unproven-tuple") == before + 1)
     deaf.close()
 
 
@@ -196,6 +204,8 @@ async def test_only_the_described_certificate_gets_keys(
     if good:
         await peer.wait_connected(fork)
         return
+    session = peer.session
+    await wait_for(lambda: session is not None and session.state != "handshaking")
     await wait_for(lambda: fork.closed, 1.0)
     assert fork.close_reason == "dtls: the certificate is not the one of the description"
     assert not engine._sessions, "no keys were given to the engine"
