@@ -155,7 +155,7 @@ async def test_dtls_on_an_unproven_path_is_not_answered(
     peer.start_dtls()
     await peer.wait_connected(fork)
     assert all(data[0] < 4 for data in deaf.received)
-    session = fork.transport._dtls
+    session = dtls_of(fork)
     assert session is not None
     assert session._restarts == 0, "no hello of an unproven path was heard, early or late"
     before = dropped(engine, "unproven-tuple")

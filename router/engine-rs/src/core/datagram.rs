@@ -111,7 +111,11 @@ impl Core {
             return;
         };
         // Before there is a path, hellos wait in Python until theirs is proven.
-        if transport.agent.selected().is_some() && !transport.agent.is_validated(tuple) {
+        let is_unproven = transport
+            .link
+            .agent()
+            .is_some_and(|agent| agent.selected().is_some() && !agent.is_validated(tuple));
+        if is_unproven {
             return transport.drop_packet(DropReason::UnprovenTuple, &mut self.totals);
         }
         if !transport.dtls.take(now) {
