@@ -41,7 +41,7 @@ RUST_MAY_USE = {
     "wire": {"wire", "ids", "time", "core::command", "core::sink"},
     "srtp": {"srtp", "wire", "ids", "time"},
     "ice": {"ice", "wire", "ids", "time", "core"},
-    "recv": {"recv", "wire", "ids", "time", "core", "route::timestamp"},
+    "recv": {"recv", "wire", "ids", "time", "core"},
     "route": {"route", "recv", "send", "wire", "ids", "time", "core"},
     "send": {"send", "wire", "ids", "time", "core"},
     "core": {"core", "ice", "recv", "route", "send", "srtp", "wire", "ids", "time"},

@@ -18,7 +18,7 @@ use crate::wire::rtcp::{self, RtcpMessage, TransportCc, TransportCcHead};
 use crate::wire::rtp::{self, OutgoingHeader, RtpHeader};
 use crate::wire::stun::{self, IntegrityKey, StunMessage};
 use crate::wire::vp8::Vp8Descriptor;
-use crate::wire::{codec as payloads, demux, dependency, opus, rtx};
+use crate::wire::{codec as payloads, demux, rtx};
 
 /// STUN: parsing, verification, and an answer to whatever parsed.
 pub fn stun(data: &[u8]) {
@@ -51,7 +51,7 @@ pub fn rtp(data: &[u8]) {
     let Ok(header) = RtpHeader::parse(data) else {
         return;
     };
-    assert_eq!(rtp::peek(data).map(|peek| peek.ssrc), Ok(header.ssrc));
+    assert_eq!(rtp::peek_ssrc(data), Ok(header.ssrc));
     assert_eq!(
         header.payload.end as usize + header.padding as usize,
         data.len()
@@ -201,11 +201,6 @@ pub fn codec(data: &[u8]) {
     let [choice, payload @ ..] = data else { return };
     let info = payloads::inspect(CODECS[*choice as usize % CODECS.len()], payload);
     assert!(info.start_of_frame || !info.key_frame);
-    let _ = (
-        opus::is_dtx(payload),
-        opus::is_stereo(payload),
-        dependency::DependencyDescriptor::parse(payload),
-    );
     if let Ok(descriptor) = Vp8Descriptor::parse(payload) {
         let mut rewritten = payload.to_vec();
         descriptor.rewrite(&mut rewritten, 0x7FFF, 0xFF);

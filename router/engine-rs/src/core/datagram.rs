@@ -6,12 +6,13 @@
 use super::arena::Ix;
 use super::{Core, Event, Sink};
 use crate::ice::StunOutcome;
-use crate::ids::{Ssrc, TransportId, Tuple};
+use crate::ids::{TransportId, Tuple};
 use crate::srtp::SrtpError;
 use crate::time::Micros;
 use crate::wire::DropReason;
 use crate::wire::demux::{DatagramClass, classify};
 use crate::wire::stun::{StunClass, StunMessage};
+use crate::wire::{rtcp, rtp};
 
 impl Core {
     pub(super) fn on_datagram(
@@ -173,16 +174,12 @@ impl Core {
             .get_mut(ix)
             .ok_or(DropReason::UnknownTuple)?;
         let is_rtp = class == DatagramClass::Rtp;
-        let (at, malformed) = if is_rtp {
-            (8, DropReason::RtpMalformed)
+        let (ssrc, malformed) = if is_rtp {
+            (rtp::peek_ssrc(&data[..len]), DropReason::RtpMalformed)
         } else {
-            (4, DropReason::RtcpMalformed)
+            (rtcp::peek_ssrc(&data[..len]), DropReason::RtcpMalformed)
         };
-        let ssrc = data[..len]
-            .get(at..)
-            .and_then(|rest| rest.first_chunk())
-            .ok_or(malformed)?;
-        let ssrc = Ssrc(u32::from_be_bytes(*ssrc));
+        let ssrc = ssrc.map_err(|_| malformed)?;
         let srtp = transport.srtp.as_mut().ok_or(DropReason::RtpBeforeKeys)?;
         if !transport.streams.admits(ssrc) {
             return Err(DropReason::SsrcLimit);

@@ -86,11 +86,6 @@ impl BitrateMeter {
     pub fn bps(&mut self, now: Micros) -> u64 {
         (self.0.per_second(now) * 8.0) as u64
     }
-
-    /// Bytes counted so far.
-    pub fn total_bytes(&self) -> u64 {
-        self.0.total()
-    }
 }
 
 /// Frames per second, told apart by a change of timestamp, per temporal layer.
@@ -146,7 +141,6 @@ mod tests {
         }
         let bps = meter.bps(Micros::from_millis(5_000));
         assert!((900_000..=1_100_000).contains(&bps), "{bps}");
-        assert_eq!(meter.total_bytes(), 5_000 * 125);
     }
 
     #[test]

@@ -4,13 +4,42 @@
 //! at best: the least of (arrival - NTP) over recent reports, of all its streams together since they share the clock.
 //! So a peer's audio and video keep their exact distance, and different peers agree but for their one-way delays.
 
-use crate::route::timestamp::Anchor;
 use crate::time::Micros;
 
 /// The least delay is looked for in windows this long; a clock that drifts or jumps is followed after two.
 pub const WINDOW: Micros = Micros::from_secs(60);
 /// A report this far off the estimate means that the peer's clock jumped.
 pub const MAX_STEP: Micros = Micros::from_secs(1);
+
+/// A point where a source's RTP time meets engine time: `timestamp` was captured at `at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// RTP timestamp of the source.
+    pub timestamp: u32,
+    /// When it was captured, in engine time.
+    pub at: Micros,
+}
+
+impl Anchor {
+    /// When this timestamp was captured; right within half the timestamp space.
+    pub fn time_of(self, timestamp: u32, clock_rate: u32) -> Micros {
+        let ticks = i64::from(timestamp.wrapping_sub(self.timestamp) as i32);
+        let micros = ticks * 1_000_000 / i64::from(clock_rate.max(1));
+        Micros(self.at.0.saturating_add_signed(micros))
+    }
+
+    /// The timestamp that media captured now would carry.
+    pub fn timestamp_at(self, now: Micros, clock_rate: u32) -> u32 {
+        self.timestamp
+            .wrapping_add(ticks_between(self.at, now, clock_rate))
+    }
+}
+
+/// Clock ticks from one time to another, modulo 2^32; negative steps wrap.
+pub fn ticks_between(from: Micros, to: Micros, clock_rate: u32) -> u32 {
+    let span = i128::from(to.0) - i128::from(from.0);
+    (span * i128::from(clock_rate) / 1_000_000) as u32
+}
 
 /// Maps a peer's NTP time to engine time. One per transport.
 #[derive(Clone, Copy, Debug, Default)]

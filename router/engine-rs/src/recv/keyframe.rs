@@ -8,8 +8,6 @@ use crate::time::Micros;
 
 /// Least time between two requests for one encoding: two per second.
 pub const MIN_INTERVAL: Micros = Micros::from_millis(500);
-/// A key frame that arrived this recently answers a new request too, unless the asker says it came too late for it.
-pub const FRESH: Micros = Micros::from_millis(100);
 /// A request nobody renews is given up after this long: the publisher does not obey, or the encoding is silent.
 pub const PATIENCE: Micros = Micros::from_millis(10_000);
 

@@ -6,6 +6,7 @@
 //! When the SSRC changes, the stream starts anew in another range of [`SeqNo`]: a number never names two packets.
 
 use super::bitrate::{BitrateMeter, FrameMeter, TEMPORAL_LAYERS};
+use super::clock::Anchor;
 use super::content::{Content, read_content};
 use super::history::History;
 use super::keyframe::KeyFrameRequests;
@@ -15,7 +16,6 @@ use super::reception::{Arrival, Reception};
 use crate::core::command::{Codec, CodecConfig, Feedback, MediaKind, ProducerConfig};
 use crate::core::stats::EncodingStats;
 use crate::ids::{PayloadType, Rid, SeqNo, Ssrc};
-use crate::route::timestamp::Anchor;
 use crate::time::Micros;
 use crate::wire::DropReason;
 use crate::wire::ext::{ExtensionMap, ExtensionValues};

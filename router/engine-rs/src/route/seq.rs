@@ -229,11 +229,6 @@ impl<T: Copy> SeqManager<T> {
     pub fn highest(&self) -> Option<SeqNo> {
         self.started.then_some(SeqNo(self.highest))
     }
-
-    /// A source is current.
-    pub fn is_running(&self) -> bool {
-        self.epoch.is_some()
-    }
 }
 
 #[cfg(test)]

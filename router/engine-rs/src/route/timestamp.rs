@@ -2,43 +2,13 @@
 //!
 //! Within an epoch every timestamp moves by the same offset, so frames stay together and reordering does not matter.
 //! At a switch the offset follows the capture clocks of both sources where their sender reports give them
-//! (RFC 3550 section 6.4.1), else the time of arrival. [`Anchor`] is such a clock, already in engine time: see
-//! `recv/clock.rs`.
+//! (RFC 3550 section 6.4.1), else the time of arrival. [`Anchor`] is such a clock, already in engine time.
 
+use crate::recv::clock::{Anchor, ticks_between};
 use crate::time::Micros;
 
 /// Capture clocks that differ from the arrival clock by more than this are not believed.
 pub const MAX_CLOCK_DISAGREEMENT: Micros = Micros::from_secs(2);
-
-/// A point where a source's RTP time meets engine time: `timestamp` was captured at `at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Anchor {
-    /// RTP timestamp of the source.
-    pub timestamp: u32,
-    /// When it was captured, in engine time.
-    pub at: Micros,
-}
-
-impl Anchor {
-    /// When this timestamp was captured; right within half the timestamp space.
-    pub fn time_of(self, timestamp: u32, clock_rate: u32) -> Micros {
-        let ticks = i64::from(timestamp.wrapping_sub(self.timestamp) as i32);
-        let micros = ticks * 1_000_000 / i64::from(clock_rate.max(1));
-        Micros(self.at.0.saturating_add_signed(micros))
-    }
-
-    /// The timestamp that media captured now would carry.
-    pub fn timestamp_at(self, now: Micros, clock_rate: u32) -> u32 {
-        self.timestamp
-            .wrapping_add(ticks_between(self.at, now, clock_rate))
-    }
-}
-
-/// Clock ticks from one time to another, modulo 2^32; negative steps wrap.
-fn ticks_between(from: Micros, to: Micros, clock_rate: u32) -> u32 {
-    let span = i128::from(to.0) - i128::from(from.0);
-    (span * i128::from(clock_rate) / 1_000_000) as u32
-}
 
 /// The newest packet sent.
 #[derive(Clone, Copy, Debug)]

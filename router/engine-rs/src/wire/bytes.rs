@@ -39,13 +39,6 @@ impl Span {
             .get(self.start as usize..self.end as usize)
             .unwrap_or_default()
     }
-
-    /// As [`Span::of`], to be changed in place.
-    pub fn of_mut(self, packet: &mut [u8]) -> &mut [u8] {
-        packet
-            .get_mut(self.start as usize..self.end as usize)
-            .unwrap_or_default()
-    }
 }
 
 /// Reads one byte at `at`.

@@ -94,20 +94,6 @@ impl DropCounters {
         self.0[reason as usize]
     }
 
-    /// Drops for any reason.
-    pub fn total(&self) -> u64 {
-        self.0
-            .iter()
-            .fold(0, |sum, drops| sum.saturating_add(*drops))
-    }
-
-    /// Adds another set of counters, e.g. another worker's.
-    pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
-            *mine = mine.saturating_add(*theirs);
-        }
-    }
-
     /// Every reason with its count, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         DropReason::ALL.iter().copied().zip(self.0)
@@ -141,8 +127,5 @@ mod tests {
         for (index, (reason, drops)) in counters.iter().enumerate() {
             assert_eq!((reason, drops), (DropReason::ALL[index], index as u64 + 1));
         }
-        let mut twice = counters;
-        twice.merge(&counters);
-        assert_eq!(twice.total(), 2 * counters.total());
     }
 }

@@ -9,7 +9,6 @@ pub mod bits;
 pub mod bytes;
 pub mod codec;
 pub mod demux;
-pub mod dependency;
 pub mod drop_reason;
 pub mod ext;
 pub mod h264;

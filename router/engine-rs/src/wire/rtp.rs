@@ -1,7 +1,7 @@
 //! The RTP header (RFC 3550 section 5.1): parsed once into a plain value of offsets, and written anew for a receiver.
 //!
 //! Header extensions are located here and read in [`super::ext`]. [`RtpHeader::parse`] wants the packet decrypted,
-//! because the padding count is encrypted; [`peek`] reads what may be trusted to be readable before that.
+//! because the padding count is encrypted; [`peek_ssrc`] reads what may be trusted to be readable before that.
 
 use super::bytes::{Span, Writer, read_u8, read_u16, read_u32};
 use super::ext::{Element, write_elements};
@@ -17,27 +17,12 @@ pub const MAX_CSRCS: usize = 15;
 /// The most that [`write_header`] writes: fixed header, CSRCs, extension block.
 pub const MAX_HEADER: usize = FIXED_HEADER + 4 * MAX_CSRCS + 4 + super::ext::MAX_BLOCK;
 
-/// What is readable before decryption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RtpPeek {
-    /// Payload type.
-    pub payload_type: PayloadType,
-    /// Sequence number.
-    pub seq: u16,
-    /// Synchronisation source.
-    pub ssrc: Ssrc,
-}
-
-/// Reads the fixed header of a packet that is not decrypted yet.
-pub fn peek(packet: &[u8]) -> Result<RtpPeek, ParseError> {
+/// Reads the SSRC of a packet that is not decrypted yet.
+pub fn peek_ssrc(packet: &[u8]) -> Result<Ssrc, ParseError> {
     if read_u8(packet, 0)? >> 6 != 2 {
         return Err(ParseError::BadVersion);
     }
-    Ok(RtpPeek {
-        payload_type: PayloadType(read_u8(packet, 1)? & 0x7F),
-        seq: read_u16(packet, 2)?,
-        ssrc: Ssrc(read_u32(packet, 8)?),
-    })
+    read_u32(packet, 8).map(Ssrc)
 }
 
 /// The extension block: its profile and its elements, without the four bytes that announce it.
@@ -222,11 +207,7 @@ mod tests {
         );
         assert_eq!(header.payload.of(&bytes), [1, 2, 3]);
         assert_eq!(header.padding, 2);
-        let peeked = peek(&bytes).unwrap();
-        assert_eq!(
-            (peeked.payload_type, peeked.seq, peeked.ssrc),
-            (header.payload_type, header.seq, header.ssrc)
-        );
+        assert_eq!(peek_ssrc(&bytes), Ok(header.ssrc));
     }
 
     #[test]

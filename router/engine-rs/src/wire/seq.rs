@@ -1,12 +1,11 @@
-//! Widening of wrapping counters: RTP sequence numbers (16 bits) and timestamps (32 bits) to 64 bits.
+//! Widening of wrapping counters: RTP sequence numbers (16 bits) to 64 bits.
 //!
-//! The reference is the highest value seen, so a late packet never drags it back. Values start at 2^32 or 2^48, which
-//! leaves room for packets from before the first; their low bits always equal what is on the wire.
+//! The reference is the highest value seen, so a late packet never drags it back. Values start at 2^32, which leaves
+//! room for packets from before the first; their low bits always equal what is on the wire.
 
 use crate::ids::SeqNo;
 
 const SEQ_ORIGIN: u64 = 1 << 32;
-const TIMESTAMP_ORIGIN: u64 = 1 << 48;
 
 impl SeqNo {
     /// The 16 bits that travel.
@@ -47,37 +46,6 @@ impl SeqUnwrapper {
     }
 }
 
-/// Widens the RTP timestamps of one stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TimestampUnwrapper {
-    highest: Option<u64>,
-}
-
-impl TimestampUnwrapper {
-    /// Widens `timestamp` and remembers it when it is the highest so far.
-    pub fn unwrap(&mut self, timestamp: u32) -> u64 {
-        let wide = self.peek(timestamp);
-        self.highest = self.highest.max(Some(wide));
-        wide
-    }
-
-    /// Widens `timestamp` without remembering it.
-    pub fn peek(&self, timestamp: u32) -> u64 {
-        match self.highest {
-            None => TIMESTAMP_ORIGIN + u64::from(timestamp),
-            Some(highest) => {
-                let distance = timestamp.wrapping_sub(highest as u32) as i32;
-                highest.saturating_add_signed(i64::from(distance))
-            }
-        }
-    }
-
-    /// The highest timestamp seen.
-    pub const fn highest(&self) -> Option<u64> {
-        self.highest
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,25 +67,19 @@ mod tests {
         let first = seqs.unwrap(3);
         assert_eq!(seqs.unwrap(65_535).0, first.0 - 4);
         assert_eq!(seqs.highest(), Some(first));
-        let mut timestamps = TimestampUnwrapper::default();
-        let first = timestamps.unwrap(0);
-        assert_eq!(timestamps.unwrap(u32::MAX - 9), first - 10);
     }
 
     proptest! {
         #[test]
         fn follows_a_128_bit_counter(start in any::<u16>(), steps in prop::collection::vec(-300_i32..3000, 1..400)) {
             let mut seqs = SeqUnwrapper::default();
-            let mut timestamps = TimestampUnwrapper::default();
             let mut truth = i128::from(start) + (1 << 40);
             let offset = i128::from(seqs.unwrap(truth as u16).0) - truth;
-            let time_offset = i128::from(timestamps.unwrap((truth * 3000) as u32)) - truth * 3000;
             for step in steps {
                 truth += i128::from(step);
                 let wide = seqs.unwrap(truth as u16);
                 prop_assert_eq!(i128::from(wide.0), truth + offset);
                 prop_assert_eq!(wide.wire(), truth as u16);
-                prop_assert_eq!(i128::from(timestamps.unwrap((truth * 3000) as u32)), truth * 3000 + time_offset);
             }
         }
     }
