@@ -37,14 +37,15 @@ ONLY_IMPORTERS = {
 # Types and counters of the engine may be named; its actions belong to `rtc`.
 ENGINE_FOR_TYPES_ONLY = {"admin"}
 
+PLAIN_VALUES = {"ids", "media", "time"}
 RUST_MAY_USE = {
-    "wire": {"wire", "ids", "time", "core::command", "core::sink"},
-    "srtp": {"srtp", "wire", "ids", "time"},
-    "ice": {"ice", "wire", "ids", "time", "core"},
-    "recv": {"recv", "wire", "ids", "time", "core"},
-    "route": {"route", "recv", "send", "wire", "ids", "time", "core"},
-    "send": {"send", "wire", "ids", "time", "core"},
-    "core": {"core", "ice", "recv", "route", "send", "srtp", "wire", "ids", "time"},
+    "wire": {"wire", *PLAIN_VALUES},
+    "srtp": {"srtp", "wire", *PLAIN_VALUES},
+    "ice": {"ice", "wire", "core::command", *PLAIN_VALUES},
+    "recv": {"recv", "wire", "core::command", "core::stats", *PLAIN_VALUES},
+    "send": {"send", "wire", *PLAIN_VALUES},
+    "route": {"route", "recv", "send", "wire", "core::command", "core::stats", *PLAIN_VALUES},
+    "core": {"core", "ice", "recv", "route", "send", "srtp", "wire", *PLAIN_VALUES},
 }
 UNSAFE_ALLOWED = ("io/", "py/", "srtp/libsrtp.rs")
 

@@ -1,8 +1,10 @@
 //! The media engine of fork-router.
 //!
 //! Everything but [`io`] and `py` is sans-IO: bytes and a time go in, bytes, events and the next deadline come out.
-//! Direction of dependency: `wire` depends on nothing; `recv`, `route`, `send`, `ice` and `srtp` on `wire`;
-//! `core` on all of those; `io` on `core`; `py` on `io`. Only `io` reads a clock, owns a socket or starts a thread.
+//! Direction of dependency: `ids`, `media` and `time` are plain values; `wire` depends on them alone; `recv`, `send`,
+//! `ice` and `srtp` on `wire`; `route` on `recv` and `send` too; `core` on all of those; `io` on `core`; `py` on `io`.
+//! Of `core`, only its configuration and statistics, plain values too, are named below it. Only `io` reads a clock,
+//! owns a socket or starts a thread.
 
 #![deny(unsafe_code)]
 
@@ -13,6 +15,7 @@ pub mod ice;
 pub mod ids;
 #[allow(unsafe_code)]
 pub mod io;
+pub mod media;
 #[cfg(feature = "python")]
 #[allow(unsafe_code)]
 mod py;

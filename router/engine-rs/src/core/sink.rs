@@ -2,9 +2,7 @@
 
 use super::Event;
 use crate::ids::Tuple;
-
-/// The largest datagram the core reads or writes, in bytes. Larger ones are dropped on arrival.
-pub const MAX_DATAGRAM: usize = 1500;
+pub use crate::wire::MAX_DATAGRAM;
 
 /// Receiver of the core's output. No call may fail: a full batch is flushed, a full event queue counts and drops.
 pub trait Sink {

@@ -3,7 +3,7 @@
 //! The codecs' own syntax is parsed in `wire`; this file only translates. A codec that the engine does not look into has
 //! no frames to tell apart: every packet of it may begin a stream.
 
-use crate::core::command::Codec;
+use crate::media::Codec;
 use crate::wire::codec::inspect;
 use crate::wire::vp8::Vp8Descriptor;
 

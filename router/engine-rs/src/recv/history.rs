@@ -4,8 +4,8 @@
 //! A ring indexed by sequence number, shared by all slots that show the stream. It grows by doubling while packets
 //! younger than [`SPAN`] would be overwritten, up to the cap of its kind, and reuses its buffers from then on.
 
-use crate::core::command::MediaKind;
 use crate::ids::SeqNo;
+use crate::media::MediaKind;
 use crate::time::Micros;
 use crate::wire::rtp::RtpHeader;
 

@@ -9,9 +9,9 @@
 
 use super::picture::PictureNumbers;
 use crate::core::command::{Codec, CodecConfig, Extension, ProducerConfig, SlotConfig};
-use crate::core::sink::MAX_DATAGRAM;
 use crate::ids::{Mid, PayloadType, Ssrc};
 use crate::recv::MediaPacket;
+use crate::wire::MAX_DATAGRAM;
 use crate::wire::ext::{Element, ExtensionMap};
 use crate::wire::rtp::{MAX_CSRCS, OutgoingHeader, write_header};
 use crate::wire::rtx::OSN_LEN;

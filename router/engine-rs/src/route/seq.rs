@@ -9,8 +9,8 @@
 //! given to at most one packet of one source in one epoch. Numbers are 64 bits wide, so the SRTP index never repeats.
 
 use super::epoch::Epoch;
-use crate::core::command::MediaKind;
 use crate::ids::SeqNo;
+use crate::media::MediaKind;
 
 /// How far behind the newest a number of a video slot may still be used or asked for. libsrtp's window is 1024.
 pub const VIDEO_WINDOW: u64 = 1_000;

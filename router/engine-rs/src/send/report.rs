@@ -3,7 +3,7 @@
 //! The interval is fixed per kind and randomised over [0.5, 1.5] (section 6.2.1); scaling by the size of the group is
 //! left out, as each peer is a session of its own. The first report comes soon, lip-sync waits for it.
 
-use crate::core::command::MediaKind;
+use crate::media::MediaKind;
 use crate::time::Micros;
 use crate::wire::rtcp::{NtpTime, ReportBlock};
 

@@ -26,7 +26,7 @@ impl SrtpFunction {
     /// The function at this address; `None` for a null address.
     ///
     /// # Safety
-    /// A non-zero `address` must be that of a function with the signature of [`RawFunction`], loaded for the life of
+    /// A non-zero `address` must be that of a function with the signature of `RawFunction`, loaded for the life of
     /// the process.
     pub unsafe fn from_address(address: usize) -> Option<Self> {
         if address == 0 {

@@ -4,7 +4,7 @@
 //! A malformed payload is "the middle of some frame": it is forwarded, and never switched at (threat R10).
 
 use super::{av1, h264, opus, vp8, vp9};
-use crate::core::command::Codec;
+use crate::media::Codec;
 
 /// One payload, as far as a forwarder cares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 //!
 //! TURN channels (64-79) and ZRTP (16-19) are of no use on a router's port and count as unknown.
 
+use super::MAX_DATAGRAM;
 use super::drop_reason::DropReason;
-use crate::core::sink::MAX_DATAGRAM;
 
 /// The protocol of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 use super::WriteError;
 use super::bytes::{Span, Writer, read_u16, read_u24};
 use super::rtp::ExtensionBlock;
-use crate::core::command::{Extension, ExtensionIds};
 use crate::ids::{Mid, Rid};
+use crate::media::{Extension, ExtensionIds};
 
 /// Profile of a block of one-byte elements (RFC 8285 section 4.2).
 pub const ONE_BYTE_PROFILE: u16 = 0xBEDE;

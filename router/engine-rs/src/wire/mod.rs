@@ -24,6 +24,9 @@ pub mod vp9;
 pub use bytes::Span;
 pub use drop_reason::{DropCounters, DropReason};
 
+/// The largest datagram the core reads or writes, in bytes. Larger ones are dropped on arrival.
+pub const MAX_DATAGRAM: usize = 1500;
+
 /// Why bytes were not understood. Carries no text and no allocation: the caller counts a [`DropReason`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
