@@ -4,12 +4,14 @@
 
 mod common;
 
-use common::Call;
 use common::call::media_payload;
-use common::media::{Encoder, SLOT_MID_ID, SLOT_VP8};
+use common::media::{Encoder, SLOT_MID_ID, SLOT_VP8, audio_producer, audio_slot};
 use common::world::WALL_OFFSET;
+use common::{Call, Peer, World};
 use fork_router_engine::core::Command;
-use fork_router_engine::ids::{SlotId, Ssrc};
+use fork_router_engine::core::command::SlotConfig;
+use fork_router_engine::ids::{ProducerId, SlotId, Ssrc};
+use fork_router_engine::time::Micros;
 use fork_router_engine::wire::ext::elements;
 use fork_router_engine::wire::rtcp::{
     NtpTime, ReportBlock, RtcpMessage, SenderInfo, messages, write_receiver_report,
@@ -237,6 +239,36 @@ fn sender_reports_are_remapped() {
     assert!(
         (ago - expected).abs() < 0.1,
         "report {ago} s ago, by timestamps {expected} s"
+    );
+}
+
+#[test]
+fn every_report_of_many_slots_comes_with_its_name() {
+    let (mut world, mut publisher, mut receiver) = (World::new(77), Peer::new(1), Peer::new(2));
+    world.connect(&mut publisher);
+    world.connect(&mut receiver);
+    world.command(Command::AddProducer(audio_producer(1, publisher.transport)));
+    let slots: Vec<SlotConfig> = (0..40)
+        .map(|id| audio_slot(id, receiver.transport))
+        .collect();
+    for slot in &slots {
+        world.command(Command::AddSlot(slot.clone()));
+        world.command(Command::Assign(slot.id, Some(ProducerId(1))));
+    }
+    for packet in Encoder::audio(7).frame(false, 1) {
+        let data = publisher.protect(&packet);
+        world.receive(publisher.tuple, &data);
+    }
+    world.advance_with(
+        Micros::from_millis(200),
+        &mut [&mut publisher, &mut receiver],
+    );
+    let rtcp = world.take_media(&mut receiver).1;
+    let mut reported: Vec<Ssrc> = sender_reports(&rtcp).iter().map(|info| info.ssrc).collect();
+    reported.sort_by_key(|ssrc| ssrc.0);
+    assert_eq!(
+        reported,
+        slots.iter().map(|slot| slot.ssrc).collect::<Vec<_>>()
     );
 }
 

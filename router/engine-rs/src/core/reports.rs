@@ -9,8 +9,8 @@ use super::{Core, Sink};
 use crate::ids::{Ssrc, TransportId};
 use crate::time::Micros;
 use crate::wire::rtcp::{
-    Dlrr, MAX_COUNT, NtpTime, ReportBlock, write_cname, write_dlrr, write_receiver_report,
-    write_remb, write_sender_report,
+    Dlrr, NtpTime, ReportBlock, write_cname, write_dlrr, write_receiver_report, write_remb,
+    write_sender_report,
 };
 use arrayvec::ArrayVec;
 
@@ -20,6 +20,8 @@ pub const REPORT_INTERVAL: Micros = Micros::from_millis(1_000);
 const MIN_INTERVAL: Micros = Micros::from_millis(10);
 /// Report blocks of one message (its count field has five bits).
 const MAX_BLOCKS: usize = 31;
+/// Sender reports of one packet: with their CNAMEs they fit. What else is due follows after [`MIN_INTERVAL`].
+const MAX_SENDER_REPORTS: usize = 12;
 /// What is told to a peer whose cap was lifted.
 const UNLIMITED_BPS: u64 = 10_000_000_000;
 
@@ -133,7 +135,7 @@ impl Core {
             return;
         };
         let mut compound = Compound::new();
-        let mut names = self.write_sender_reports(now, ix, &mut compound, sink);
+        let mut names = self.write_sender_reports(now, ix, &mut compound);
         let blocks = if receiver_report {
             self.take_report_blocks(now, ix)
         } else {
@@ -185,19 +187,21 @@ impl Core {
         }
     }
 
-    /// Writes the sender reports that are due; the SSRCs they are about.
+    /// Writes sender reports that are due, beginning the packet; the SSRCs they are about.
     fn write_sender_reports(
         &mut self,
         now: Micros,
         ix: Ix<TransportId>,
         compound: &mut Compound,
-        sink: &mut impl Sink,
-    ) -> ArrayVec<Ssrc, MAX_COUNT> {
+    ) -> ArrayVec<Ssrc, { MAX_SENDER_REPORTS + 1 }> {
         let mut names = ArrayVec::new();
         let Some(transport) = self.transports.get_mut(ix) else {
             return names;
         };
         for index in 0..transport.slots.len() {
+            if names.len() == MAX_SENDER_REPORTS {
+                break;
+            }
             let Some(entry) = self.slots.get_mut(transport.slots[index]) else {
                 continue;
             };
@@ -210,11 +214,9 @@ impl Core {
             let Some(info) = entry.slot.poll_report(now, self.wall_offset, anchor) else {
                 continue;
             };
-            if !compound.push(|buffer| write_sender_report(buffer, &info, &[])) {
-                compound.flush(now, transport, sink, &mut self.totals);
-                compound.push(|buffer| write_sender_report(buffer, &info, &[]));
+            if compound.push(|buffer| write_sender_report(buffer, &info, &[])) {
+                names.push(info.ssrc);
             }
-            let _ = names.try_push(info.ssrc);
         }
         names
     }
