@@ -1,5 +1,7 @@
 from collections.abc import Callable
 
+import pytest
+
 from router import metrics
 from router.rtc.events import EventEmitter
 
@@ -24,7 +26,7 @@ def test_sessions_by_transport_and_reason() -> None:
     own = metrics.default_metrics()
     assert growth("sfu_sessions_started_total", lambda: own.record_session_started("whip"), transport="whip") == 1
     assert growth("sfu_sessions_ended_total", lambda: own.record_session_ended("left"), reason="left") == 1
-    assert growth("sfu_join_duration_seconds_sum", lambda: own.record_join(2.0)) == 2.0
+    assert growth("sfu_join_duration_seconds_sum", lambda: own.record_join(2.0)) == pytest.approx(2.0)
 
 
 def test_a_handler_that_raises_is_counted() -> None:
