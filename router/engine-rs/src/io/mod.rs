@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod clock;
 pub mod engine;
+pub mod messages;
 pub mod queue;
 pub mod receive;
 pub mod send;

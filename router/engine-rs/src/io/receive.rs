@@ -1,5 +1,6 @@
 //! Batched receiving (recvmmsg(2)): many datagrams by one system call, into buffers that live as long as the worker.
 
+use super::messages::{empty_headers, empty_vectors};
 use super::sockaddr::{RAW_ADDRESS_LEN, RawAddress};
 use super::socket::UdpSocket;
 use crate::core::sink::MAX_DATAGRAM;
@@ -56,18 +57,12 @@ impl Default for ReceiveBatch {
 impl ReceiveBatch {
     /// Buffers, empty.
     pub fn new() -> Self {
-        let empty = libc::iovec {
-            iov_base: std::ptr::null_mut(),
-            iov_len: 0,
-        };
-        // SAFETY: mmsghdr is integers and pointers, for which zero is a value.
-        let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
         Self {
             buffers: vec![Buffer([0; BUFFER_BYTES]); RECEIVE_BATCH].into_boxed_slice(),
             names: vec![RawAddress::zeroed(); RECEIVE_BATCH].into_boxed_slice(),
             controls: vec![Control([0; 64]); RECEIVE_BATCH].into_boxed_slice(),
-            vectors: vec![empty; RECEIVE_BATCH].into_boxed_slice(),
-            headers: vec![header; RECEIVE_BATCH].into_boxed_slice(),
+            vectors: empty_vectors(RECEIVE_BATCH),
+            headers: empty_headers(RECEIVE_BATCH),
         }
     }
 

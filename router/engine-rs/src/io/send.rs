@@ -1,5 +1,6 @@
 //! Batched sending (sendmmsg(2)). A datagram that cannot be sent is counted and skipped; it never holds up the others.
 
+use super::messages::{empty_headers, empty_vectors};
 use super::sockaddr::RawAddress;
 use std::io;
 use std::net::SocketAddr;
@@ -46,16 +47,10 @@ impl Default for Sender {
 impl Sender {
     /// Headers, empty.
     pub fn new() -> Self {
-        let empty = libc::iovec {
-            iov_base: std::ptr::null_mut(),
-            iov_len: 0,
-        };
-        // SAFETY: mmsghdr is integers and pointers, for which zero is a value.
-        let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
         Self {
             names: vec![RawAddress::zeroed(); SEND_BATCH].into_boxed_slice(),
-            vectors: vec![empty; SEND_BATCH].into_boxed_slice(),
-            headers: vec![header; SEND_BATCH].into_boxed_slice(),
+            vectors: empty_vectors(SEND_BATCH),
+            headers: empty_headers(SEND_BATCH),
             waits_left: MAX_WAITS,
             counters: SendCounters::default(),
         }
