@@ -356,12 +356,24 @@ fn short_retransmissions_repair_nothing() {
             pair.publish(&packet);
         }
     }
-    let before = pair.encoding();
-    assert!(before.packets_received >= 3);
-    for packet in pair.received() {
-        let header = RtpHeader::parse(&packet).unwrap();
-        assert!(header.payload.of(&packet).len() <= 5);
-    }
+    // 1003 is 0x03EB: a payload of its high byte alone, with a padding whose count would be the low one.
+    encoder.seq = 0x03EC;
+    let next = encoder.frame(false, 1).remove(0);
+    pair.publish(&next);
+    let mut packet = encoder.rtx(0x99, seq + 1, 1001).unwrap();
+    let start = packet.len() - RtpHeader::parse(&packet).unwrap().payload.of(&packet).len();
+    packet.truncate(start);
+    packet.push(0x03);
+    packet.resize(packet.len() + 0xEB, 0xEB);
+    packet[0] |= 0x20;
+    pair.publish(&packet);
+    let after = pair.encoding();
+    assert_eq!(
+        (after.packets_received, after.packets_repaired),
+        (4, 0),
+        "an original was made of padding"
+    );
+    pair.received();
     for packet in encoder.frame(false, 1) {
         pair.publish(&packet);
     }
