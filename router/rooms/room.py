@@ -56,6 +56,10 @@ class Room:
         self._registry = registry
         self._tracks: dict[str, PublishedTrack] = {}
         self._assignment: asyncio.Handle | None = None
+        self._live: LiveTracks | None = None
+        """None when the live tracks have changed since every session was settled."""
+        self._newcomers: list[Session] = []
+        """Sessions that were not settled yet."""
         self._empty_timer: asyncio.TimerHandle | None = None
         self.check_empty()
 
@@ -161,6 +165,8 @@ class Room:
             session.connect_timer = self._registry.call_later(
                 self.limits.connect_timeout_s, lambda: self._on_connect_timeout(session)
             )
+        self._newcomers.append(session)
+        self._forget_live(session)
         self.check_empty()
         (self.roster.tell_joined if joins else self.roster.tell_changed)(participant)
         self._schedule_assignment()
@@ -199,6 +205,7 @@ class Room:
         published.live = live
         if self.find_track(published.id) is None:
             return
+        self._live = None
         self.roster.tell_changed(session.participant)
         self._schedule_assignment()
 
@@ -220,20 +227,28 @@ class Room:
         if self._assignment is None and not self.closed:
             self._assignment = asyncio.get_running_loop().call_soon(self.assign_now)
 
+    def _forget_live(self, session: Session) -> None:
+        """The live tracks change with this session's coming or going, if it has any."""
+        if any(track.live for track in session.tracks.values()):
+            self._live = None
+
     def assign_now(self) -> None:
-        """Fills the slots of every session."""
+        """Fills the slots of every session; while the live tracks stay as they were, only those of newcomers."""
         if self._assignment is not None:
             self._assignment.cancel()
             self._assignment = None
-        live = LiveTracks(
-            TrackView(track.id, track.kind, participant.id)
-            for participant in self.participants.values()
-            for track in participant.tracks
-            if track.live
-        )
-        for session in self.sessions:
-            if session.slots:
-                self._assign_session(session, live)
+        waiting, self._newcomers = self._newcomers, []
+        if self._live is None:
+            waiting = self.sessions
+            self._live = LiveTracks(
+                TrackView(track.id, track.kind, participant.id)
+                for participant in self.participants.values()
+                for track in participant.tracks
+                if track.live
+            )
+        for session in waiting:
+            if session.slots and session.state != "ended":
+                self._assign_session(session, self._live)
 
     def _assign_session(self, session: Session, live: LiveTracks) -> None:
         slots = [SlotView(mid, slot.kind, session.shown[mid]) for mid, slot in session.slots.items()]
@@ -268,6 +283,7 @@ class Room:
             session.connect_timer.cancel()
             session.connect_timer = None
         participant = session.participant
+        self._forget_live(session)
         del participant.sessions[session.id]
         for track in session.tracks.values():
             self._tracks.pop(track.id, None)

@@ -11,7 +11,8 @@ from router.errors import (
     RouterError,
     UnprocessableError,
 )
-from router.rooms import JoinGrant, RoomLimits
+from router.rooms import JoinGrant, Room, RoomLimits, Session
+from router.rooms.assignment import LiveTracks
 from router.rooms.offers import Endpoint
 from router.rtc.description import MediaDirection, RTCDescription, RTCMediaSection
 from tests.rooms.fakes import FakeWatcher, World, fake, offer, play_offer, publish_offer, section, shown
@@ -124,6 +125,29 @@ async def test_a_hundred_joins_are_one_assignment(monkeypatch: pytest.MonkeyPatc
 
     assert calls == 1
     assert all(shown(session) == ["ada"] for session in room.sessions if session.slots)
+
+
+async def test_a_join_that_changes_nothing_looks_at_the_newcomer_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    await world.publish("ada", "video")
+    earlier = await world.play("eve", "video")
+    await world.settle()
+    looked_at: list[Session] = []
+    original = Room._assign_session
+
+    def record(room: Room, session: Session, live: LiveTracks) -> None:
+        looked_at.append(session)
+        original(room, session, live)
+
+    monkeypatch.setattr(Room, "_assign_session", record)
+    newcomer = await world.play("fred", "video")
+    await world.settle()
+    assert looked_at == [newcomer]
+    assert shown(newcomer) == ["ada"]
+
+    await world.publish("bob", "video")
+    await world.settle()
+    assert earlier in looked_at
 
 
 # -- WHIP --------------------------------------------------------------------------------------------------------
