@@ -28,6 +28,7 @@ class RouterUnderTest:
 
     host: str
     port: int
+    admin_port: int
     pid: int
 
     def cpu_s(self) -> float:
@@ -38,6 +39,10 @@ class RouterUnderTest:
     def resident_bytes(self) -> int:
         """Resident memory."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE
+
+    def open_files(self) -> int:
+        """Descriptors in its table."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def token(self, room: str, identity: str, *, publish: bool = True) -> str:
         """A join token."""
@@ -99,7 +104,7 @@ async def run_router(*, core: int | None, settings: Mapping[str, str]) -> AsyncI
         await _wait_listening(port, process)
         if core is not None and (os.cpu_count() or 1) > 1:
             pin(process.pid, core)
-        yield RouterUnderTest("127.0.0.1", port, process.pid)
+        yield RouterUnderTest("127.0.0.1", port, admin_port, process.pid)
     finally:
         if process.returncode is None:
             process.terminate()
