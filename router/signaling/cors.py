@@ -1,4 +1,4 @@
-"""Cross-origin resource sharing (Fetch standard) for the signalling paths, on errors too.
+"""Cross-origin resource sharing (Fetch standard) for the signalling paths and the client module, on errors too.
 
 `Access-Control-Allow-Headers: *` would not cover `Authorization`, so the headers are listed. Starlette's middleware is
 not used: it answers preflights itself, without the `Accept-Post` that RFC 9725 section 4.2 wants.
@@ -12,7 +12,7 @@ ALLOWED_METHODS = "POST, PATCH, DELETE, GET, HEAD, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, If-Match"
 EXPOSED_HEADERS = "Location, ETag, Link, Retry-After"
 MAX_AGE_S = 86_400
-SHARED_PREFIXES = ("/whip/", "/whep/", "/rooms/")
+SHARED_PREFIXES = ("/whip/", "/whep/", "/rooms/", "/client.")
 
 
 def is_allowed_origin(origin: str | None, allowed: tuple[str, ...]) -> bool:

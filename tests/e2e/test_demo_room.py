@@ -100,3 +100,30 @@ async def test_demo_room_on_a_phone(output: Path) -> None:
         await wait_for(ada, "document.querySelectorAll('.tile').length === 1", "Bob gone")
         assert ada.errors == []
         assert bob.errors == []
+
+
+@asynccontextmanager
+async def another_site() -> AsyncIterator[str]:
+    """The address of an empty page that is not the router's."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<link rel=icon href=data:,><p>another site")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+@pytest.mark.browser
+async def test_a_page_of_another_origin_uses_the_client() -> None:
+    async with run_router() as router, another_site() as site, launch_chromium() as chromium:
+        window = await Window.open(chromium)
+        await window.goto(site)
+        options = f"{{baseUrl: '{router.url}', room: 'shared', token: '{router.token('shared', 'Ada')}'}}"
+        join = f"import('{router.url}/client.js').then(async ({{Room}}) => (window.room = new Room({options})).join())"
+        await window.evaluate(join)
+        await wait_for(window, "room.participants.size === 1", "the roster over the WebSocket")
+        await window.evaluate("room.leave()")
+        assert window.errors == []

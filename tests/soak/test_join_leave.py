@@ -26,7 +26,7 @@ ENDINGS = ("delete", "vanish", "silent", "half-handshake")
 SETTINGS = {
     "ROUTER_MEDIA__TIMEOUT_S": "5",
     "ROUTER_PUBLIC__REQUESTS_PER_S": "0",
-    "ROUTER_ROOMS__MAX_PARTICIPANTS": "100000",
+    "ROUTER_ROOMS__MAX_PARTICIPANTS": "10000",
     "ROUTER_ROOMS__EMPTY_TIMEOUT_S": "1",
 }
 
