@@ -281,13 +281,13 @@ mod tests {
 
     proptest! {
         /// Loss, order and time at random: each arrival within the window is reported, with its own time, within the
-        /// interval; nothing else is.
+        /// interval; nothing else is. (A duplicate later than `RETAIN` counts as an arrival; SRTP lets none through.)
         #[test]
         fn every_arrival_is_reported(
             first: u16, steps in proptest::collection::vec((-30i64..60, 0u64..30_000), 1..400)
         ) {
             let mut builder = FeedbackBuilder::default();
-            let mut truth: BTreeMap<u64, Micros> = BTreeMap::new();
+            let mut truth: BTreeMap<u64, Vec<Micros>> = BTreeMap::new();
             let mut told: BTreeMap<u16, i64> = BTreeMap::new();
             let mut at = 100_000 + u64::from(first);
             let mut now = Micros::from_secs(1);
@@ -295,7 +295,7 @@ mod tests {
                 at = at.checked_add_signed(step).expect("far above zero");
                 now = now + Micros(wait);
                 builder.on_packet(at as u16, now);
-                truth.entry(at).or_insert(now);
+                truth.entry(at).or_default().push(now);
                 told.extend(poll(&mut builder, now, 1_200).into_iter().flatten().filter_map(|(seq, at)| Some((seq, at?))));
                 prop_assert!(builder.log.len() <= WINDOW);
             }
@@ -306,7 +306,7 @@ mod tests {
             }
             for (seq, at) in &told {
                 let (_, truth) = truth.iter().find(|(number, _)| **number as u16 == *seq).expect("arrived");
-                prop_assert!(truth.0.abs_diff(*at as u64) < 250, "{} {:?} {}", seq, truth, at);
+                prop_assert!(truth.iter().any(|time| time.0.abs_diff(*at as u64) < 250), "{} {:?} {}", seq, truth, at);
             }
             // Late ones beyond what is retained may be missing; in a long run they are few.
             prop_assert!(told.len() * 10 >= truth.len() * 9 || truth.len() < 100);
