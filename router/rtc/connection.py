@@ -28,6 +28,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, overload
 
 from router.errors import ConfigError, ConflictError, ConnectionClosedError
+from router.rtc.agreement import agree
 from router.rtc.connection_media import ConnectionMedia
 from router.rtc.constraints import ConstraintDirection, RTCConstraints, SrtpProfile
 from router.rtc.context import ConnectionContext
@@ -246,14 +247,14 @@ class RTCConnection(EventEmitter):
         if direction == "local":
             self._local = description
             return
-        local = self._local or self._answer(description)
+        local = self._answer(description) if self._local is None else agree(self._local, description)
         self.transport.check_remote(description, local)
         self._local, self._remote = local, remote = _shared.share(local), _shared.share(description)
         self._remote_candidates = list(description.candidates[:MAX_REMOTE_CANDIDATES])
+        self.media.negotiate(remote, local)
         self.transport.set_remote(remote)
         # A handshake that was over already may have been with somebody else.
         self._check_open()
-        self.media.negotiate(remote, local)
 
     def _answer(self, offer: RTCDescription) -> RTCDescription:
         if not self._family.sockets:
