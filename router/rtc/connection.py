@@ -152,6 +152,11 @@ class RTCConnection(EventEmitter):
     def fork_on_check(self, hook: ForkOnCheck | None) -> None:
         self._family.fork_on_check = hook
 
+    @property
+    def connected(self) -> bool:
+        """Media can flow: SRTP is keyed, the fingerprint verified."""
+        return self.transport.connected and not self.closed
+
     def add_socket(self, socket: RTCSocket) -> None:
         """Uses one more socket, here and on every fork, living ones included."""
         self._check_open()
@@ -168,6 +173,10 @@ class RTCConnection(EventEmitter):
     def fork_as(self, ufrag: str, password: str) -> "RTCConnection":
         """A fork whose credentials the peer already has."""
         return self._fork(ufrag, password, None)
+
+    def has_peer(self, ufrag: str) -> bool:
+        """Whether the origin or a fork takes checks for this user name fragment now."""
+        return any(socket.has_endpoint(ufrag) for socket in self._family.sockets)
 
     def _fork(self, ufrag: str, password: str | None, constraints: Constraints | None) -> "RTCConnection":
         self._check_open()

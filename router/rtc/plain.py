@@ -89,6 +89,7 @@ class PlainTransport:
     """One plain peer, where `PeerTransport` is a WebRTC one."""
 
     ufrag = password = ""
+    checked_by: str | None = None
     fingerprints: tuple[RTCFingerprint, ...] = ()
     lite = False
 

@@ -271,6 +271,10 @@ class RTCSocket(EventEmitter):
         if self._endpoints.setdefault(ufrag, endpoint) is not endpoint:
             raise ConflictError("another fork has this user name fragment")
 
+    def has_endpoint(self, ufrag: str) -> bool:
+        """Whether somebody takes the checks for `ufrag`."""
+        return ufrag in self._endpoints
+
     def remove_endpoint(self, ufrag: str) -> None:
         """Checks for `ufrag` are dropped from now on."""
         self._endpoints.pop(ufrag, None)
