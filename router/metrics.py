@@ -16,6 +16,8 @@ LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
 HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch"]
 
+ModerationAction = Literal["mute", "unmute", "remove", "lock", "unlock"]
+
 # Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -44,6 +46,7 @@ class Metrics:
             "sfu_sessions_started", "Sessions that were answered.", ["transport"], registry=self.registry
         )
         self.sessions_ended = Counter("sfu_sessions_ended", "Sessions that ended.", ["reason"], registry=self.registry)
+        self.moderation = Counter("sfu_moderation_actions", "What moderators did.", ["action"], registry=self.registry)
         self.loop_lag = Histogram(
             "sfu_event_loop_delay_seconds",
             "How late the event loop woke a timer.",
@@ -83,6 +86,10 @@ class Metrics:
     def record_session_ended(self, reason: str) -> None:
         """A session ended; `reason` is one of a fixed set of slugs."""
         self.sessions_ended.labels(reason=reason).inc()
+
+    def record_moderation(self, action: ModerationAction) -> None:
+        """A moderator acted."""
+        self.moderation.labels(action=action).inc()
 
 
 _default: Metrics | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from router.errors import CapacityError, ConflictError, ForbiddenError, NotFoundError
 from router.metrics import Metrics, default_metrics
 from router.rooms.limits import RoomLimits
+from router.rooms.moderation import RemovedIdentities
 from router.rooms.names import check_room_name
 from router.rooms.offers import Endpoint, admit_offer
 from router.rooms.rights import JoinGrant
@@ -43,6 +44,7 @@ class RoomRegistry:
         self.limits = limits or RoomLimits()
         self.create_on_first_use = create_on_first_use
         self.metrics = metrics or default_metrics()
+        self.removed = RemovedIdentities(self.limits)
         self.draining = False
         self.closed = False
         self._open_origin = open_origin

@@ -18,6 +18,7 @@ from router.signaling.dev import DevTokens
 from router.signaling.events import EventsResource
 from router.signaling.rates import RateLimiter
 from router.signaling.resources import EndpointResource
+from router.signaling.roster import RosterResource
 from router.signaling.session_resource import SessionResource
 from router.signaling.state import PublicState
 from router.signaling.static import FILES, SecurityHeadersMiddleware, StaticFiles
@@ -45,6 +46,7 @@ def create_public_app(state: PublicState) -> FastAPI:
         _add(app, path, post=endpoint.post, get=endpoint.get, head=endpoint.head, options=endpoint.options)
         session_methods = {"patch": session.patch, "delete": session.delete, "get": session.get, "head": session.head}
         _add(app, path + "/{session}", **session_methods, options=session.options)
+    _add(app, "/rooms/{room}/roster", get=RosterResource(state, limiter).get)
     app.router.add_websocket_route("/rooms/{room}/events", EventsResource(state).serve)
     static = StaticFiles(state.settings.web_root)
     for path in FILES:

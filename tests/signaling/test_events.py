@@ -96,7 +96,16 @@ async def hear_end(websocket: ClientConnection) -> tuple[str, int]:
 async def test_welcome_deltas_and_slots_of_a_whole_visit() -> None:
     async with serving() as server, server.client("eve") as eve:
         welcome = await hear(eve)
-        assert welcome == {"type": "welcome", "version": 0, "you": None, "room": "lobby", "participants": []}
+        assert welcome.pop("log").startswith("L_")
+        assert welcome == {
+            "type": "welcome",
+            "version": 0,
+            "you": None,
+            "room": "lobby",
+            "locked": False,
+            "participants": [],
+            "speakers": {"dominant": None, "recent": []},
+        }
 
         ada = await server.world.publish("ada", "video")
         assert (await hear(eve))["type"] == "joined"
@@ -114,6 +123,9 @@ async def test_welcome_deltas_and_slots_of_a_whole_visit() -> None:
                 "kind": "video",
                 "track_id": next(iter(ada.tracks.values())).id,
                 "participant_id": ada.participant.id,
+                "pinned": False,
+                "paused": False,
+                "reason": "order of joining",
             }
         ]
 
@@ -181,8 +193,9 @@ async def test_nobody_declares_for_somebody_else() -> None:
     async with serving() as server:
         session = await server.world.publish("ada")
         async with server.client("mallory") as mallory:
+            await hear(mallory)
             await tell(mallory, type="publish", session=session.id, tracks={"0": {"muted": True}})
-            assert await hear_end(mallory) == ("not-your-session", 4403)
+            assert (await hear(mallory))["slug"] == "not-your-session"
         assert not session.tracks["0"].muted
 
 
@@ -198,7 +211,7 @@ BAD: dict[str, tuple[str | bytes, str, int]] = {
     "no type": ("{}", "bad-message", 4400),
     "unknown type": ('{"type":"dance"}', "bad-message", 4400),
     "binary": (b"\x00\x01", "bad-message", 4400),
-    "session is a number": ('{"type":"publish","session":1}', "bad-message", 4400),
+    "type is a list": ('{"type":["ping"]}', "bad-message", 4400),
     "auth without token": ('{"type":"auth"}', "bad-message", 4400),
     "auth of another": (json.dumps({"type": "auth", "token": token("mallory")}), "forbidden", 4403),
     "oversize": ('{"type":"' + "x" * 70_000 + '"}', "payload-too-large", 1009),
@@ -373,6 +386,6 @@ async def test_joining_by_whip_is_told_with_the_name_of_the_token() -> None:
         session: Session = await server.world.registry.join("lobby", grant, publish_offer("audio"), "whip")
         joined = await hear(eve)
         assert joined["participant"]["name"] == "Ada Lovelace"
-        assert joined["participant"]["tracks"][0]["live"] is False
+        assert joined["participant"]["tracks"] == []
         fake(session).connect()
         assert (await hear(eve))["participant"]["tracks"][0]["live"] is True
