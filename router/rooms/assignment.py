@@ -75,8 +75,8 @@ class _Filling:
     def fill(self, ranking: Ranking) -> int | None:
         """Fills the free slots; how much of the ranking that took, or None if it was not enough."""
         walk = _Walk(ranking)
-        wanted = self._take_wanted(walk)
         holders = {slot.shows: index for index, slot in reversed(self._free.items()) if slot.shows is not None}
+        wanted = self._take_wanted(walk, holders)
         for track in wanted:
             if (index := holders.get(track.id)) is not None:
                 self._place(index, track)
@@ -89,12 +89,16 @@ class _Filling:
                 self._place_again(further, holders.get(further.id))
         return None if self._free else walk.steps
 
-    def _take_wanted(self, walk: "_Walk") -> list[TrackView]:
+    def _take_wanted(self, walk: "_Walk", holders: dict[str, int]) -> list[TrackView]:
         wanted: list[TrackView] = []
         while len(wanted) < len(self._free) and (track := next(walk, None)) is not None:
-            if self._may_see(track) and any(self._can_show(slot, track) for slot in self._free.values()):
+            # What is shown can be carried; asking the codecs is what costs here.
+            if self._may_see(track) and (track.id in holders or self._fits_somewhere(track)):
                 wanted.append(track)
         return wanted
+
+    def _fits_somewhere(self, track: TrackView) -> bool:
+        return any(self._can_show(slot, track) for slot in self._free.values())
 
     def _may_see(self, track: TrackView) -> bool:
         return track.participant_id != self._receiver_id and track.id not in self._taken
