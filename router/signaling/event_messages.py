@@ -102,18 +102,15 @@ def _on_resync(conversation: Conversation, message: Message) -> None:
 
 
 def _on_mute(conversation: Conversation, message: Message) -> None:
-    conversation.grant.require_moderate()
     track_id, muted = _read(message, "track_id", str), _read(message, "muted", bool)
     conversation.room.moderation.mute(conversation.grant, track_id, muted)
 
 
 def _on_remove(conversation: Conversation, message: Message) -> None:
-    conversation.grant.require_moderate()
     conversation.room.moderation.remove(conversation.grant, _read(message, "participant_id", str))
 
 
 def _on_lock(conversation: Conversation, message: Message) -> None:
-    conversation.grant.require_moderate()
     conversation.room.moderation.lock(conversation.grant, _read(message, "locked", bool))
 
 

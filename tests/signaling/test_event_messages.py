@@ -69,7 +69,7 @@ async def test_a_wish_is_confirmed_and_its_owner_told() -> None:
         ({"type": "mute", "track_id": "T_00000001", "muted": True}, "may-not-moderate"),
         ({"type": "remove", "participant_id": "P_0"}, "may-not-moderate"),
         ({"type": "lock", "locked": True}, "may-not-moderate"),
-        ({"type": "lock"}, "may-not-moderate"),
+        ({"type": "lock"}, "bad-message"),
     ],
 )
 async def test_a_refused_request_keeps_the_connection_and_changes_nothing(message: Message, slug: str) -> None:
