@@ -87,7 +87,9 @@ class PeerTransport:
         self._selected: Path | None = None
         self._early: dict[Path, list[bytes]] = {}
         self._unproven: Path | None = None
-        self._unproven_budget = 0
+        """Where DTLS came from last, before any pair was proven."""
+        self._credits: dict[Path, int] = {}
+        """Bytes that each unproven path may still be sent."""
         self._dtls_timer: asyncio.TimerHandle | None = None
         self._description_timer: asyncio.TimerHandle | None = None
         self._old_timer: asyncio.TimerHandle | None = None
@@ -101,6 +103,11 @@ class PeerTransport:
     def fingerprints(self) -> tuple[RTCFingerprint, ...]:
         """Those of our certificate."""
         return (self._context.certificate.fingerprint,)
+
+    @property
+    def checked_by(self) -> str | None:
+        """The fragment of the peer whose authentic check came first, whoever it is; None before any."""
+        return self._remote_ufrags.get(self.ufrag)
 
     def allocate_ssrc(self) -> int:
         """A new SSRC to send with, unique on this connection."""
@@ -118,7 +125,7 @@ class PeerTransport:
         for ufrag in self._passwords:
             socket.add_endpoint(ufrag, self)
 
-    def open(self, *, allow_mixed_extensions: bool = False) -> int:
+    def open(self) -> int:
         """The engine's transport, made at the first call."""
         if self.id is None:
             self.id = self.engine.native.create_transport(
@@ -127,14 +134,13 @@ class PeerTransport:
                 local_password=self.password,
                 cname=self._context.cname,
                 timeout_us=self.engine.timeout_us,
-                allow_mixed_extensions=allow_mixed_extensions,
             )
             self.engine.register_transport(self.id, self)
         return self.id
 
     def set_remote(self, remote: RTCDescription) -> None:
         """The peer's description, whenever it comes."""
-        transport = self.open(allow_mixed_extensions=remote.allow_mixed_extensions)
+        transport = self.open()
         self._remote = remote
         self._remote_ufrags[self.ufrag] = remote.ufrag
         self.engine.native.set_remote_ice(transport, remote.ufrag, remote.password)
@@ -183,15 +189,25 @@ class PeerTransport:
         """A check that names us: answered and acted upon only if it is authentic and of our peer."""
         password = self._passwords.get(check.local_ufrag)
         if self.closed or password is None or not check.is_authentic(password):
+            metrics.record_check_dropped("bad-integrity")
             return
         if self._remote_ufrags.setdefault(check.local_ufrag, check.remote_ufrag) != check.remote_ufrag:
+            metrics.record_check_dropped("foreign-peer")
             return
         if check.controlled:
             socket.send(source, write_role_conflict(check, password))
             return
         self.engine.native.add_tuple(self.open(), socket.id, source, nominated=check.nominated, priority=check.priority)
-        socket.send(source, write_success(check, source, password))
+        answer = write_success(check, source, password)
+        socket.send(source, answer)
+        if self._selected is None:
+            self._give_credit((socket, source), check.size, spent=len(answer))
         self._on_ufrag_used(check.local_ufrag)
+
+    def _give_credit(self, path: Path, received: int, *, spent: int = 0) -> None:
+        """Counts bytes of a path that nothing has proven yet."""
+        if path in self._credits or len(self._credits) < MAX_EARLY_PATHS:
+            self._credits[path] = self._credits.get(path, 0) + AMPLIFICATION * received - spent
 
     def _on_ufrag_used(self, ufrag: str) -> None:
         if ufrag != self.ufrag or self._used_ufrag == ufrag:
@@ -218,6 +234,7 @@ class PeerTransport:
         if chosen is None or self.closed:
             return
         self._selected = (chosen, address)
+        self._credits.clear()
         if self._dtls is None and self._role() == "active":
             self._open_dtls("active")
             self._drive_dtls()
@@ -260,9 +277,8 @@ class PeerTransport:
             self._open_dtls("passive")
         assert self._dtls is not None, "opened above, or when the pair was selected"
         if self._selected is None:
-            if self._unproven != (socket, source):
-                self._unproven, self._unproven_budget = (socket, source), 0
-            self._unproven_budget += AMPLIFICATION * len(data)
+            self._unproven = (socket, source)
+            self._give_credit(self._unproven, len(data))
         self._dtls.handle_datagram(data, clock.monotonic_us())
         self._drive_dtls()
 
@@ -301,9 +317,9 @@ class PeerTransport:
         socket, address = path
         for datagram in self._dtls.poll_datagrams():
             if self._selected is None:
-                self._unproven_budget -= len(datagram)
-                if self._unproven_budget < 0:
+                if len(datagram) > self._credits.get(path, 0):
                     return
+                self._credits[path] -= len(datagram)
             try:
                 socket.engine.native.send_datagram(socket.id, address, datagram)
             except (OSError, EngineError) as error:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from router import clock
 from router.errors import RateLimitedError, RequestError, RouterError
+from router.rates import RateLimiter
 from router.rooms.participant import read_source
 from router.rooms.registry import RoomRegistry
 from router.rooms.rights import JoinGrant
@@ -19,7 +20,6 @@ from router.rooms.room import Room
 from router.rooms.roster import write_message
 from router.rooms.session import Session
 from router.signaling.event_stream import EventStream
-from router.signaling.rates import RateLimiter
 
 Message = dict[str, Any]
 Value = TypeVar("Value", str, int, bool)

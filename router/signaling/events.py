@@ -24,13 +24,13 @@ from router.errors import (
     RouterError,
     UnauthorizedError,
 )
+from router.rates import RateLimiter, normalise_address
 from router.rooms.rights import JoinGrant
 from router.rooms.roster import Since
 from router.signaling.cors import is_allowed_origin
 from router.signaling.event_messages import Conversation, Message
 from router.signaling.event_stream import EventStream
 from router.signaling.json_input import read_object
-from router.signaling.rates import RateLimiter, normalise_address
 from router.signaling.state import PublicState
 
 logger = logging.getLogger(__name__)
