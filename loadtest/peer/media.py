@@ -1,9 +1,11 @@
 """What a load client publishes: a voice of stamped opus-like packets with audio levels (RFC 6464), and a camera of
 stamped frames with VP8's payload descriptor and frame tag (RFC 7741, RFC 6386 section 9.1).
 
-No decoder would show or play them: they are for routers, which look no deeper. Time is an argument.
+No decoder would show or play them: they are for routers, which look no deeper. With a film (film.py) the camera's
+frames are real. Time is an argument.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -16,7 +18,7 @@ AUDIO_CLOCK, VIDEO_CLOCK = 48_000, 90_000
 KEY_FRAME_TAG = b"\x10\x00\x00\x9d\x01\x2a\x80\x02\x68\x01"
 """A key frame of 640 by 360."""
 DELTA_FRAME_TAG = b"\x11\x00\x00"
-PACKET_BYTES = 1_000
+PACKET_BYTES = 950
 
 
 @dataclass(slots=True)
@@ -63,9 +65,12 @@ class Camera:
     line: OfferedLine
     ssrc: int
     sender: int
+    film: Sequence[bytes] = ()
+    """Frames to repeat, the first one a key frame; none: frames that nobody can decode."""
     wants_key: bool = True
     frames: int = 0
     key_frames: int = 0
+    _next_in_film: int = 0
     _sequence: int = 0
     _picture_id: int = field(default_factory=lambda: Random().randrange(1 << 15))
     _extensions: dict[int, bytes] = field(default_factory=dict)
@@ -77,29 +82,35 @@ class Camera:
             self._extensions[self.line.extensions[MID]] = self.line.mid.encode()
 
     def write_frame(self, now_s: float, packets: int = 1) -> list[bytes]:
-        """The packets of the next frame."""
-        key, self.wants_key = self.wants_key, False
+        """The packets of the next frame; those of a film have one."""
+        self._next_in_film = (self._next_in_film + 1) % len(self.film) if self.film else 0
+        key = self.wants_key or (bool(self.film) and self._next_in_film == 0)
+        self.wants_key = False
         self.frames += 1
         self.key_frames += key
         self._picture_id = (self._picture_id + 1) & 0x7FFF
-        return [self._write(index, packets, key=key, now_s=now_s) for index in range(packets)]
+        if self.film:
+            self._next_in_film = 0 if key else self._next_in_film
+            parts = [self.film[self._next_in_film]]
+        else:
+            parts = [KEY_FRAME_TAG if key else DELTA_FRAME_TAG, *[b""] * (packets - 1)]
+            parts = [part.ljust(PACKET_BYTES, b"\0") for part in parts]
+        return [self._write(index, len(parts), part, now_s) for index, part in enumerate(parts)]
 
-    def _write(self, index: int, packets: int, *, key: bool, now_s: float) -> bytes:
+    def _write(self, index: int, count: int, part: bytes, now_s: float) -> bytes:
         self._sequence += 1
         # X and S of the descriptor, I, and a picture id of 15 bits.
         descriptor = bytes([0x90 if index == 0 else 0x80, 0x80]) + (0x8000 | self._picture_id).to_bytes(2, "big")
-        tag = (KEY_FRAME_TAG if key else DELTA_FRAME_TAG) if index == 0 else b""
-        stamp = Stamp(self.sender, self.frames, now_s).write()
-        filling = bytes(max(PACKET_BYTES - len(descriptor) - len(tag) - len(stamp), 0))
         packet = RtpPacket(
             payload_type=self._payload_type,
-            marker=index == packets - 1,
+            marker=index == count - 1,
             sequence=self._sequence,
             timestamp=round(now_s * VIDEO_CLOCK),
             ssrc=self.ssrc,
             csrcs=(),
             extensions=self._extensions,
-            payload=descriptor + tag + filling + stamp,
+            # A decoder takes the stamp for the end of the last partition and never reads so far.
+            payload=descriptor + part + Stamp(self.sender, self.frames, now_s).write(),
         )
         return write_packet(packet)
 

@@ -3,13 +3,16 @@
 import re
 
 import pytest
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.peer import Camera, Reception, RoomOffer, Voice
+from loadtest.peer.film import render_film
 from loadtest.peer.media import is_key_frame
 from loadtest.peer.room_offer import AUDIO_LEVEL, MID, AnswerWriter, mint_nonce
-from loadtest.peer.rtp import RtpPacket, Stamp, parse_extensions, write_extensions, write_packet
+from loadtest.peer.rtp import STAMP, RtpPacket, Stamp, parse_extensions, write_extensions, write_packet
 from router.rtc import sdp
 
 TRANSPORT = (
@@ -92,6 +95,34 @@ def test_a_camera_makes_key_frames_when_asked(offer: RoomOffer) -> None:
         assert Stamp.parse(second.payload) == Stamp(42, camera.frames, 1.0)
     assert keys == [False, True, False, False, True, True, False, False, True, True, False, False]
     assert camera.key_frames == 3
+
+
+def test_a_film_starts_over_when_asked(offer: RoomOffer) -> None:
+    film = render_film(200, frames=3)
+    camera = Camera(offer.line("cam"), ssrc=9, sender=42, film=film)
+    shown = []
+    for _ in range(9):
+        (packet,) = (RtpPacket.parse(written) for written in camera.write_frame(1.0))
+        frame = packet.payload[4 : -STAMP.size]
+        assert is_key_frame(packet.payload) == (frame == film[0])
+        shown.append(film.index(frame))
+        camera.wants_key = len(shown) == 5
+    assert shown == [0, 1, 2, 0, 1, 0, 1, 2, 0]
+
+
+def test_a_film_spells_its_sender() -> None:
+    decoder = VideoCodecContext.create("libvpx", "r")
+    pictures = [picture for frame in render_film(0b10100101) for picture in decoder.decode(Packet(frame))]
+    assert len(pictures) == 90
+    for number, picture in enumerate(pictures):
+        plane = picture.planes[0]
+        luma = bytes(plane)
+        rows = [read_row(luma, (row * 54 + 27) * plane.line_size) for row in range(4)]
+        assert rows == [0b10100101, 0, number, 0b10100101 ^ number]
+
+
+def read_row(luma: bytes, start: int) -> int:
+    return sum((luma[start + bit * 48 + 24] > 128) << (7 - bit) for bit in range(8))
 
 
 def packet(ssrc: int, sender: int, *csrcs: int, mid: str | None = None) -> bytes:
