@@ -24,7 +24,7 @@ from playwright.async_api import Page
 from loadtest.link import Link, Seen, Shape, count_round_trips, create_link
 from loadtest.link.tun import available
 from loadtest.peer import Identity, Join, RoomOffer, RoomPeer
-from loadtest.peer.film import FRAMES_PER_SECOND, render_film
+from loadtest.peer.film import render_film
 from loadtest.process import RouterUnderTest, run_router
 from router import _engine
 from tests.e2e.chromium import EXECUTABLE, launch_chromium
@@ -87,22 +87,12 @@ async def publisher(router: RouterUnderTest) -> AsyncIterator[None]:
     peer = await RoomPeer.enter(join, 1, Identity.create())
     assert peer.camera
     peer.camera.film, peer.answers_requests = render_film(1), True
-    filming = asyncio.create_task(film(peer))
+    filming = asyncio.create_task(peer.keep_filming())
     try:
         yield
     finally:
         filming.cancel()
         await peer.leave()
-
-
-async def film(peer: RoomPeer) -> None:
-    """Frames at their rate."""
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    while True:
-        peer.film()
-        due += 1 / FRAMES_PER_SECOND
-        await asyncio.sleep(due - loop.time())
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jwt
 
+from loadtest.http import request
 from router import _engine
 
 SECRET = "a secret of the load test, long enough for HS256"
@@ -35,6 +36,18 @@ class RouterUnderTest:
         """User and system time of all its threads, in seconds (clock ticks of 10 ms)."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def cpu_us(self) -> float:
+        """The same from the scheduler's own clock, in microseconds; threads that ended are left out."""
+        threads = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e3
+
+    async def metrics(self) -> dict[str, float]:
+        """One scrape: value by name and labels."""
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        reply = await request((self.host, self.admin_port), "GET", "/metrics", headers=headers)
+        lines = (line.rpartition(" ") for line in reply.body.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
 
     def resident_bytes(self) -> int:
         """Resident memory."""

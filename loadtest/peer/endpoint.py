@@ -6,6 +6,7 @@ wants them. Left out: candidates of its own (the router learns them from the che
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from struct import pack
@@ -23,6 +24,7 @@ KEY_BYTES, SALT_BYTES = 16, 12
 DTLS_MTU = 1200
 CHECK_INTERVAL_S = 5.0
 CHECK_RETRY_S = 0.25
+SINK_BYTES = 4096
 
 
 def _session(key: bytes, direction: int) -> pylibsrtp.Session:
@@ -62,6 +64,7 @@ class Peer(asyncio.DatagramProtocol):
     on_rtcp: Callable[[bytes], None] | None = None
     """Called with each decrypted compound RTCP packet."""
     _timer: asyncio.TimerHandle | None = None
+    _sink: socket.socket | None = None
 
     def offer(self, media: Sequence[str] = MEDIA) -> str:
         """Its session description, with these m-lines."""
@@ -89,8 +92,24 @@ class Peer(asyncio.DatagramProtocol):
         assert self._outbound
         self._send(self._outbound.protect(packet))
 
+    def become_sink(self) -> None:
+        """Stops reading and checking, while sending goes on: the kernel drops what does not fit into its buffer.
+
+        For measurements in which thousands receive: the router pays for its sending, the generator for nothing.
+        """
+        assert self._transport
+        self._sink = self._transport.get_extra_info("socket").dup()
+        self._sink.setblocking(False)
+        self._sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SINK_BYTES)
+        self._stop()
+
     def close(self) -> None:
         """Leaves without a word, as a vanished client does."""
+        self._stop()
+        if self._sink:
+            self._sink.close()
+
+    def _stop(self) -> None:
         if self._timer:
             self._timer.cancel()
         if self._transport:
@@ -116,6 +135,9 @@ class Peer(asyncio.DatagramProtocol):
         self.counters.errors += 1
 
     def _send(self, data: bytes) -> None:
+        if self._sink:
+            self._sink.send(data)
+            return
         assert self._transport
         self._transport.sendto(data)
 

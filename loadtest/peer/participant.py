@@ -5,13 +5,14 @@
 
 import asyncio
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.http import Reply, request
 from loadtest.peer.description import Answer
 from loadtest.peer.endpoint import Peer
+from loadtest.peer.film import FRAMES_PER_SECOND
 from loadtest.peer.identity import Identity
 from loadtest.peer.media import Camera, Voice
 from loadtest.peer.reception import Reception
@@ -122,6 +123,14 @@ class RoomPeer:
         for packet in self.camera.write_frame(asyncio.get_running_loop().time(), packets):
             self.peer.send_rtp(packet)
 
+    async def keep_filming(self, frames_per_second: float = FRAMES_PER_SECOND) -> None:
+        """Sends frames at their rate until cancelled."""
+        await _repeat(self.film, frames_per_second)
+
+    async def keep_speaking(self, packets_per_second: float = 50) -> None:
+        """Sends packets of the voice at their rate until cancelled."""
+        await _repeat(self.speak, packets_per_second)
+
     def _on_rtcp(self, compound: bytes) -> None:
         assert self.camera
         if self.camera.handle_rtcp(compound) and self.answers_requests:
@@ -138,3 +147,12 @@ class RoomPeer:
     def close(self) -> None:
         """Vanishes without a word."""
         self.peer.close()
+
+
+async def _repeat(send: Callable[[], None], rate: float) -> None:
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        send()
+        due += 1 / rate
+        await asyncio.sleep(due - loop.time())
