@@ -36,6 +36,8 @@ class Reception:
     changes: list[Shown] = field(default_factory=list)
     current: dict[str, Shown] = field(default_factory=dict)
     packets: Counter[str] = field(default_factory=Counter)
+    last_s: dict[str, float] = field(default_factory=dict)
+    """When the last packet came, by mid."""
     delays_s: dict[str, float] = field(default_factory=dict)
     """The longest way of a packet since the last reading, by mid."""
     unknown: int = 0
@@ -57,6 +59,7 @@ class Reception:
             return
         stamp = Stamp.parse(packet.payload)
         self.packets[mid] += 1
+        self.last_s[mid] = now_s
         if stamp is None:
             # Padding to probe the path carries no stamp and says nothing about the slot.
             return
@@ -65,6 +68,11 @@ class Reception:
         before = self.current.get(mid)
         if before is None or (before.contributor, before.sender) != (contributor, stamp.sender):
             self._change(Shown(now_s, mid, contributor, stamp.sender, is_key_frame(packet.payload)))
+
+    def senders(self, kind: str, since_s: float) -> set[int]:
+        """Whose stamps the slots of a kind carry that had a packet since then."""
+        mids = (mid for mid in self.offer.slots(kind) if self.last_s.get(mid, -1.0) >= since_s)
+        return {shown.sender for mid in mids if (shown := self.current.get(mid)) and shown.sender is not None}
 
     def _change(self, shown: Shown) -> None:
         self.current[shown.mid] = shown

@@ -90,8 +90,9 @@
   window.watchPicture = (mid) => {
     const transceiver = receiving().find((each) => each.mid === mid);
     const video = playerOf(transceiver);
-    const seen = { frames: 0, longestGapMs: 0, torn: 0, ids: {}, last: performance.now() };
+    const seen = { frames: 0, longestGapMs: 0, torn: 0, ids: {}, lastId: null, last: performance.now() };
     const onFrame = () => {
+      if (window.watched !== seen) return;
       const now = performance.now();
       seen.longestGapMs = Math.max(seen.longestGapMs, now - seen.last);
       seen.last = now;
@@ -99,6 +100,7 @@
       const { id, valid } = readStamp(video);
       if (valid) seen.ids[id] = (seen.ids[id] ?? 0) + 1;
       else seen.torn += 1;
+      seen.lastId = valid ? id : null;
       video.requestVideoFrameCallback(onFrame);
     };
     video.requestVideoFrameCallback(onFrame);

@@ -144,4 +144,5 @@ def test_reception_follows_the_slots(offer: RoomOffer) -> None:
     assert changes == [(1.0, "v0", 50, 5), (2.0, "a0", 60, 6), (4.0, "a0", 70, 7)]
     assert reception.unknown == 1
     assert reception.packets == {"v0": 1, "a0": 3}
+    assert (reception.senders("audio", 3.0), reception.senders("video", 1.5)) == ({7}, set())
     assert reception.delays_s == {"v0": 0.5, "a0": 3.5}
