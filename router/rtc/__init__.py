@@ -44,6 +44,7 @@ from router.rtc.family import ForkOnCheck
 from router.rtc.ice import AnnouncedAddress
 from router.rtc.slot import RTCSlot
 from router.rtc.socket import RTCSocket, RTCSocketOptions, RTCSocketServer, RTCSocketServers
+from router.rtc.speakers import RTCSpeakers
 from router.rtc.stream import RTCContributor, RTCMediaStream, RTCMediaStreamTrack
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "RTCSocketOptions",
     "RTCSocketServer",
     "RTCSocketServers",
+    "RTCSpeakers",
     "RTCStreamDescription",
     "RTCTrackDescription",
 ]

@@ -26,6 +26,7 @@ class FakeNative:
         self.tuples: dict[tuple[int, Address], int] = {}
         self.producers: dict[int, dict[str, Any]] = {}
         self.slots: dict[int, dict[str, Any]] = {}
+        self.speakers: dict[int, dict[str, Any]] = {}
         self.sent: list[tuple[int, Address, bytes]] = []
 
     def open_socket(self, worker: int, address: Address, **_: int) -> dict[str, Any]:
@@ -140,6 +141,24 @@ class FakeNative:
     def set_slot_limits(self, slot: int, **limits: int | None) -> None:
         self.find(self.slots, slot)["limits"] = limits
 
+    def create_speakers(self, worker: int, *, max_heard: int = 3) -> int:
+        id_ = next(self.ids)
+        self.speakers[id_] = {"worker": worker, "max_heard": max_heard, "producers": {}, "slots": {}}
+        return id_
+
+    def remove_speakers(self, group: int) -> None:
+        self.find(self.speakers, group)
+        del self.speakers[group]
+
+    def join_speakers(self, producer: int, group: int, participant: int) -> None:
+        self.find(self.producers, producer)
+        self.find(self.speakers, group)["producers"][producer] = participant
+
+    def follow_speakers(self, slots: list[int], group: int, participant: int) -> None:
+        for slot in slots:
+            self.find(self.slots, slot)
+        self.find(self.speakers, group)["slots"][tuple(slots)] = participant
+
     def transport_stats(self, transports: list[int]) -> list[dict[str, Any]]:
         return [
             {
@@ -168,6 +187,7 @@ class FakeEngine:
         self.socket_handlers: dict[int, Any] = {}
         self.transport_handlers: dict[int, Any] = {}
         self.producer_handlers: dict[int, Any] = {}
+        self.speakers_handlers: dict[int, Any] = {}
         self.srtp: dict[int, tuple[str, bytes, bytes]] = {}
 
     def register_socket(self, id_: int, handler: Any) -> None:
@@ -184,6 +204,12 @@ class FakeEngine:
 
     def unregister_producer(self, id_: int) -> None:
         self.producer_handlers.pop(id_, None)
+
+    def register_speakers(self, id_: int, handler: Any) -> None:
+        self.speakers_handlers[id_] = handler
+
+    def unregister_speakers(self, id_: int) -> None:
+        self.speakers_handlers.pop(id_, None)
 
     def set_srtp(self, transport: int, profile: str, inbound: bytes, outbound: bytes) -> None:
         self.native.calls.append(("set_srtp", transport))
