@@ -36,7 +36,8 @@ WAYS = ("offer", "whep")
 STEPS = ("ice", "dtls", "answered", "frame")
 PAGE_SCRIPT = (Path(__file__).parent / "join_page.js").read_text()
 COUNTED = ("tcp", "http", "stun", "dtls")
-SETTLE_S = 0.2
+SETTLE_S = 0.4
+"""Twice between joins, so that no request for a key frame meets the throttle of the one before it (500 ms)."""
 
 
 @dataclass(slots=True)
