@@ -6,13 +6,14 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import jwt
 
+from loadtest.http import request
 from router import _engine
 
 SECRET = "a secret of the load test, long enough for HS256"
@@ -36,6 +37,18 @@ class RouterUnderTest:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
+    def cpu_us(self) -> float:
+        """The same from the scheduler's own clock, in microseconds; threads that ended are left out."""
+        threads = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e3
+
+    async def metrics(self) -> dict[str, float]:
+        """One scrape: value by name and labels."""
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        reply = await request((self.host, self.admin_port), "GET", "/metrics", headers=headers)
+        lines = (line.rpartition(" ") for line in reply.body.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
+
     def resident_bytes(self) -> int:
         """Resident memory."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE
@@ -57,15 +70,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def settings_of(port: int, admin_port: int, extra: Mapping[str, str]) -> dict[str, str]:
+def settings_of(host: str, port: int, admin_port: int, extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of a measured router."""
     ours = {
-        "ROUTER_PUBLIC__HOST": "127.0.0.1",
+        "ROUTER_PUBLIC__HOST": host,
         "ROUTER_PUBLIC__PORT": str(port),
         "ROUTER_ADMIN__PORT": str(admin_port),
         "ROUTER_ADMIN__TOKEN": ADMIN_TOKEN,
         "ROUTER_AUTH__SECRETS": json.dumps([SECRET]),
-        "ROUTER_MEDIA__ADDRESSES": '["127.0.0.1"]',
+        "ROUTER_MEDIA__ADDRESSES": json.dumps([host]),
         "ROUTER_MEDIA__UDP_PORT": "0",
         "ROUTER_LOG__LEVEL": "warning",
     }
@@ -78,11 +91,11 @@ def pin(pid: int, core: int) -> None:
         os.sched_setaffinity(int(thread.name), {core})
 
 
-async def _wait_listening(port: int, process: asyncio.subprocess.Process) -> None:
+async def _wait_listening(host: str, port: int, process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(START_TIMEOUT_S):
         while process.returncode is None:
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                _, writer = await asyncio.open_connection(host, port)
             except OSError:
                 await asyncio.sleep(0.05)
             else:
@@ -92,19 +105,21 @@ async def _wait_listening(port: int, process: asyncio.subprocess.Process) -> Non
 
 
 @asynccontextmanager
-async def run_router(*, core: int | None, settings: Mapping[str, str]) -> AsyncIterator[RouterUnderTest]:
-    """Starts a release-built router on one core and ends it by its id."""
+async def run_router(
+    *, core: int | None, settings: Mapping[str, str], host: str = "127.0.0.1", prefix: Sequence[str] = ()
+) -> AsyncIterator[RouterUnderTest]:
+    """Starts a release-built router on one core and ends it by its id. `prefix` may start it inside a namespace."""
     if _engine.build_info()["profile"] != "release":
         raise SystemExit("refusing to measure a debug build of the engine: run `make engine`")
     port, admin_port = free_port(), free_port()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "router", "serve", env=settings_of(port, admin_port, settings)
+        *prefix, sys.executable, "-m", "router", "serve", env=settings_of(host, port, admin_port, settings)
     )
     try:
-        await _wait_listening(port, process)
+        await _wait_listening(host, port, process)
         if core is not None and (os.cpu_count() or 1) > 1:
             pin(process.pid, core)
-        yield RouterUnderTest("127.0.0.1", port, admin_port, process.pid)
+        yield RouterUnderTest(host, port, admin_port, process.pid)
     finally:
         if process.returncode is None:
             process.terminate()

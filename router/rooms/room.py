@@ -227,7 +227,6 @@ class Room:
             session.connect_timer.cancel()
             session.connect_timer = None
         self._registry.metrics.record_join((clock.monotonic_us() - session.started_us) / 1e6)
-        session.request_key_frames()
         # The first message may have come before the answer told the client its session id.
         self.roster.tell_slots(session)
 

@@ -100,13 +100,6 @@ class Session:
         self.trickle(candidates, end_of_candidates=False)
         return credentials
 
-    def request_key_frames(self) -> None:
-        """Asked again once media can flow: those asked for at assignment may have come too early for this peer."""
-        for slot in self.slots.values():
-            track = slot.track
-            if track is not None and track.kind == "video" and track.received:
-                track.request_key_frame()
-
     @property
     def video_mids(self) -> list[str]:
         """m-lines of the slots that the room's policy fills."""

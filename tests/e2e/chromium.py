@@ -30,13 +30,13 @@ ARGUMENTS = [
 
 
 @asynccontextmanager
-async def launch_chromium(*secure_origins: str) -> AsyncIterator[Browser]:
+async def launch_chromium(*secure_origins: str, executable: str = EXECUTABLE) -> AsyncIterator[Browser]:
     """A browser that treats these plain-HTTP origins as secure, so that they may use devices."""
     arguments = [*ARGUMENTS]
     if secure_origins:
         arguments.append(f"--unsafely-treat-insecure-origin-as-secure={','.join(secure_origins)}")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=arguments)
+        browser = await playwright.chromium.launch(executable_path=executable, args=arguments)
         try:
             yield browser
         finally:

@@ -51,4 +51,6 @@ def create_namespace() -> Iterator[Namespace]:
         run_ip("-n", name, "link", "set", "lo", "up")
         yield space
     finally:
+        # The kernel takes a deleted namespace down later; the next one needs the link's name at once.
+        subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)
         subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)

@@ -21,13 +21,13 @@
     });
   }
 
-  function pictureTrack(id) {
+  function pictureTrack(id, framesPerSecond) {
     const canvas = document.createElement("canvas");
     Object.assign(canvas, { width: WIDTH, height: HEIGHT });
     const context = canvas.getContext("2d");
     let counter = 0;
     draw(context, id, counter);
-    setInterval(() => draw(context, id, (counter = (counter + 1) & 0xffff)), 1000 / FRAMES_PER_SECOND);
+    setInterval(() => draw(context, id, (counter = (counter + 1) & 0xffff)), 1000 / framesPerSecond);
     return canvas.captureStream().getVideoTracks()[0];
   }
 
@@ -35,10 +35,10 @@
   const UNPROCESSED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   const soundTrack = async () => (await openDevice({ audio: UNPROCESSED })).getAudioTracks()[0];
 
-  window.installStamp = (id) => {
+  window.installStamp = (id, framesPerSecond = FRAMES_PER_SECOND) => {
     const open = async (constraints) => {
       const stream = new MediaStream();
-      if (constraints.video) stream.addTrack(pictureTrack(id));
+      if (constraints.video) stream.addTrack(pictureTrack(id, framesPerSecond));
       if (constraints.audio) stream.addTrack(await soundTrack());
       return stream;
     };
@@ -63,6 +63,8 @@
     const valid = (bytes[0] ^ bytes[1] ^ bytes[2]) === bytes[3];
     return { id: bytes[0], counter: (bytes[1] << 8) | bytes[2], valid };
   }
+
+  window.readStamp = readStamp;
 
   /** One entry for each remote tile of the demo room that has a picture. */
   window.readStamps = () =>

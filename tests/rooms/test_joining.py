@@ -93,18 +93,6 @@ async def test_one_post_joins_both_ways() -> None:
     assert shown(bob) == ["ada"]
 
 
-async def test_a_key_frame_is_asked_for_when_the_receiver_can_take_it() -> None:
-    world = World()
-    ada = await world.publish("ada", "audio", "video")
-    eve = await world.registry.join("lobby", JoinGrant("lobby", "eve"), play_offer(), "whep")
-    await world.settle()
-    assert shown(eve) == ["ada"]
-    audio, video = (track for stream in fake(ada).streams for track in stream.tracks)
-    before = audio.key_frames, video.key_frames
-    fake(eve).connect()
-    assert (audio.key_frames - before[0], video.key_frames - before[1]) == (0, 1)
-
-
 async def test_a_hundred_joins_are_one_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     await world.publish("ada", "video")

@@ -1,14 +1,12 @@
-"""A WebRTC client for measurements, made of aioice's STUN, pyOpenSSL and pylibsrtp: nothing of the router's engine.
+"""One connection of a client: a nominating check (RFC 8445), DTLS as client (RFC 5764), SRTP with AES-128-GCM.
 
-It joins by WHEP with one audio track both ways and one video track to play: one POST, one authenticated check with
-nomination (RFC 8445), a DTLS handshake as client (RFC 5764), SRTP. It answers the router's path challenges, keeps its
-consent fresh, counts what it decrypts, and hands packets to whoever wants them (the tests). Left out: candidates of its
-own (the router learns them from the check), RTCP of its own, retransmission.
+It answers the router's path challenges, keeps its consent fresh, counts what it decrypts, and hands packets to whoever
+wants them. Left out: candidates of its own (the router learns them from the check), RTCP of its own, retransmission.
 """
 
 import asyncio
-import hashlib
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from struct import pack
@@ -16,83 +14,17 @@ from typing import cast
 
 import pylibsrtp
 from aioice import stun
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from loadtest.certificate import create_certificate
 from loadtest.checks import write_answer, write_check
+from loadtest.peer.description import MEDIA, Answer, write_offer
+from loadtest.peer.identity import Identity
 
-PROFILES = b"SRTP_AEAD_AES_128_GCM"
 KEY_BYTES, SALT_BYTES = 16, 12
 DTLS_MTU = 1200
 CHECK_INTERVAL_S = 5.0
 CHECK_RETRY_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A certificate shared by many clients: making one costs more than a handshake."""
-
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
-    fingerprint: str
-    context: SSL.Context
-
-    @classmethod
-    def create(cls) -> "Identity":
-        """A fresh P-256 certificate and the DTLS context that presents it."""
-        key, certificate = create_certificate()
-        digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest().upper()
-        fingerprint = ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
-        context = SSL.Context(SSL.DTLS_METHOD)
-        context.use_certificate(certificate)
-        context.use_privatekey(key)
-        context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
-        context.set_tlsext_use_srtp(PROFILES)
-        return cls(key, certificate, fingerprint, context)
-
-
-MEDIA = (
-    "audio 9 UDP/TLS/RTP/SAVPF 111\r\na=sendrecv\r\na=rtpmap:111 opus/48000/2\r\n",
-    (
-        "video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=recvonly\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\n"
-        "a=rtcp-fb:96 nack pli\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
-    ),
-)
-"""One audio m-line, sent and received (a pure player would be refused before anybody publishes), one video received."""
-
-
-def write_offer(ufrag: str, password: str, fingerprint: str, media: Sequence[str]) -> str:
-    """An offer of these m-lines, bundled, with mids 0, 1, …"""
-    transport = (
-        f"c=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n"
-        f"a=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\n"
-    )
-    bundle = " ".join(map(str, range(len(media))))
-    sections = (f"m={section}a=mid:{mid}\r\n{transport}" for mid, section in enumerate(media))
-    return f"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {bundle}\r\n" + "".join(sections)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the client needs of the router's answer."""
-
-    ufrag: str
-    password: str
-    address: tuple[str, int]
-
-    @classmethod
-    def parse(cls, text: str) -> "Answer":
-        """Reads credentials and the first UDP candidate."""
-        lines = text.splitlines()
-
-        def first(prefix: str) -> str:
-            return next(line[len(prefix) :] for line in lines if line.startswith(prefix))
-
-        candidate = first("a=candidate:").split()
-        return cls(first("a=ice-ufrag:"), first("a=ice-pwd:"), (candidate[4], int(candidate[5])))
+SINK_BYTES = 4096
 
 
 def _session(key: bytes, direction: int) -> pylibsrtp.Session:
@@ -132,6 +64,7 @@ class Peer(asyncio.DatagramProtocol):
     on_rtcp: Callable[[bytes], None] | None = None
     """Called with each decrypted compound RTCP packet."""
     _timer: asyncio.TimerHandle | None = None
+    _sink: socket.socket | None = None
 
     def offer(self, media: Sequence[str] = MEDIA) -> str:
         """Its session description, with these m-lines."""
@@ -159,8 +92,24 @@ class Peer(asyncio.DatagramProtocol):
         assert self._outbound
         self._send(self._outbound.protect(packet))
 
+    def become_sink(self) -> None:
+        """Stops reading and checking, while sending goes on: the kernel drops what does not fit into its buffer.
+
+        For measurements in which thousands receive: the router pays for its sending, the generator for nothing.
+        """
+        assert self._transport
+        self._sink = self._transport.get_extra_info("socket").dup()
+        self._sink.setblocking(False)
+        self._sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SINK_BYTES)
+        self._stop()
+
     def close(self) -> None:
         """Leaves without a word, as a vanished client does."""
+        self._stop()
+        if self._sink:
+            self._sink.close()
+
+    def _stop(self) -> None:
         if self._timer:
             self._timer.cancel()
         if self._transport:
@@ -186,6 +135,9 @@ class Peer(asyncio.DatagramProtocol):
         self.counters.errors += 1
 
     def _send(self, data: bytes) -> None:
+        if self._sink:
+            self._sink.send(data)
+            return
         assert self._transport
         self._transport.sendto(data)
 
