@@ -332,7 +332,6 @@ class Engine:
         local_password: str,
         cname: str,
         timeout_us: int = 30_000_000,
-        allow_mixed_extensions: bool = False,
     ) -> int:
         """A new peer on this socket's worker. Passes no media before `set_srtp`."""
 
@@ -400,8 +399,12 @@ class Engine:
         rtx_ssrc: int | None,
         codecs: Sequence[CodecParameters],
         extensions: Mapping[str, int],
+        allow_mixed_extensions: bool = False,
     ) -> int:
-        """A sending m-line, showing nothing."""
+        """A sending m-line, showing nothing.
+
+        `allow_mixed_extensions`: the peer understands two-byte header extensions among one-byte ones.
+        """
 
     def assign_slot(self, slot: int, producer: int | None) -> None:
         """Shows a producer of the same worker and kind, or nothing."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import NoDecode
 
 MIN_ADMIN_TOKEN_CHARS: Final = 16
+CODECS: Final = {name.lower(): name for name in ("opus", "VP8", "VP9", "H264", "AV1")}
 ICE_URL_SCHEMES: Final = ("stun", "stuns", "turn", "turns")
 
 
@@ -72,6 +73,12 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _codec(value: str) -> str:
+    if value.lower() not in CODECS:
+        raise ValueError(f"expected one of {', '.join(CODECS.values())}")
+    return CODECS[value.lower()]
+
+
 def _admin_token(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < MIN_ADMIN_TOKEN_CHARS:
         raise ValueError(f"expected {MIN_ADMIN_TOKEN_CHARS} characters or more")
@@ -104,6 +111,7 @@ class PublicSettings(Section):
     request_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
     requests_per_s: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
+    offer_max_age_s: Annotated[int, Field(ge=0, le=86_400)] = 60
 
 
 class AdminSettings(Section):
@@ -148,6 +156,14 @@ class RoomSettings(Section):
     max_participants: Annotated[int, Field(ge=1, le=10_000)] = 500
     max_tracks_per_participant: Annotated[int, Field(ge=1, le=64)] = 16
     max_sessions_per_participant: Annotated[int, Field(ge=1, le=64)] = 8
+    audio_slots: Annotated[int, Field(ge=1, le=16)] = 3
+    video_slots: Annotated[int, Field(ge=0, le=44)] = 9
+    codecs: Annotated[
+        tuple[Annotated[str, AfterValidator(_codec)], ...], NoDecode, BeforeValidator(_split), Field(min_length=1)
+    ] = ("opus", "VP8", "VP9", "H264", "AV1")
+    max_speakers: Annotated[int, Field(ge=1, le=16)] = 3
+    forks_per_s: Annotated[float, Field(ge=0, le=100_000)] = 100.0
+    forks_per_s_per_address: Annotated[float, Field(ge=0, le=100_000)] = 10.0
 
 
 class AuthSettings(Section):

@@ -15,6 +15,7 @@ DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
 HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch"]
+CheckDropReason = Literal["unknown-context", "unknown-fork", "bad-integrity", "foreign-peer", "fork-refused"]
 
 # Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -44,6 +45,18 @@ class Metrics:
             "sfu_sessions_started", "Sessions that were answered.", ["transport"], registry=self.registry
         )
         self.sessions_ended = Counter("sfu_sessions_ended", "Sessions that ended.", ["reason"], registry=self.registry)
+        self.checks_dropped = Counter(
+            "sfu_ice_checks_dropped",
+            "Well-formed connectivity checks that Python did not answer, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.forks_refused = Counter(
+            "sfu_forks_refused",
+            "Answers to a room's offer, and forks born from a check, that came to nothing, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.loop_lag = Histogram(
             "sfu_event_loop_delay_seconds",
             "How late the event loop woke a timer.",
@@ -76,7 +89,11 @@ class Metrics:
         if result == "ok":
             self.handshake_duration.observe(seconds)
 
-    def record_session_started(self, transport: Literal["whip", "whep"]) -> None:
+    def record_fork_refused(self, reason: str) -> None:
+        """An answer, or a fork born from a check, came to nothing; `reason` is one of a fixed set of slugs."""
+        self.forks_refused.labels(reason=reason).inc()
+
+    def record_session_started(self, transport: Literal["whip", "whep", "fork"]) -> None:
         """An offer was answered."""
         self.sessions_started.labels(transport=transport).inc()
 
@@ -99,6 +116,11 @@ def default_metrics() -> Metrics:
 def record_handshake(seconds: float, result: HandshakeResult = "ok") -> None:
     """See `Metrics.record_handshake`."""
     default_metrics().record_handshake(seconds, result)
+
+
+def record_check_dropped(reason: CheckDropReason) -> None:
+    """A check was not answered."""
+    default_metrics().checks_dropped.labels(reason=reason).inc()
 
 
 def record_handler_error() -> None:

@@ -29,6 +29,7 @@ from router.media_sockets import MediaSockets
 from router.metrics import default_metrics
 from router.rooms.limits import RoomLimits
 from router.rooms.registry import RoomRegistry
+from router.rooms.static_offer import OfferLayout
 from router.rtc import RTCConnection
 from router.rtc.engine import MediaEngine
 from router.signaling.app import create_public_app
@@ -41,6 +42,8 @@ MAX_READY_LAG_S: Final = 5.0
 ROOMS_GRACE_S: Final = 5.0
 FORCED_EXIT_CODE: Final = 130
 REQUEST_BURST_S: Final = 3.0
+FORK_BURST_S: Final = 2.0
+FORK_BURST_PER_ADDRESS_S: Final = 5.0
 
 
 class RouterServer:
@@ -54,6 +57,7 @@ class RouterServer:
         self.registry = RoomRegistry(
             self._open_origin,
             limits=_room_limits(settings),
+            layout=OfferLayout(settings.rooms.audio_slots, settings.rooms.video_slots, settings.rooms.codecs),
             create_on_first_use=settings.rooms.create_on_first_use,
             metrics=self.metrics,
         )
@@ -185,6 +189,7 @@ class RouterServer:
             body_timeout_s=settings.public.request_timeout_s,
             requests_per_s=settings.public.requests_per_s,
             request_burst=max(1, round(REQUEST_BURST_S * settings.public.requests_per_s)),
+            offer_max_age_s=settings.public.offer_max_age_s,
             dev=settings.dev,
         )
         return PublicState(self.registry, self.tokens, signaling)
@@ -226,6 +231,11 @@ def _room_limits(settings: Settings) -> RoomLimits:
         max_participants_per_room=rooms.max_participants,
         max_sessions_per_participant=rooms.max_sessions_per_participant,
         max_tracks_per_participant=rooms.max_tracks_per_participant,
+        max_speakers=rooms.max_speakers,
+        forks_per_s=rooms.forks_per_s,
+        fork_burst=max(1, round(FORK_BURST_S * rooms.forks_per_s)),
+        forks_per_s_per_address=rooms.forks_per_s_per_address,
+        fork_burst_per_address=max(1, round(FORK_BURST_PER_ADDRESS_S * rooms.forks_per_s_per_address)),
         empty_room_delay_s=rooms.empty_timeout_s,
     )
 

@@ -13,7 +13,7 @@ ENGINE = ROUTER / "engine-rs"
 MAX_LINES = 600
 
 # Each folder may use those named, itself, and the shared modules.
-SHARED = {"router", "router.clock", "router.errors", "router.metrics"}
+SHARED = {"router", "router.clock", "router.errors", "router.metrics", "router.rates"}
 MAY_USE = {
     "rtc": {"router._engine"},
     "rooms": {"router.rtc"},

@@ -26,6 +26,20 @@ class RoomLimits:
     """Remote candidates remembered; more are dropped, since ICE-lite does not need them."""
     max_ended_sessions: int = 4_096
     """Ended sessions remembered, so that DELETE stays idempotent."""
+    max_pending_forks: int = 256
+    """Forks of one room that wait for their answer."""
+    forks_per_s: float = 100.0
+    """Forks that checks may make in one room; those above are made by their answers."""
+    fork_burst: int = 200
+    forks_per_s_per_address: float = 10.0
+    """The same for one source address, over all rooms: a whole office may be behind it."""
+    fork_burst_per_address: int = 50
+    answer_timeout_s: float = 5.0
+    """A fork born from a check dies without its answer."""
+    counter_offer_timeout_s: float = 30.0
+    """WHEP draft: a counter-offer lives so long unless it says otherwise."""
+    max_speakers: int = 3
+    """Voices that a listener hears at once."""
     empty_room_delay_s: float = 30.0
     """A room closes this long after its last participant and watcher left."""
     connect_timeout_s: float = 30.0

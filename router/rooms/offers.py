@@ -1,7 +1,7 @@
-"""What an offer asks of a room, weighed against what its sender may do (RFC 9725 sections 4.4.2 to 4.4.4, WHEP draft).
+"""What an offer, or an answer to ours, asks of a room, weighed against what its sender may do.
 
-A `sendrecv` m-line keeps the half that the endpoint and the grant allow, as both specifications want for their one
-direction; an m-line that asks only for something not granted refuses the whole offer.
+RFC 9725 sections 4.4.2 to 4.4.4 and the WHEP draft. A `sendrecv` m-line keeps the half that the endpoint and the grant
+allow, as both want for their one direction; an m-line that asks only for something not granted refuses the whole offer.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,9 @@ from router.errors import UnprocessableError
 from router.rooms.rights import JoinGrant
 from router.rtc.description import MediaDirection, RTCDescription, RTCMediaSection
 
-Endpoint = Literal["whip", "whep"]
+OfferingEndpoint = Literal["whip", "whep"]
+"""Where the peer offers and we answer."""
+Endpoint = OfferingEndpoint | Literal["fork"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class AdmittedOffer:
     """m-lines that receive."""
 
 
-def admit_offer(offer: RTCDescription, grant: JoinGrant, endpoint: Endpoint) -> AdmittedOffer:
+def admit_offer(offer: RTCDescription, grant: JoinGrant, endpoint: OfferingEndpoint) -> AdmittedOffer:
     """The offer with its directions narrowed, or `ForbiddenError` or `UnprocessableError`."""
     admit = _admit_whip_section if endpoint == "whip" else _admit_whep_section
     if endpoint == "whip":
@@ -38,6 +40,20 @@ def admit_offer(offer: RTCDescription, grant: JoinGrant, endpoint: Endpoint) -> 
     if tracks + slots == 0:
         raise UnprocessableError("no m-line of the offer sends or receives audio or video", slug="nothing-offered")
     return AdmittedOffer(replace(offer, media=sections), tracks, slots)
+
+
+def admit_answer(answer: RTCDescription, agreed: RTCDescription, grant: JoinGrant) -> AdmittedOffer:
+    """The answer to our offer, if its sender has a right to all that was agreed (`agreed` is our side of it)."""
+    directions = [section.direction for section in agreed.media if not section.rejected]
+    tracks = sum(direction in ("recvonly", "sendrecv") for direction in directions)
+    slots = sum(direction in ("sendonly", "sendrecv") for direction in directions)
+    if tracks:
+        grant.require_publish()
+    if slots:
+        grant.require_subscribe()
+    if tracks + slots == 0:
+        raise UnprocessableError("no m-line of the answer sends or receives", slug="unusable-m-line")
+    return AdmittedOffer(answer, tracks, slots)
 
 
 def check_whip_answer(answer: RTCDescription) -> None:

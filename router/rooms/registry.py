@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from router.errors import CapacityError, ConflictError, ForbiddenError, NotFoundError
 from router.metrics import Metrics, default_metrics
+from router.rates import RateLimiter
 from router.rooms.limits import RoomLimits
 from router.rooms.names import check_room_name
-from router.rooms.offers import Endpoint, admit_offer
+from router.rooms.offers import OfferingEndpoint, admit_offer
+from router.rooms.pending_forks import CounterOffer
 from router.rooms.rights import JoinGrant
 from router.rooms.room import Room, no_publisher
 from router.rooms.session import Session
+from router.rooms.static_offer import OfferLayout
 from router.rtc.description import RTCDescription
 
 if TYPE_CHECKING:
@@ -36,11 +39,16 @@ class RoomRegistry:
         open_origin: OpenOrigin,
         *,
         limits: RoomLimits | None = None,
+        layout: OfferLayout | None = None,
         create_on_first_use: bool = True,
         metrics: Metrics | None = None,
         call_later: CallLater | None = None,
     ) -> None:
         self.limits = limits or RoomLimits()
+        self.layout = layout or OfferLayout()
+        """Of every room's static offer."""
+        self.fork_sources = RateLimiter(self.limits.forks_per_s_per_address, self.limits.fork_burst_per_address)
+        """How many forks checks from one source address may make."""
         self.create_on_first_use = create_on_first_use
         self.metrics = metrics or default_metrics()
         self.draining = False
@@ -94,7 +102,9 @@ class RoomRegistry:
             return self.create_room(name)
         return self.get_room(name)
 
-    async def join(self, room_name: str, grant: JoinGrant, offer: RTCDescription, endpoint: Endpoint) -> Session:
+    async def join(
+        self, room_name: str, grant: JoinGrant, offer: RTCDescription, endpoint: OfferingEndpoint
+    ) -> Session:
         """Joins a room by an offer; see `Room.join`. An offer that must be refused opens no room."""
         grant.check_room(room_name)
         admitted = admit_offer(offer, grant, endpoint)
@@ -126,6 +136,14 @@ class RoomRegistry:
         if not _same(session.participant.identity, identity):
             raise ForbiddenError("the session belongs to somebody else", slug="not-your-session")
         return session
+
+    def find_counter_offer(self, room_name: str, id_: str, identity: str) -> CounterOffer | None:
+        """One that waits for the answer of this identity; `ForbiddenError` if it waits for another's."""
+        room = self._rooms.get(room_name)
+        found = room.forks.pending.find_counter_offer(id_) if room else None
+        if found is not None and not _same(found.identity, identity):
+            raise ForbiddenError("the session belongs to somebody else", slug="not-your-session")
+        return found
 
     async def end_session(self, room_name: str, session_id: str, identity: str, reason: str = "left") -> None:
         """Ends the session of its owner; a session that ended before is no error, one that never was is."""

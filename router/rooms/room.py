@@ -21,7 +21,15 @@ from router.errors import (
     UnprocessableError,
 )
 from router.rooms.assignment import LiveTracks, SlotView, TrackView, assign_tracks
-from router.rooms.offers import AdmittedOffer, Endpoint, admit_offer, check_whep_answer, check_whip_answer
+from router.rooms.forks import RoomForks
+from router.rooms.offers import (
+    AdmittedOffer,
+    Endpoint,
+    OfferingEndpoint,
+    admit_offer,
+    check_whep_answer,
+    check_whip_answer,
+)
 from router.rooms.participant import Participant, PublishedTrack
 from router.rooms.rights import JoinGrant
 from router.rooms.roster import Roster, Watcher
@@ -61,6 +69,7 @@ class Room:
         self._newcomers: list[Session] = []
         """Sessions that were not settled yet."""
         self._empty_timer: asyncio.TimerHandle | None = None
+        self.forks = RoomForks(self, registry)
         self.check_empty()
 
     @property
@@ -74,20 +83,37 @@ class Room:
 
     # -- joining -------------------------------------------------------------------------------------------------
 
-    async def join(self, grant: JoinGrant, offer: RTCDescription, endpoint: Endpoint) -> Session:
+    async def join(self, grant: JoinGrant, offer: RTCDescription, endpoint: OfferingEndpoint) -> Session:
         """A new session that answers `offer`. Raises what RFC 9725 and the WHEP draft want answered."""
-        started_us = clock.monotonic_us()
         admitted = admit_offer(offer, grant, endpoint)
-        self._check_admission(grant, admitted, endpoint)
-        participant = self.participants.get(grant.identity) or Participant(grant.identity, grant.name)
-        connection = self.origin.fork()
+        self.check_admission(grant, admitted, endpoint)
+        if not admitted.tracks and not self._tracks:
+            raise no_publisher()
+        return await self.enter(grant, self.origin.fork(), admitted, endpoint)
+
+    async def enter(
+        self,
+        grant: JoinGrant,
+        connection: "RTCConnection",
+        admitted: AdmittedOffer,
+        endpoint: Endpoint,
+        *,
+        session_id: str | None = None,
+    ) -> Session:
+        """A new session of an admitted peer on its fork, which is closed if that comes to nothing."""
+        started_us = clock.monotonic_us()
         try:
+            participant = self.participants.get(grant.identity) or Participant(grant.identity, grant.name)
             session = self._negotiate(participant, connection, admitted.offer, endpoint)
+            session.started_us = started_us
+            session.id = session_id or session.id
+            self._add_session(session, grant)
         except BaseException:
             await connection.close()
             raise
-        session.started_us = started_us
-        self._add_session(session, grant)
+        if connection.connected:
+            # DTLS was over before the answer came.
+            self._on_connected(session)
         return session
 
     def renew(self, grant: JoinGrant) -> None:
@@ -107,13 +133,19 @@ class Room:
         for session in tuple(participant.sessions.values()):
             self.end_session(session, "token-expired")
 
-    def _check_admission(self, grant: JoinGrant, admitted: AdmittedOffer, endpoint: Endpoint) -> None:
+    def check_open(self, grant: JoinGrant) -> None:
+        """Whether this identity may come in."""
         if self.closed:
             raise ConnectionClosedError("the room was closed", retry_after_s=RETRY_PUBLISHER_S)
         self._registry.check_draining()
         participant = self.participants.get(grant.identity)
         if participant is None and len(self.participants) >= self.limits.max_participants_per_room:
             raise CapacityError("the room is full", slug="room-full", retry_after_s=RETRY_FULL_S)
+
+    def check_admission(self, grant: JoinGrant, admitted: AdmittedOffer, endpoint: Endpoint) -> None:
+        """Whether there is room for all that this newcomer brings."""
+        self.check_open(grant)
+        participant = self.participants.get(grant.identity)
         if admitted.slots > self.limits.max_slots_per_session:
             raise CapacityError(
                 f"at most {self.limits.max_slots_per_session} receiving m-lines, the offer has {admitted.slots}",
@@ -128,8 +160,6 @@ class Room:
             raise CapacityError(
                 f"at most {self.limits.max_tracks_per_participant} tracks per participant", slug="too-many-tracks"
             )
-        if not admitted.tracks and not self._tracks:
-            raise no_publisher()
 
     def _negotiate(
         self, participant: Participant, connection: "RTCConnection", offer: RTCDescription, endpoint: Endpoint
@@ -146,7 +176,10 @@ class Room:
             raise UnprocessableError(str(error), slug="unusable-m-line") from error
         for stream in connection.get_remote_streams():
             connection.receive_stream(stream)
-        (check_whip_answer if endpoint == "whip" else check_whep_answer)(session.answer)
+        if endpoint == "whip":
+            check_whip_answer(session.local)
+        elif endpoint == "whep":
+            check_whep_answer(session.local)
         session.adopt(offer)
         return session
 
@@ -178,7 +211,7 @@ class Room:
     # -- what peers do -------------------------------------------------------------------------------------------
 
     def _on_connected(self, session: Session) -> None:
-        if session.state != "new":
+        if session.state != "new" or session.id not in session.participant.sessions:
             return
         session.state = "connected"
         if session.connect_timer is not None:
@@ -338,6 +371,7 @@ class Room:
         if self._assignment is not None:
             self._assignment.cancel()
             self._assignment = None
+        self.forks.pending.close()
         closing = [self.end_session(session, reason) for session in self.sessions]
         self.roster.end_watchers(reason, "the room was closed")
         self.check_empty()

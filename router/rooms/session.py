@@ -1,4 +1,4 @@
-"""A session: one fork of the room's connection, one WHIP or WHEP resource, one peer connection at the other end.
+"""A session: one fork of the room's connection, one resource of the public port, one peer connection at the other end.
 
 Its id is the secret part of its URL (RFC 9725 section 5 asks for unguessable URLs). ICE trickle and restart (sections
 4.3.2 and 4.3.3) act on it; the room decides when it begins and ends.
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from router.rooms.offers import Endpoint
 from router.rooms.participant import Participant, PublishedTrack
+from router.rooms.static_offer import SOURCE_OF_MID
 from router.rtc.description import RTCCandidate, RTCDescription
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ ETAG_BYTES = 8
 SessionState = Literal["new", "connected", "ended"]
 
 
+def make_session_id() -> str:
+    """The unguessable part of a session's URL."""
+    return secrets.token_urlsafe(SESSION_ID_BYTES)
+
+
 def make_etag() -> str:
     """A strong entity tag (RFC 9110 section 8.8.3), with its quotes."""
     return f'"{secrets.token_hex(ETAG_BYTES)}"'
@@ -33,7 +39,7 @@ class Session:
     """One peer of a participant."""
 
     def __init__(self, room: "Room", participant: Participant, connection: "RTCConnection", endpoint: Endpoint) -> None:
-        self.id = secrets.token_urlsafe(SESSION_ID_BYTES)
+        self.id = make_session_id()
         self.room = room
         self.participant = participant
         self.connection = connection
@@ -54,17 +60,17 @@ class Session:
         self._candidates = 0
 
     @property
-    def answer(self) -> RTCDescription:
-        """Our side, as the peer must be told."""
+    def local(self) -> RTCDescription:
+        """Our side: the answer to an offer, or what was agreed of ours."""
         return self.connection.get_description("local")
 
-    def adopt(self, offer: RTCDescription) -> None:
-        """Takes over what the negotiated connection publishes and receives."""
-        self._remote = (offer.ufrag, offer.password)
-        self._candidates = len(offer.candidates)
+    def adopt(self, peer: RTCDescription) -> None:
+        """Takes over what the negotiated connection publishes and receives. `peer` is the peer's offer or answer."""
+        self._remote = (peer.ufrag, peer.password)
+        self._candidates = len(peer.candidates)
         for stream in self.connection.get_remote_streams():
             for track in stream.tracks:
-                self.tracks[track.mid] = PublishedTrack(track, self, track.mid)
+                self.tracks[track.mid] = PublishedTrack(track, self, track.mid, SOURCE_OF_MID.get(track.mid, "unknown"))
         for slot in self.connection.slots:
             self.slots[slot.mid] = slot
             self.shown[slot.mid] = None

@@ -28,6 +28,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, overload
 
 from router.errors import ConfigError, ConflictError, ConnectionClosedError
+from router.rtc.agreement import agree
 from router.rtc.connection_media import ConnectionMedia
 from router.rtc.constraints import ConstraintDirection, RTCConstraints, SrtpProfile
 from router.rtc.context import ConnectionContext
@@ -151,6 +152,11 @@ class RTCConnection(EventEmitter):
     def fork_on_check(self, hook: ForkOnCheck | None) -> None:
         self._family.fork_on_check = hook
 
+    @property
+    def connected(self) -> bool:
+        """Media can flow: SRTP is keyed, the fingerprint verified."""
+        return self.transport.connected and not self.closed
+
     def add_socket(self, socket: RTCSocket) -> None:
         """Uses one more socket, here and on every fork, living ones included."""
         self._check_open()
@@ -167,6 +173,10 @@ class RTCConnection(EventEmitter):
     def fork_as(self, ufrag: str, password: str) -> "RTCConnection":
         """A fork whose credentials the peer already has."""
         return self._fork(ufrag, password, None)
+
+    def has_peer(self, ufrag: str) -> bool:
+        """Whether the origin or a fork takes checks for this user name fragment now."""
+        return any(socket.has_endpoint(ufrag) for socket in self._family.sockets)
 
     def _fork(self, ufrag: str, password: str | None, constraints: Constraints | None) -> "RTCConnection":
         self._check_open()
@@ -246,14 +256,14 @@ class RTCConnection(EventEmitter):
         if direction == "local":
             self._local = description
             return
-        local = self._local or self._answer(description)
+        local = self._answer(description) if self._local is None else agree(self._local, description)
         self.transport.check_remote(description, local)
         self._local, self._remote = local, remote = _shared.share(local), _shared.share(description)
         self._remote_candidates = list(description.candidates[:MAX_REMOTE_CANDIDATES])
+        self.media.negotiate(remote, local)
         self.transport.set_remote(remote)
         # A handshake that was over already may have been with somebody else.
         self._check_open()
-        self.media.negotiate(remote, local)
 
     def _answer(self, offer: RTCDescription) -> RTCDescription:
         if not self._family.sockets:

@@ -38,7 +38,7 @@ class ConnectionMedia:
         self.remote = tuple(self._make_streams(remote, local))
         transport = self._connection.transport.open()
         self.slots = tuple(
-            RTCSlot(self._connection, section, transport)
+            RTCSlot(self._connection, section, transport, allow_mixed_extensions=remote.allow_mixed_extensions)
             for section in local.media
             if not section.rejected and section.kind != "data" and section.direction in ("sendonly", "sendrecv")
         )

@@ -26,8 +26,13 @@ ALPHABET = string.ascii_letters + string.digits
 NAME_LENGTH = 11
 """11 of 62 characters are 65.5 bits, for the context id and for a nonce."""
 SECRET_BYTES = 32
+MAX_NONCE_LENGTH = 64
+"""RFC 8445 allows 256 characters for the whole; no honest peer needs as many."""
 PASSWORD_LENGTH = 32
 """192 bits in base64, all of it ice-char."""
+
+
+_LETTERS = frozenset(ALPHABET)
 
 
 def _random_name() -> str:
@@ -72,6 +77,16 @@ class ConnectionContext:
     def owns(self, ufrag: str) -> bool:
         """Whether a fork of this context may have this user name fragment."""
         return len(ufrag) > len(self.context_id) and ufrag.startswith(self.context_id)
+
+    @property
+    def offer_password(self) -> str:
+        """The password of the context's own offer, good for every fork whose nonce its peer minted."""
+        return self.fork_password(self.context_id)
+
+    def is_peer_minted(self, ufrag: str) -> bool:
+        """Whether a peer may have made this fragment: our id and a nonce long enough to be nobody else's."""
+        nonce = ufrag.removeprefix(self.context_id)
+        return self.owns(ufrag) and NAME_LENGTH <= len(nonce) <= MAX_NONCE_LENGTH and set(nonce) <= _LETTERS
 
     def fork_password(self, ufrag: str) -> str:
         """The password that goes with a user name fragment."""

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from router import metrics
 from router.errors import ConfigError
 from router.rtc.context import ConnectionContext
-from router.rtc.ice import Check
+from router.rtc.ice import Address, Check
 from router.rtc.transport import PeerTransport
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class ForkOnCheck:
     """The password that a check for this unknown user name fragment must be signed with, or None to drop it."""
     born: Callable[["RTCConnection"], None]
     """Told of the new fork, before the check is answered."""
+    admit: Callable[[Address], bool] = lambda _: True
+    """Whether an authentic check from this address may make a fork now."""
 
 
 class ConnectionFamily:
@@ -61,13 +64,18 @@ class ConnectionFamily:
         for member in (self.origin, *self.forks):
             member.on_socket_added(socket)
 
-    def endpoint_for(self, check: Check) -> "PeerTransport | None":
+    def endpoint_for(self, check: Check, source: Address) -> "PeerTransport | None":
         """A fork for a check that names none of ours, if the application wants it and the check is authentic."""
         hook = self.fork_on_check
-        if hook is None or not self.context.owns(check.local_ufrag):
+        password = None if hook is None else hook.password(check.local_ufrag)
+        if hook is None or password is None or not self.context.owns(check.local_ufrag):
+            metrics.record_check_dropped("unknown-fork")
             return None
-        password = hook.password(check.local_ufrag)
-        if password is None or not check.is_authentic(password):
+        if not check.is_authentic(password):
+            metrics.record_check_dropped("bad-integrity")
+            return None
+        if not hook.admit(source):
+            metrics.record_check_dropped("fork-refused")
             return None
         fork = self.origin.fork_as(check.local_ufrag, password)
         hook.born(fork)

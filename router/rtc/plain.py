@@ -89,6 +89,7 @@ class PlainTransport:
     """One plain peer, where `PeerTransport` is a WebRTC one."""
 
     ufrag = password = ""
+    checked_by: str | None = None
     fingerprints: tuple[RTCFingerprint, ...] = ()
     lite = False
 
@@ -139,7 +140,7 @@ class PlainTransport:
                 self._ssrcs.add(ssrc)
         self._addresses = rtp, rtcp
 
-    def open(self, *, allow_mixed_extensions: bool = False) -> int:
+    def open(self) -> int:
         """The engine's transport, made at the first call."""
         if self.id is None:
             # The engine's transports begin as ICE ones; nobody learns these credentials, and they go with the agent.
@@ -150,15 +151,15 @@ class PlainTransport:
                 local_password=self._context.fork_password(ufrag),
                 cname=self._context.cname,
                 timeout_us=self.engine.timeout_us,
-                allow_mixed_extensions=allow_mixed_extensions,
             )
             self.engine.register_transport(self.id, self)
         return self.id
 
     def set_remote(self, remote: RTCDescription) -> None:
         """The peer as `check_remote` accepted it. `connected` follows when the engine has taken it in."""
+        del remote
         assert self._addresses is not None, "check_remote comes first"
-        transport = self.open(allow_mixed_extensions=remote.allow_mixed_extensions)
+        transport = self.open()
         rtp, rtcp = self._addresses
         self.engine.set_srtp(transport, self._keys.profile, self._keys.inbound, self._keys.outbound)
         self.engine.native.set_plain_peer(

@@ -29,7 +29,14 @@ class RTCSlot:
 
     _slots__ = ("_limits", "connection", "id", "kind", "section", "ssrc", "track")
 
-    def __init__(self, connection: "RTCConnection", section: RTCMediaSection, transport: int) -> None:
+    def __init__(
+        self,
+        connection: "RTCConnection",
+        section: RTCMediaSection,
+        transport: int,
+        *,
+        allow_mixed_extensions: bool = False,
+    ) -> None:
         assert section.kind != "data", "data channels are never slots"
         encoding = section.encodings[0] if section.encodings else None
         if encoding is None or encoding.ssrc is None:
@@ -49,6 +56,7 @@ class RTCSlot:
             rtx_ssrc=encoding.rtx_ssrc,
             codecs=to_engine_codecs(section),
             extensions=extension_ids(section, "send"),
+            allow_mixed_extensions=allow_mixed_extensions,
         )
 
     @property

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from router import metrics
 from router.errors import ConfigError, ConflictError, EngineError
 from router.rtc.context import NAME_LENGTH
 from router.rtc.description import Kind, RTCCandidate
@@ -149,7 +150,7 @@ class Endpoint(Protocol):
 class Origin(Protocol):
     """Who is asked about fragments that no fork has."""
 
-    def endpoint_for(self, check: Check) -> Endpoint | None:
+    def endpoint_for(self, check: Check, source: Address) -> Endpoint | None:
         """A fork made for this check, or nothing. The check must have been authenticated for the former."""
 
 
@@ -270,6 +271,10 @@ class RTCSocket(EventEmitter):
         if self._endpoints.setdefault(ufrag, endpoint) is not endpoint:
             raise ConflictError("another fork has this user name fragment")
 
+    def has_endpoint(self, ufrag: str) -> bool:
+        """Whether somebody takes the checks for `ufrag`."""
+        return ufrag in self._endpoints
+
     def remove_endpoint(self, ufrag: str) -> None:
         """Checks for `ufrag` are dropped from now on."""
         self._endpoints.pop(ufrag, None)
@@ -294,7 +299,10 @@ class RTCSocket(EventEmitter):
         endpoint = self._endpoints.get(check.local_ufrag)
         if endpoint is None:
             origin = self._origins.get(check.local_ufrag[:NAME_LENGTH])
-            endpoint = origin.endpoint_for(check) if origin else None
+            if origin is None:
+                metrics.record_check_dropped("unknown-context")
+                return
+            endpoint = origin.endpoint_for(check, source)
         if endpoint is not None:
             endpoint.handle_check(self, source, check)
 

@@ -102,6 +102,11 @@ class PeerTransport:
         """Those of our certificate."""
         return (self._context.certificate.fingerprint,)
 
+    @property
+    def checked_by(self) -> str | None:
+        """The fragment of the peer whose authentic check came first, whoever it is; None before any."""
+        return self._remote_ufrags.get(self.ufrag)
+
     def allocate_ssrc(self) -> int:
         """A new SSRC to send with, unique on this connection."""
         while (ssrc := secrets.randbits(32)) in self._ssrcs or ssrc == 0:
@@ -118,7 +123,7 @@ class PeerTransport:
         for ufrag in self._passwords:
             socket.add_endpoint(ufrag, self)
 
-    def open(self, *, allow_mixed_extensions: bool = False) -> int:
+    def open(self) -> int:
         """The engine's transport, made at the first call."""
         if self.id is None:
             self.id = self.engine.native.create_transport(
@@ -127,14 +132,13 @@ class PeerTransport:
                 local_password=self.password,
                 cname=self._context.cname,
                 timeout_us=self.engine.timeout_us,
-                allow_mixed_extensions=allow_mixed_extensions,
             )
             self.engine.register_transport(self.id, self)
         return self.id
 
     def set_remote(self, remote: RTCDescription) -> None:
         """The peer's description, whenever it comes."""
-        transport = self.open(allow_mixed_extensions=remote.allow_mixed_extensions)
+        transport = self.open()
         self._remote = remote
         self._remote_ufrags[self.ufrag] = remote.ufrag
         self.engine.native.set_remote_ice(transport, remote.ufrag, remote.password)
@@ -183,8 +187,10 @@ class PeerTransport:
         """A check that names us: answered and acted upon only if it is authentic and of our peer."""
         password = self._passwords.get(check.local_ufrag)
         if self.closed or password is None or not check.is_authentic(password):
+            metrics.record_check_dropped("bad-integrity")
             return
         if self._remote_ufrags.setdefault(check.local_ufrag, check.remote_ufrag) != check.remote_ufrag:
+            metrics.record_check_dropped("foreign-peer")
             return
         if check.controlled:
             socket.send(source, write_role_conflict(check, password))

@@ -1,4 +1,4 @@
-"""The public application: WHIP, WHEP, the events WebSocket and the demo room on one port.
+"""The public application: offers and forks, WHIP, WHEP, the events WebSocket and the demo room on one port.
 
 No trailing-slash redirects, for POST must not be redirected by accident (RFC 9725 section 4.5). No documentation pages
 here; the admin port has them. Absolute URLs come from a setting, never from `Host`.
@@ -13,11 +13,13 @@ from starlette.responses import Response
 
 from router.errors import RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error
+from router.rates import RateLimiter
 from router.signaling.cors import CorsMiddleware
 from router.signaling.dev import DevTokens
 from router.signaling.events import EventsResource
-from router.signaling.rates import RateLimiter
-from router.signaling.resources import EndpointResource
+from router.signaling.forks import ForksResource
+from router.signaling.offer import OfferResource
+from router.signaling.resources import PATHS, EndpointResource
 from router.signaling.session_resource import SessionResource
 from router.signaling.state import PublicState
 from router.signaling.static import FILES, SecurityHeadersMiddleware, StaticFiles
@@ -40,11 +42,15 @@ def create_public_app(state: PublicState) -> FastAPI:
     limiter = RateLimiter(state.settings.requests_per_s, state.settings.request_burst)
     session = SessionResource(state, limiter)
     endpoints: list[EndpointResource] = [WhipEndpoint(state, limiter), WhepEndpoint(state, limiter)]
+    session_methods = {"patch": session.patch, "delete": session.delete, "get": session.get, "head": session.head}
     for endpoint in endpoints:
-        path = f"/{endpoint.endpoint}/{{room}}"
+        path = PATHS[endpoint.endpoint]
         _add(app, path, post=endpoint.post, get=endpoint.get, head=endpoint.head, options=endpoint.options)
-        session_methods = {"patch": session.patch, "delete": session.delete, "get": session.get, "head": session.head}
         _add(app, path + "/{session}", **session_methods, options=session.options)
+    offer, forks = OfferResource(state, limiter), ForksResource(state, limiter)
+    _add(app, "/rooms/{room}/offer", get=offer.get, head=offer.head, options=offer.options)
+    _add(app, PATHS["fork"], post=forks.post, get=forks.get, head=forks.head, options=forks.options)
+    _add(app, PATHS["fork"] + "/{session}", **session_methods, options=session.options)
     app.router.add_websocket_route("/rooms/{room}/events", EventsResource(state).serve)
     static = StaticFiles(state.settings.web_root)
     for path in FILES:

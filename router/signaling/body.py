@@ -7,10 +7,14 @@ from starlette.requests import ClientDisconnect, Request
 from router.errors import PayloadTooLargeError, RequestError, RequestTimeoutError, UnsupportedMediaTypeError
 
 
+def read_content_type(request: Request) -> str:
+    """The media type in lower case, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def check_content_type(request: Request, expected: str) -> None:
     """Refuses another media type; parameters and case do not matter."""
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != expected:
+    if read_content_type(request) != expected:
         raise UnsupportedMediaTypeError(f"Content-Type: expected {expected}")
 
 

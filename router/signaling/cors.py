@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ALLOWED_METHODS = "POST, PATCH, DELETE, GET, HEAD, OPTIONS"
-ALLOWED_HEADERS = "Authorization, Content-Type, If-Match"
+ALLOWED_HEADERS = "Authorization, Content-Type, Fork-Ufrag, If-Match, If-None-Match"
 EXPOSED_HEADERS = "Location, ETag, Link, Retry-After"
 MAX_AGE_S = 86_400
 SHARED_PREFIXES = ("/whip/", "/whep/", "/rooms/", "/client.", "/client/")

@@ -26,6 +26,7 @@ from router.errors import (
     RouterError,
     UnauthorizedError,
 )
+from router.rates import RateLimiter, normalise_address
 from router.rooms.participant import read_source
 from router.rooms.rights import JoinGrant
 from router.rooms.room import Room
@@ -34,7 +35,6 @@ from router.rooms.session import Session
 from router.signaling.cors import is_allowed_origin
 from router.signaling.event_stream import EventStream
 from router.signaling.json_input import read_object
-from router.signaling.rates import RateLimiter, normalise_address
 from router.signaling.state import PublicState
 
 logger = logging.getLogger(__name__)

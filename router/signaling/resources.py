@@ -1,7 +1,6 @@
-"""What WHIP and WHEP share: the endpoint that takes offers and the session resource it makes.
+"""What the signalling resources share, and the endpoint of WHIP and WHEP, which takes offers.
 
-RFC 9725 sections 4.1 to 4.6 and draft-ietf-wish-whep. Left out: the WHEP counter-offer (406), so `application/sdp` is
-not a media type that a session's PATCH takes, and protocol extensions by `Link`.
+RFC 9725 sections 4.1 to 4.6 and draft-ietf-wish-whep. Left out: protocol extensions by `Link`.
 """
 
 import secrets
@@ -10,15 +9,16 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.rooms.offers import Endpoint
+from router.rates import RateLimiter
+from router.rooms.offers import Endpoint, OfferingEndpoint
 from router.rooms.session import Session
 from router.rtc.sdp import parse, write
 from router.signaling.auth import read_grant
 from router.signaling.body import check_content_type, read_text
 from router.signaling.links import write_ice_links
-from router.signaling.rates import RateLimiter
 from router.signaling.state import PublicState
 
+PATHS: dict[Endpoint, str] = {"whip": "/whip/{room}", "whep": "/whep/{room}", "fork": "/rooms/{room}/forks"}
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 UNKNOWN_ADDRESS = "unknown"
@@ -40,11 +40,21 @@ class Resource:
         settings = self.state.settings
         return await read_text(request, limit_bytes=settings.max_sdp_bytes, timeout_s=settings.body_timeout_s)
 
+    def locate(self, endpoint: Endpoint, room: str, session_id: str) -> str:
+        """Absolute if we know our name: OBS and GStreamer resolve relative ones in ways of their own."""
+        path = f"{PATHS[endpoint].format(room=quote(room, safe=''))}/{session_id}"
+        return (self.state.settings.public_url or "") + path
+
+    def add_links(self, response: Response) -> None:
+        """One header field per URL; OBS and whip-whep-js split joined values badly."""
+        for link in write_ice_links(self.state.settings.ice_servers):
+            response.headers.append("Link", link)
+
 
 class EndpointResource(Resource):
     """`/whip/{room}` or `/whep/{room}`."""
 
-    endpoint: Endpoint
+    endpoint: OfferingEndpoint
 
     async def post(self, request: Request) -> Response:
         """Offer in, answer out."""
@@ -55,7 +65,7 @@ class EndpointResource(Resource):
         offer = parse(await self.read_body(request))
         session = await self.state.registry.join(room, grant, offer, self.endpoint)
         response = Response(write_answer(session), status_code=201, media_type=SDP)
-        response.headers["Location"] = self.locate(session)
+        response.headers["Location"] = self.locate(self.endpoint, room, session.id)
         response.headers["ETag"] = session.etag
         response.headers["Cache-Control"] = "no-store"
         self.add_links(response)
@@ -78,17 +88,7 @@ class EndpointResource(Resource):
             self.add_links(response)
         return response
 
-    def locate(self, session: Session) -> str:
-        """Absolute if we know our name: OBS and GStreamer resolve relative ones in ways of their own."""
-        path = f"/{session.endpoint}/{quote(session.room.name, safe='')}/{session.id}"
-        return (self.state.settings.public_url or "") + path
-
-    def add_links(self, response: Response) -> None:
-        """One header field per URL; OBS and whip-whep-js split joined values badly."""
-        for link in write_ice_links(self.state.settings.ice_servers):
-            response.headers.append("Link", link)
-
 
 def write_answer(session: Session) -> str:
     """Our side as SDP. Never renegotiated, so any origin id will do."""
-    return write(session.answer, session_id=secrets.randbits(62), version=1)
+    return write(session.local, session_id=secrets.randbits(62), version=1)

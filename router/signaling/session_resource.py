@@ -1,26 +1,29 @@
-"""The session URL of WHIP and WHEP: trickle ICE and ICE restart by PATCH, the end by DELETE (RFC 9725 section 4.3).
+"""The session URL: trickle ICE and ICE restart by PATCH, the end by DELETE (RFC 9725 section 4.3).
 
 Whether a PATCH trickles or restarts is decided by its credentials, not by `If-Match`: clients send `*`, `"*"` or the
 tag for either. A newer token prolongs the stay. Tags are compared with or without quotes, for some clients lose them.
+The same URL takes the answer to a counter-offer, once (draft-ietf-wish-whep).
 """
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.errors import PreconditionFailedError, PreconditionRequiredError, RemoteSdpError
+from router.errors import ConflictError, PreconditionFailedError, PreconditionRequiredError, RemoteSdpError
 from router.rooms.session import Session
-from router.rtc.sdp import IceFragment, parse_fragment, write_fragment
+from router.rtc.sdp import IceFragment, parse, parse_fragment, write_fragment
 from router.signaling.auth import read_grant
-from router.signaling.body import check_content_type
-from router.signaling.resources import FRAGMENT, Resource
+from router.signaling.body import check_content_type, read_content_type
+from router.signaling.resources import FRAGMENT, SDP, Resource
 
 
 class SessionResource(Resource):
-    """`/whip/{room}/{session}` and `/whep/{room}/{session}`."""
+    """`/whip/{room}/{session}`, `/whep/{room}/{session}` and `/rooms/{room}/forks/{session}`."""
 
     async def patch(self, request: Request) -> Response:
-        """Trickle: 204 without an entity tag. Restart: 200, our new credentials and a new tag."""
+        """Trickle: 204 without an entity tag. Restart: 200, our new credentials and a new tag. An answer: 204."""
         self.count(request)
+        if read_content_type(request) == SDP:
+            return await self._answer(request)
         session = self._find(request)
         check_content_type(request, FRAGMENT)
         check_if_match(request, session.etag)
@@ -37,12 +40,29 @@ class SessionResource(Resource):
         body = write_restart(session, ufrag, password)
         return Response(body, status_code=200, media_type=FRAGMENT, headers={"ETag": session.etag})
 
+    async def _answer(self, request: Request) -> Response:
+        name, session_id = request.path_params["room"], request.path_params["session"]
+        grant = read_grant(request, self.state.tokens, name)
+        answer = parse(await self.read_body(request))
+        counter_offer = self.state.registry.find_counter_offer(name, session_id, grant.identity)
+        if counter_offer is None:
+            self._find(request)
+            raise ConflictError("no counter-offer waits for an answer here", slug="already-answered")
+        forks = self.state.registry.get_room(name).forks
+        session = await forks.answer_counter_offer(grant, counter_offer, answer)
+        return Response(status_code=204, headers={"ETag": session.etag})
+
     async def delete(self, request: Request) -> Response:
         """Ends the session; again is no error. Entity tags are ignored."""
         self.count(request)
-        room = request.path_params["room"]
-        grant = read_grant(request, self.state.tokens, room)
-        await self.state.registry.end_session(room, request.path_params["session"], grant.identity)
+        name, session_id = request.path_params["room"], request.path_params["session"]
+        grant = read_grant(request, self.state.tokens, name)
+        registry = self.state.registry
+        counter_offer = registry.find_counter_offer(name, session_id, grant.identity)
+        if counter_offer is not None:
+            registry.get_room(name).forks.pending.withdraw(counter_offer)
+            return Response(status_code=200)
+        await registry.end_session(name, session_id, grant.identity)
         return Response(status_code=200)
 
     async def get(self, request: Request) -> Response:
@@ -79,7 +99,7 @@ def check_if_match(request: Request, etag: str) -> None:
 
 def write_restart(session: Session, ufrag: str, password: str) -> str:
     """Our new credentials and all our candidates, for the first m-line of the bundle."""
-    answer = session.answer
+    answer = session.local
     live = [section for section in answer.media if not section.rejected]
     fragment = IceFragment(
         ufrag=ufrag,

@@ -34,6 +34,8 @@ class SignalingSettings:
     requests_per_s: float = 100.0
     """POST, PATCH and DELETE requests that one source address may keep up; 0: no limit."""
     request_burst: int = 300
+    offer_max_age_s: int = 60
+    """How long caches may keep a room's static offer without asking."""
     auth_timeout_s: float = 5.0
     """An events WebSocket must have authenticated by then."""
     max_pending_sockets: int = 1_024

@@ -91,6 +91,7 @@ class FakeConnection:
         self.origin = origin or self
         self.forks: list[FakeConnection] = []
         self.closed = 0
+        self.connected = False
         self.handlers: dict[str, list[Callable[..., Any]]] = {}
         self.remote_candidates: list[RTCCandidate | None] = []
         self.streams: list[FakeStream] = []

@@ -13,7 +13,7 @@ from router.errors import (
 )
 from router.rooms import JoinGrant, Room, RoomLimits, Session
 from router.rooms.assignment import LiveTracks
-from router.rooms.offers import Endpoint
+from router.rooms.offers import OfferingEndpoint
 from router.rtc.description import MediaDirection, RTCDescription, RTCMediaSection
 from tests.rooms.fakes import FakeWatcher, World, fake, offer, play_offer, publish_offer, section, shown
 
@@ -158,7 +158,7 @@ async def test_whip_answers_sendrecv_with_recvonly() -> None:
     both = offer(section("0", "audio", "sendrecv"))
     session = await world.registry.join("lobby", JoinGrant("lobby", "ada"), both, "whip")
 
-    assert session.answer.media[0].direction == "recvonly"
+    assert session.local.media[0].direction == "recvonly"
     assert not session.slots
 
 
@@ -181,7 +181,7 @@ async def test_whip_refuses_the_whole_offer(sections: list[RTCMediaSection], slu
 
 
 @pytest.mark.parametrize(("endpoint", "joins"), [("whip", False), ("whep", True)])
-async def test_an_unusable_line_refuses_whip_but_not_whep(endpoint: Endpoint, joins: bool) -> None:
+async def test_an_unusable_line_refuses_whip_but_not_whep(endpoint: OfferingEndpoint, joins: bool) -> None:
     world = World()
     half = offer(section("0", "audio", "sendonly"), section("1", "video", "sendonly", "unknown"))
     if joins:
@@ -219,7 +219,7 @@ NOTHING = JoinGrant("lobby", "ada", may_publish=False, may_subscribe=False)
     ],
 )
 async def test_rights_by_direction(
-    grant: JoinGrant, direction: MediaDirection, endpoint: Endpoint, answered: MediaDirection | None
+    grant: JoinGrant, direction: MediaDirection, endpoint: OfferingEndpoint, answered: MediaDirection | None
 ) -> None:
     world = World()
     await world.publish("somebody")
@@ -229,14 +229,19 @@ async def test_rights_by_direction(
             await world.registry.join("lobby", grant, description, endpoint)
     else:
         session = await world.registry.join("lobby", grant, description, endpoint)
-        assert session.answer.media[0].direction == answered
+        assert session.local.media[0].direction == answered
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------
 
 
 async def refused(
-    world: World, error: type[RouterError], slug: str, identity: str, description: RTCDescription, endpoint: Endpoint
+    world: World,
+    error: type[RouterError],
+    slug: str,
+    identity: str,
+    description: RTCDescription,
+    endpoint: OfferingEndpoint,
 ) -> RouterError:
     with pytest.raises(error) as caught:
         await world.registry.join("lobby", JoinGrant("lobby", identity), description, endpoint)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from router.errors import RateLimitedError
+from router.rates import MAX_ADDRESSES, RateLimiter
 from router.signaling import SignalingSettings
-from router.signaling.rates import MAX_ADDRESSES, RateLimiter
 from tests.rooms.fakes import FakeConnection, publish_offer
 from tests.signaling.public import SDP, bearer, check_problem, public, text
 

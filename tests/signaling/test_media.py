@@ -227,7 +227,7 @@ async def test_a_restart_patch_gives_the_credentials_that_are_in_force() -> None
         assert response.status_code == 200
         told = parse_fragment(response.text)
         (session,) = sfu.registry.rooms["lobby"].sessions
-        assert (told.ufrag, told.password) == (session.answer.ufrag, session.answer.password)
+        assert (told.ufrag, told.password) == (session.local.ufrag, session.local.password)
         assert told.candidates
         assert session.state == "connected"
         again = await sfu.http.patch(url, content=fragment, headers=headers)

@@ -55,7 +55,6 @@ fn connect(engine: &Engine, id: TransportId, panics: bool) -> std::net::UdpSocke
                 password: "p".repeat(22),
             },
             timeout: Micros::from_secs(30),
-            allow_mixed_extensions: false,
             cname: "router".into(),
         }),
     );

@@ -57,8 +57,6 @@ pub struct TransportConfig {
     pub local: IceCredentials,
     /// Give the transport up after this long without an authenticated packet.
     pub timeout: Micros,
-    /// The peer understands two-byte extension headers mixed with one-byte ones (`extmap-allow-mixed`).
-    pub allow_mixed_extensions: bool,
     /// Identity of our own RTCP for this peer (SDES CNAME).
     pub cname: String,
 }
@@ -116,6 +114,8 @@ pub struct SlotConfig {
     pub codecs: Vec<CodecConfig>,
     /// Extensions the peer accepts.
     pub extensions: ExtensionIds,
+    /// The peer understands two-byte extension headers mixed with one-byte ones (`extmap-allow-mixed`).
+    pub allow_mixed_extensions: bool,
 }
 
 /// What a receiver's constraints allow. `None` is unlimited.

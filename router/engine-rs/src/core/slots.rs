@@ -30,7 +30,6 @@ impl Core {
         if peer.is_lost {
             return None;
         }
-        let allow_mixed = peer.allow_mixed;
         let random = self.rng.next_u64();
         let seed = SlotSeed {
             seq: random as u16,
@@ -39,7 +38,7 @@ impl Core {
             jitter: self.rng.next_u32(),
         };
         let id = config.id;
-        let slot = Slot::new(config, allow_mixed, seed);
+        let slot = Slot::new(config, seed);
         let ix = self.slots.insert(
             id,
             SlotEntry {

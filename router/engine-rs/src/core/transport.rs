@@ -31,8 +31,6 @@ pub struct Transport {
     pub srtp: Option<Box<dyn SrtpSession>>,
     /// CNAME of our RTCP to it.
     pub cname: String,
-    /// Two-byte header extensions may be mixed with one-byte ones.
-    pub allow_mixed: bool,
     /// Given up after this long without an authentic packet.
     pub timeout: Micros,
     /// The last authentic packet of any kind, at first its creation.
@@ -79,7 +77,6 @@ impl Transport {
             link: Link::Ice(Agent::new(config.local, tie_breaker)),
             srtp: None,
             cname: config.cname,
-            allow_mixed: config.allow_mixed_extensions,
             timeout: config.timeout,
             last_authenticated: now,
             was_authenticated: false,

@@ -95,7 +95,6 @@ fn connect(core: &mut Core, sink: &mut Check, id: u64) {
         id: transport,
         local: credentials("local"),
         timeout: Micros::from_secs(30),
-        allow_mixed_extensions: id == 2,
         cname: "cname".into(),
     };
     let commands = [
@@ -150,6 +149,7 @@ fn call(sink: &mut Check) -> Core {
         rtx_ssrc: Some(Ssrc(0x11)),
         codecs: codecs(),
         extensions: extensions(),
+        allow_mixed_extensions: true,
     };
     let commands = [
         Command::AddProducer(producer),

@@ -220,12 +220,8 @@ impl PyEngine {
     }
 
     #[pyo3(signature = (
-        socket, *, local_ufrag, local_password, cname, timeout_us=Number::new(30_000_000), allow_mixed_extensions=false
-    ), text_signature = "($self, socket, *, local_ufrag, local_password, cname, timeout_us=30000000, allow_mixed_extensions=False)")]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "keyword arguments of the contract"
-    )]
+        socket, *, local_ufrag, local_password, cname, timeout_us=Number::new(30_000_000)
+    ), text_signature = "($self, socket, *, local_ufrag, local_password, cname, timeout_us=30000000)")]
     fn create_transport(
         &self,
         py: Python<'_>,
@@ -234,7 +230,6 @@ impl PyEngine {
         local_password: String,
         cname: String,
         timeout_us: Number,
-        allow_mixed_extensions: bool,
     ) -> PyResult<u64> {
         let local = IceCredentials {
             ufrag: ufrag("local_ufrag", local_ufrag)?,
@@ -251,7 +246,6 @@ impl PyEngine {
             id,
             local,
             timeout,
-            allow_mixed_extensions,
             cname,
         };
         let told = self.command(py, id.0, Command::CreateTransport(config));
@@ -438,7 +432,7 @@ impl PyEngine {
         self.command(py, id.0, Command::RequestKeyFrame(id))
     }
 
-    #[pyo3(signature = (transport, *, kind, mid, ssrc, rtx_ssrc, codecs, extensions))]
+    #[pyo3(signature = (transport, *, kind, mid, ssrc, rtx_ssrc, codecs, extensions, allow_mixed_extensions=false))]
     #[expect(
         clippy::too_many_arguments,
         reason = "keyword arguments of the contract"
@@ -453,6 +447,7 @@ impl PyEngine {
         rtx_ssrc: Option<Number>,
         codecs: Vec<Bound<'_, PyAny>>,
         extensions: HashMap<String, Number>,
+        allow_mixed_extensions: bool,
     ) -> PyResult<u64> {
         let transport = self.transport(transport)?;
         let kind = media::kind(kind)?;
@@ -474,6 +469,7 @@ impl PyEngine {
             rtx_ssrc,
             codecs,
             extensions,
+            allow_mixed_extensions,
         };
         let told = self.command(py, id.0, Command::AddSlot(config));
         told.inspect_err(|_| self.registry().remove_slot(id))?;

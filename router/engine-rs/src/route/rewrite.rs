@@ -93,12 +93,12 @@ pub struct RewritePlan {
 
 impl RewritePlan {
     /// The plan; without any codec when the receiver accepts none of the producer's.
-    pub fn new(slot: &SlotConfig, producer: &ProducerConfig, allow_two_byte: bool) -> Self {
+    pub fn new(slot: &SlotConfig, producer: &ProducerConfig) -> Self {
         Self {
             ssrc: slot.ssrc,
             mid: slot.mid,
             ids: ExtensionMap::new(&slot.extensions),
-            allow_two_byte,
+            allow_two_byte: slot.allow_mixed_extensions,
             contributor: producer.contributor,
             codecs: producer
                 .codecs

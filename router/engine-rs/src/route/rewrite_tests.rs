@@ -31,11 +31,12 @@ fn slot_config(codec_of: Codec) -> SlotConfig {
             (Extension::VideoOrientation, ORIENTATION),
             (Extension::TransportCc, 3),
         ]),
+        allow_mixed_extensions: false,
     }
 }
 
 fn plan(codec_of: Codec) -> RewritePlan {
-    RewritePlan::new(&slot_config(codec_of), &producer(1, codec_of, 1), false)
+    RewritePlan::new(&slot_config(codec_of), &producer(1, codec_of, 1))
 }
 
 /// Ids of the producer's side: audio level 1, orientation 13, as `testing::producer` has them, and transport-cc 2.
@@ -255,24 +256,20 @@ fn vp8_numbers_are_patched_in_media_and_rtx() {
 fn codecs_are_matched_by_format() {
     let mut slot = slot_config(Codec::H264);
     let mut source = producer(1, Codec::H264, 1);
-    assert!(RewritePlan::new(&slot, &source, false).has_codec());
+    assert!(RewritePlan::new(&slot, &source).has_codec());
     source.codecs[0].format += 1;
     assert!(
-        !RewritePlan::new(&slot, &source, false).has_codec(),
+        !RewritePlan::new(&slot, &source).has_codec(),
         "another H264 profile"
     );
     slot.codecs = vec![codec(Codec::Vp8, 100, None)];
     let vp8_source = producer(1, Codec::Vp8, 1);
-    let planned = RewritePlan::new(&slot, &vp8_source, false)
+    let planned = RewritePlan::new(&slot, &vp8_source)
         .codec(PayloadType(96))
         .expect("VP8");
     assert_eq!((planned.to, planned.rtx), (PayloadType(100), None));
     assert!(planned.waits_for_key_frame());
-    let audio = RewritePlan::new(
-        &slot_config(Codec::Opus),
-        &producer(1, Codec::Opus, 1),
-        false,
-    );
+    let audio = RewritePlan::new(&slot_config(Codec::Opus), &producer(1, Codec::Opus, 1));
     assert!(
         !audio
             .codec(PayloadType(96))

@@ -84,7 +84,6 @@ struct Counters {
 #[derive(Clone, Debug)]
 pub struct Slot {
     config: SlotConfig,
-    allow_two_byte: bool,
     limits: Limits,
     current: Option<Shown>,
     former: Option<Shown>,
@@ -106,8 +105,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// A slot that shows nothing. `allow_two_byte`: the peer understands mixed extension headers.
-    pub fn new(config: SlotConfig, allow_two_byte: bool, seed: SlotSeed) -> Self {
+    /// A slot that shows nothing.
+    pub fn new(config: SlotConfig, seed: SlotSeed) -> Self {
         let kind = config.kind;
         Self {
             seq: SeqManager::new(seed.seq & 0x7FFF, kind),
@@ -115,7 +114,6 @@ impl Slot {
             reports: SenderReports::new(kind, seed.jitter),
             rtx_seq: seed.rtx_seq & 0x7FFF,
             config,
-            allow_two_byte,
             limits: Limits::default(),
             current: None,
             former: None,
@@ -151,7 +149,7 @@ impl Slot {
         self.reason = Reason::Unassigned;
         let Some(producer) = producer else { return };
         self.generation = self.generation.wrapping_add(1);
-        let plan = RewritePlan::new(&self.config, producer, self.allow_two_byte);
+        let plan = RewritePlan::new(&self.config, producer);
         self.reason = if plan.has_codec() {
             Reason::NothingFlows
         } else {

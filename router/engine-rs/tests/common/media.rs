@@ -109,6 +109,7 @@ pub fn video_slot(id: u64, transport: TransportId, rtx: bool) -> SlotConfig {
             (Extension::Mid, SLOT_MID_ID),
             (Extension::AudioLevel, 2),
         ]),
+        allow_mixed_extensions: false,
     }
 }
 

@@ -58,7 +58,6 @@ impl Peer {
             id: self.transport,
             local: self.router.clone(),
             timeout: Micros::from_secs(30),
-            allow_mixed_extensions: false,
             cname: format!("cname{}", self.transport.0),
         }
     }

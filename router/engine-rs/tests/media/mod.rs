@@ -417,8 +417,9 @@ impl World {
             rtx_ssrc: rtx.then_some(SLOT_RTX),
             codecs: vec![codec_config(codec, rtx)],
             extensions: ExtensionIds::default(),
+            allow_mixed_extensions: false,
         };
-        let mut slot = Slot::new(config, false, slot_seed);
+        let mut slot = Slot::new(config, slot_seed);
         slot.assign(Some(&tracks[0].config));
         Self {
             seed,

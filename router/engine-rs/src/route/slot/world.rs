@@ -30,8 +30,9 @@ pub fn slot(codec_of: Codec, rtx: bool) -> Slot {
         rtx_ssrc: rtx.then_some(Ssrc(0xBBBB)),
         codecs: vec![codec(codec_of, 120, rtx.then_some(121))],
         extensions: ExtensionIds(vec![(Extension::Mid, 4)]),
+        allow_mixed_extensions: false,
     };
-    Slot::new(config, false, SEED)
+    Slot::new(config, SEED)
 }
 
 /// Producers with their encodings, and one slot.

@@ -1,0 +1,110 @@
+"""Joining by the room's static offer: each answer is a fork (design.md section 2).
+
+Order of things: the peer's first check may come before its answer (then the fork is pending) or after it. An answer
+names its fork by the whole user name fragment that the peer used: whoever knows the nonce in it is the fork's peer. No
+media passes before the answer's token was verified, which whoever calls this has done, and its fingerprint matches.
+A fork is answered once; an answer that cannot be used ends it, and its peer starts over.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from router.errors import ConflictError, RemoteSdpError, RequestError, RouterError, UnprocessableError
+from router.rooms.offers import Endpoint, admit_answer
+from router.rooms.pending_forks import CounterOffer, PendingForks
+from router.rooms.rights import JoinGrant
+from router.rooms.static_offer import StaticOffer
+from router.rtc.agreement import agree
+from router.rtc.context import MAX_NONCE_LENGTH, NAME_LENGTH
+from router.rtc.description import RTCCandidate, RTCDescription
+
+if TYPE_CHECKING:
+    from router.rooms.registry import RoomRegistry
+    from router.rooms.room import Room
+    from router.rooms.session import Session
+
+
+class RoomForks:
+    """The offer of one room and the forks that answer it."""
+
+    def __init__(self, room: "Room", registry: "RoomRegistry") -> None:
+        self._room = room
+        self._registry = registry
+        self._offer: StaticOffer | None = None
+        self.pending = PendingForks(room.origin, registry)
+
+    @property
+    def offer(self) -> StaticOffer:
+        """The same until the sockets' candidates change."""
+        candidates = self._candidates()
+        if self._offer is None:
+            self._offer = StaticOffer.make(self._room.origin, self._registry.layout, candidates)
+        elif self._offer.description.candidates != candidates:
+            self._offer = self._offer.moved_to(candidates)
+        return self._offer
+
+    def _candidates(self) -> tuple[RTCCandidate, ...]:
+        return tuple(item for socket in self._room.origin.get_sockets() for item in socket.candidates)
+
+    def make_counter_offer(self, grant: JoinGrant) -> tuple[CounterOffer, str]:
+        """The offer for one peer, complete with a nonce of ours, and its text."""
+        self._room.check_open(grant)
+        minted = self.pending.mint(grant.identity)
+        return minted, self.offer.complete(minted.ufrag)
+
+    async def answer(self, grant: JoinGrant, ufrag: str, answer: RTCDescription) -> "Session":
+        """A new session of whoever the grant names, on the fork of this fragment."""
+        with self._counting_refusals():
+            self._check_ufrag(ufrag)
+            return await self._answer(grant, ufrag, answer)
+
+    async def answer_counter_offer(
+        self, grant: JoinGrant, counter_offer: CounterOffer, answer: RTCDescription
+    ) -> "Session":
+        """The same for a counter-offer; the session takes its id."""
+        with self._counting_refusals():
+            session_id, ufrag = counter_offer.id, counter_offer.ufrag
+            return await self._answer(grant, ufrag, answer, session_id=session_id)
+
+    @contextmanager
+    def _counting_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except RouterError as error:
+            self._registry.metrics.record_fork_refused(error.slug)
+            raise
+
+    async def _answer(
+        self, grant: JoinGrant, ufrag: str, answer: RTCDescription, *, session_id: str | None = None
+    ) -> "Session":
+        room = self._room
+        offer = self.offer.description
+        endpoint: Endpoint = "fork" if session_id is None else "whep"
+        # Before the fork is taken: whoever may not answer must not cost the fork its rightful one.
+        agreed = _agree(offer, answer)
+        admitted = admit_answer(answer, agreed, grant)
+        room.check_admission(grant, admitted, endpoint)
+        fork = self.pending.take(ufrag, answer.ufrag)
+        fork.set_description(offer, "local")
+        return await room.enter(grant, fork, admitted, endpoint, session_id=session_id)
+
+    def _check_ufrag(self, ufrag: str) -> None:
+        context = self._room.origin.context
+        if not ufrag.startswith(context.context_id):
+            raise ConflictError("the answer is to an offer that is no longer the room's", slug="stale-offer")
+        if not context.is_peer_minted(ufrag):
+            raise RequestError(
+                f"expected the offer's a=ice-ufrag and a nonce of {NAME_LENGTH} to {MAX_NONCE_LENGTH} letters and "
+                "digits",
+                slug="bad-nonce",
+            )
+        if not self.pending.is_pending(ufrag) and self._room.origin.has_peer(ufrag):
+            raise ConflictError("this fork has been answered already", slug="already-answered")
+
+
+def _agree(offer: RTCDescription, answer: RTCDescription) -> RTCDescription:
+    try:
+        return agree(offer, answer)
+    except RemoteSdpError as error:
+        raise UnprocessableError(str(error), slug=error.slug) from error

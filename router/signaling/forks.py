@@ -1,0 +1,65 @@
+"""`POST /rooms/{room}/forks`: the answer to the room's static offer makes a fork.
+
+The header `Fork-Ufrag` names the fork: the offer's `a=ice-ufrag` with the nonce that the client appended to it in its
+copy of the offer. ICE and DTLS may be under way, or over, when the answer comes.
+"""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from router.errors import RequestError
+from router.rooms.session import Session
+from router.rtc.sdp import parse
+from router.signaling.auth import read_grant
+from router.signaling.body import check_content_type
+from router.signaling.resources import SDP, Resource
+
+FORK_UFRAG = "Fork-Ufrag"
+MAX_UFRAG_CHARACTERS = 256
+"""RFC 8445 section 5.3."""
+
+
+class ForksResource(Resource):
+    """The forks of one room."""
+
+    async def post(self, request: Request) -> Response:
+        """Answer in, session out."""
+        self.count(request)
+        name = request.path_params["room"]
+        grant = read_grant(request, self.state.tokens, name)
+        check_content_type(request, SDP)
+        ufrag = _read_ufrag(request)
+        answer = parse(await self.read_body(request))
+        session = await self.state.registry.open_room(name).forks.answer(grant, ufrag, answer)
+        response = JSONResponse(_describe(session), status_code=201)
+        response.headers["Location"] = self.locate("fork", name, session.id)
+        response.headers["ETag"] = session.etag
+        response.headers["Cache-Control"] = "no-store"
+        self.add_links(response)
+        return response
+
+    async def get(self, _request: Request) -> Response:
+        """Nothing to see, as for the other endpoints."""
+        return Response(status_code=204)
+
+    async def head(self, request: Request) -> Response:
+        """As GET."""
+        return await self.get(request)
+
+    async def options(self, _request: Request) -> Response:
+        """For CORS."""
+        return Response(status_code=200, headers={"Accept-Post": SDP})
+
+
+def _read_ufrag(request: Request) -> str:
+    values = request.headers.getlist(FORK_UFRAG)
+    if len(values) != 1 or not 0 < len(values[0]) <= MAX_UFRAG_CHARACTERS:
+        raise RequestError(
+            f"expected one header {FORK_UFRAG}: the offer's a=ice-ufrag followed by your nonce", slug="bad-nonce"
+        )
+    return values[0]
+
+
+def _describe(session: Session) -> dict[str, object]:
+    slots = [{"mid": slot.mid, "kind": slot.kind} for slot in session.slots.values()]
+    return {"session": session.id, "participant": session.participant.id, "slots": slots}
