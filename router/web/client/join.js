@@ -21,14 +21,11 @@ const STALE = ["stale-offer", "unknown-room"];
  * the offer made. `signal` gives up. `onPosted(pc, session)` gets the session once the router has taken the answer;
  * ending it is the caller's part from then on, also when joining fails later.
  */
-export async function joinByOffer(place, { prepare, onPosted, timings, signal }) {
+export async function joinByOffer(place, options) {
   let given = place.offer;
   for (let stale = 0; ; stale++) {
-    const offer = given ?? (await fetchOffer(place, stale ? "reload" : "default"));
-    signal.throwIfAborted();
-    timings.mark("offer");
     try {
-      return await answerOffer(offer, place, { prepare, onPosted, timings, signal });
+      return await answerOffer(given ?? fetchOffer(place, stale ? "reload" : "default"), place, options);
     } catch (error) {
       if (!STALE.includes(error.slug) || stale === MAX_STALE_OFFERS) throw error;
       given = null;
@@ -43,10 +40,14 @@ async function fetchOffer(place, cache) {
   return response.text();
 }
 
-async function answerOffer(offer, place, { prepare, onPosted, timings, signal }) {
+/** The offer may still be on its way: the browser makes its certificate meanwhile. */
+async function answerOffer(offering, place, { prepare, onPosted, timings, signal }) {
   const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: place.iceServers });
-  const nonce = mintNonce();
   try {
+    const offer = await offering;
+    const nonce = mintNonce();
+    signal.throwIfAborted();
+    timings.mark("offer");
     await pc.setRemoteDescription({ type: "offer", sdp: completeUfrag(offer, nonce) });
     await prepare(pc);
     await pc.setLocalDescription();

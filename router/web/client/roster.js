@@ -72,12 +72,12 @@ export class Roster {
 
   #onWelcome(message) {
     this.#resyncing = false;
-    Object.assign(this, { log: message.log, version: message.version });
+    Object.assign(this, { log: message.log ?? null, version: message.version });
     const present = new Set(message.participants.map(({ id }) => id));
     for (const id of [...this.participants.keys()]) if (!present.has(id)) this.#remove(id, "resync");
     for (const participant of message.participants) this.#put(participant);
-    this.#setLocked(message.locked);
-    this.#setSpeakers(message.speakers);
+    this.#setLocked(message.locked ?? false);
+    this.#setSpeakers(message.speakers ?? { dominant: null, recent: [] });
   }
 
   #put(participant) {
