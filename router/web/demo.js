@@ -7,7 +7,7 @@ import { Room } from "./client.js";
 import { $, explain, onClick, toast, tolerate } from "./demo/dom.js";
 import { Grid } from "./demo/grid.js";
 import { moderationMenu, showLock, watchModeration, wireLock } from "./demo/moderation.js";
-import { Pages } from "./demo/pages.js";
+import { Pages, RETURN_MS } from "./demo/pages.js";
 import { LocalLevel, playAudio, showSpeakers } from "./demo/sound.js";
 import { showStatistics } from "./demo/statistics.js";
 
@@ -136,6 +136,7 @@ async function toggleDevice(source, publish) {
 function turnPage(by) {
   pages.turn(by);
   render();
+  setTimeout(scheduleRender, RETURN_MS);
 }
 
 onClick($("toggle-microphone"), () => toggleDevice("microphone", () => room.publishMicrophone()));

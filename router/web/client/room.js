@@ -16,6 +16,9 @@ import { StatsReader } from "./stats.js";
 import { Timings } from "./timings.js";
 import { Wishes } from "./wishes.js";
 
+/** Slug and reason of what a moderator does to a participant. */
+const REMOVED = "removed";
+
 /**
  * Events (`CustomEvent`, payload in `detail`): statechange, participantjoined, participantleft, participantchanged,
  * slotchange, speakerschange, lockchange, wishrefused, localtrack, audioblocked, error.
@@ -211,7 +214,7 @@ export class Room extends EventTarget {
     if (message.type === "slots") {
       if (message.session === this.#connection.session?.id) this.#contributors.onSlots(message.slots);
     } else if (message.type === "error") {
-      this.#emit("error", { error: new RouterError(message) });
+      this.#onError(new RouterError(message));
     } else if (this.#roster.handle(message)) {
       this.#contributors.refresh();
       if (message.type === "welcome") this.participantId = message.you ?? this.participantId;
@@ -236,10 +239,15 @@ export class Room extends EventTarget {
   #onRosterEvent = (type, detail) => {
     this.#emit(type, detail);
     if (type.startsWith("participant")) this.#wishes.forget((trackId) => this.#roster.findTrack(trackId));
-    if (type === "participantleft" && detail.participant.id === this.participantId && detail.reason === "removed") {
-      this.#close(new RouterError({ slug: "removed", detail: "a moderator has removed you from the room" }, 403));
-    }
+    const isMe = type === "participantleft" && detail.participant.id === this.participantId;
+    if (isMe && detail.reason === REMOVED) this.#onError(new RouterError({ slug: REMOVED, detail: "a moderator removed you from the room" }));
   };
+
+  /** A removal ends the stay at once: coming back would be refused. */
+  #onError(error) {
+    if (error.slug === REMOVED) this.#close(error);
+    else this.#emit("error", { error });
+  }
 
   #slotShowing(trackId) {
     return [...this.slots.values()].find((slot) => slot.trackId === trackId) ?? null;

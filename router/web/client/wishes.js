@@ -4,6 +4,7 @@
  */
 
 const FLUSH_MS = 100;
+const MAX_SIZE = 16_384;
 const NO_SIZE = { width: null, height: null };
 const UNSAID = { track_id: null, ...NO_SIZE, paused: false };
 
@@ -84,7 +85,8 @@ export class Wishes {
   }
 
   setSize(mid, width, height) {
-    this.#sizes.set(mid, { width: Math.round(width), height: Math.round(height) });
+    const pixels = (size) => Math.min(Math.max(1, Math.round(size)), MAX_SIZE);
+    this.#sizes.set(mid, { width: pixels(width), height: pixels(height) });
     this.#schedule();
   }
 

@@ -5,6 +5,8 @@
  */
 
 const DEFAULT_SIZE = 9;
+/** How long the first page is kept as it was, after coming back to it. */
+export const RETURN_MS = 1000;
 
 /** One tile a picture, or one a person without picture; others only. */
 export function listTiles(room) {
@@ -24,7 +26,7 @@ export class Pages {
   #page = 0;
   #tiles = [];
   #first = new Set();
-  #returning = false;
+  #returnedAt = -Infinity;
 
   constructor(room) {
     this.#room = room;
@@ -43,7 +45,7 @@ export class Pages {
   turn(by) {
     const before = this.#page;
     this.#page = Math.min(Math.max(0, before + by), this.count - 1);
-    this.#returning = this.#returning || (before > 0 && this.#page === 0);
+    if (before > 0 && this.#page === 0) this.#returnedAt = performance.now();
   }
 
   /** The tiles of the page, and the router asked for their pictures. */
@@ -52,13 +54,11 @@ export class Pages {
     const present = new Set(tiles.map(({ key }) => key));
     this.#first = new Set([...this.#first].filter((key) => present.has(key)));
     this.turn(0);
-    if (this.#page === 0 && !this.#returning) this.#first = this.#chooseFirst();
+    // Right after coming back the slots still show the other page.
+    if (this.#page === 0 && performance.now() - this.#returnedAt > RETURN_MS) this.#first = this.#chooseFirst();
     const shown = this.#page === 0 ? tiles.filter(({ key }) => this.#first.has(key)) : this.#later();
-    const pictures = shown.flatMap(({ track }) => (track ? [track.id] : []));
-    // Slots keep whom they show: the first page has to be asked for once when coming back to it.
-    if (this.#returning && pictures.every((trackId) => this.#room.trackFor(trackId))) this.#returning = false;
-    if (this.#page === 0 && !this.#returning) this.#room.showDefault();
-    else this.#room.show(pictures);
+    if (this.#page === 0) this.#room.showDefault();
+    else this.#room.show(shown.flatMap(({ track }) => (track ? [track.id] : [])));
     return shown;
   }
 
