@@ -45,7 +45,8 @@ RUST_MAY_USE = {
     "recv": {"recv", "wire", "core::command", "core::stats", *PLAIN_VALUES},
     "send": {"send", "wire", *PLAIN_VALUES},
     "route": {"route", "recv", "send", "wire", "core::command", "core::stats", *PLAIN_VALUES},
-    "core": {"core", "ice", "recv", "route", "send", "srtp", "wire", *PLAIN_VALUES},
+    "speakers": {"speakers", *PLAIN_VALUES},
+    "core": {"core", "ice", "recv", "route", "send", "speakers", "srtp", "wire", *PLAIN_VALUES},
 }
 UNSAFE_ALLOWED = ("io/", "py/", "srtp/libsrtp.rs")
 

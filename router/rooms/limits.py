@@ -47,6 +47,6 @@ class RoomLimits:
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
-            lowest = 0 if name.endswith("_s") else 1
+            lowest = 0 if name.endswith("_s") or "_per_s_" in name else 1
             if getattr(self, name) < lowest:
                 raise ConfigError(f"{name}: expected at least {lowest}, got {getattr(self, name)!r}")

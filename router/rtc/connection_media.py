@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from router.errors import ConfigError
+from router.rtc.contributor_reports import ContributorReports
 from router.rtc.description import RTCDescription
 from router.rtc.limits import Limits
 from router.rtc.slot import RTCSlot
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class ConnectionMedia:
     """Streams and slots of one connection."""
 
-    __slots__ = ("_connection", "_limits", "_receive_limit", "local", "remote", "slots")
+    __slots__ = ("_connection", "_contributor_reports", "_limits", "_receive_limit", "local", "remote", "slots")
 
     def __init__(self, connection: "RTCConnection", limits: Limits) -> None:
         self.remote: tuple[RTCMediaStream, ...] = ()
@@ -32,6 +33,7 @@ class ConnectionMedia:
         self._connection = connection
         self._limits = limits
         self._receive_limit: int | None = None
+        self._contributor_reports = ContributorReports(connection)
 
     def negotiate(self, remote: RTCDescription, local: RTCDescription) -> None:
         """Makes the streams and slots that follow from both descriptions."""
@@ -124,6 +126,7 @@ class ConnectionMedia:
                 context.remove_contributor(track.contributor)
         for slot in self.slots:
             slot.clear()
+        self._contributor_reports.stop()
 
     # -- from tracks and slots -----------------------------------------------------------------------------------
 
@@ -149,11 +152,11 @@ class ConnectionMedia:
     def on_track_contributors(self, track: RTCMediaStreamTrack, sources: list[tuple[int, int | None]]) -> None:
         """The CSRCs received."""
         known = self._connection.context.contributors
-        contributors = tuple(RTCContributor(id_, level, known.get(id_)) for id_, level in sources)
-        self._connection.emit("trackcontributors", track, contributors)
+        track.contributors = tuple(RTCContributor(id_, level, known.get(id_)) for id_, level in sources)
+        self._connection.emit("trackcontributors", track, track.contributors)
+        for slot in tuple(track.slots):
+            slot.connection.media.on_slot_changed(slot)
 
-    def on_slot_assigned(self, slot: RTCSlot) -> None:
-        """It shows another track, or nothing."""
-        track = slot.track
-        shown = () if track is None else (RTCContributor(track.contributor, None, track),)
-        self._connection.emit("trackcontributors", slot, shown)
+    def on_slot_changed(self, slot: RTCSlot) -> None:
+        """It shows another track, or nothing, or its track has other contributors."""
+        self._contributor_reports.on_changed(slot)

@@ -48,6 +48,8 @@ class Check:
     controlled: bool
     signed: bytes
     integrity: bytes
+    size: int
+    """Of the whole datagram."""
 
     def is_authentic(self, password: str) -> bool:
         """Whether it is signed with this password."""
@@ -80,6 +82,7 @@ def parse_check(data: bytes) -> Check | None:
         controlled=ICE_CONTROLLED in values,
         signed=data[:integrity_at],
         integrity=integrity,
+        size=len(data),
     )
 
 

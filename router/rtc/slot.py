@@ -12,6 +12,7 @@ from router.rtc.stream import RTCMediaStreamTrack
 
 if TYPE_CHECKING:
     from router.rtc.connection import RTCConnection
+    from router.rtc.speakers import Listening
 
 
 class SlotLimits(TypedDict):
@@ -27,7 +28,7 @@ class SlotLimits(TypedDict):
 class RTCSlot:
     """What the peer receives on one m-line."""
 
-    _slots__ = ("_limits", "connection", "id", "kind", "section", "ssrc", "track")
+    __slots__ = ("__weakref__", "_limits", "_track", "connection", "id", "kind", "listening", "section", "ssrc")
 
     def __init__(
         self,
@@ -45,8 +46,9 @@ class RTCSlot:
         self.kind: Literal["audio", "video"] = section.kind
         self.section = section
         self.ssrc = encoding.ssrc
-        self.track: RTCMediaStreamTrack | None = None
-        """What it shows."""
+        self.listening: Listening | None = None
+        """How it follows speakers, if it does; `RTCSpeakers.follow` sets it."""
+        self._track: RTCMediaStreamTrack | None = None
         self._limits: SlotLimits | None = None
         self.id = connection.engine.native.add_slot(
             transport,
@@ -64,42 +66,49 @@ class RTCSlot:
         """Its m-line."""
         return self.section.mid
 
+    @property
+    def track(self) -> RTCMediaStreamTrack | None:
+        """What it shows: what it was assigned, or whom it hears."""
+        return self._track if self.listening is None else self.listening.speakers.heard_in(self.listening)
+
     def can_show(self, track: RTCMediaStreamTrack) -> bool:
-        """Whether the peer accepts a format that the track is published in."""
-        return compatible(track.section, self.section)
+        """Whether it can be assigned: the peer accepts a format that the track is published in."""
+        return self.listening is None and compatible(track.section, self.section)
 
     def assign(self, track: RTCMediaStreamTrack | None) -> None:
         """Shows a track, video from its next key frame on, or nothing."""
-        if track is self.track:
+        if track is self._track and self.listening is None:
             return
         if self.connection.closed:
             raise ConflictError("the slot's connection is closed")
+        if self.listening is not None:
+            raise ConflictError(f"slot {self.mid} follows the speakers")
         if track is not None:
             self._check_track(track)
-        if self.track is not None:
-            self.track.slots.discard(self)
-        self.track = track
+        if self._track is not None:
+            self._track.slots.discard(self)
+        self._track = track
         if track is not None:
             track.slots.add(self)
             self.update_limits()
         self.connection.engine.native.assign_slot(self.id, track.producer if track else None)
-        self.connection.media.on_slot_assigned(self)
+        self.connection.media.on_slot_changed(self)
 
     def clear(self) -> None:
         """Shows nothing any more; also when its track or its connection is on the way out."""
-        if self.track is None:
+        if self._track is None:
             return
-        self.track.slots.discard(self)
-        self.track = None
+        self._track.slots.discard(self)
+        self._track = None
         if not self.connection.closed:
             # When the engine was closed first, nothing is left to clear.
             with suppress(EngineError):
                 self.connection.engine.native.assign_slot(self.id, None)
-            self.connection.media.on_slot_assigned(self)
+            self.connection.media.on_slot_changed(self)
 
     def update_limits(self) -> None:
         """Tells the engine the strictest of all constraints that apply to what it shows."""
-        track = self.track
+        track = self._track
         if track is None:
             return
         allowed = self.connection.limits("send", track)

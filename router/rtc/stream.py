@@ -15,6 +15,7 @@ from router.rtc.formats import extension_ids, to_engine_codecs, to_engine_encodi
 if TYPE_CHECKING:
     from router.rtc.connection import RTCConnection
     from router.rtc.slot import RTCSlot
+    from router.rtc.speakers import RTCSpeakers
 
 
 class RTCMediaStreamTrack:
@@ -23,7 +24,9 @@ class RTCMediaStreamTrack:
     __slots__ = (
         "__weakref__",
         "_muted",
+        "_speakers",
         "contributor",
+        "contributors",
         "id",
         "kind",
         "live",
@@ -47,6 +50,8 @@ class RTCMediaStreamTrack:
         """The m-line as we answered it."""
         self.contributor = stream.connection.context.add_contributor(self)
         """The CSRC that names this track in every slot that shows it; unique in the originating context."""
+        self.contributors: tuple[RTCContributor, ...] = ()
+        """The CSRCs its own packets carry, as told last: a mixer's sources, another router's."""
         self.live = False
         """Packets are coming in."""
         self.producer: int | None = None
@@ -54,6 +59,7 @@ class RTCMediaStreamTrack:
         self.slots: set[RTCSlot] = set()
         """Those that show it now."""
         self._muted = False
+        self._speakers: tuple[RTCSpeakers, int] | None = None
 
     @property
     def connection(self) -> "RTCConnection":
@@ -104,6 +110,13 @@ class RTCMediaStreamTrack:
         engine.register_producer(self.producer, self)
         if self._muted:
             engine.native.pause_producer(self.producer, True)
+        if self._speakers is not None:
+            self._speakers[0].on_track_started(self, self._speakers[1])
+
+    def compete(self, speakers: "RTCSpeakers", participant: int) -> None:
+        """From `RTCSpeakers.add_track`: it competes to be heard whenever it is received."""
+        self._speakers = (speakers, participant)
+        speakers.on_track_started(self, participant)
 
     def stop(self, reason: str) -> None:
         """Stops taking its packets; slots that show it go quiet."""
@@ -112,6 +125,8 @@ class RTCMediaStreamTrack:
             return
         for slot in tuple(self.slots):
             slot.clear()
+        if self._speakers is not None:
+            self._speakers[0].on_track_stopped(producer)
         engine = self.connection.engine
         engine.unregister_producer(producer)
         # When the engine was closed first, nothing is left to remove.

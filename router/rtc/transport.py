@@ -87,7 +87,9 @@ class PeerTransport:
         self._selected: Path | None = None
         self._early: dict[Path, list[bytes]] = {}
         self._unproven: Path | None = None
-        self._unproven_budget = 0
+        """Where DTLS came from last, before any pair was proven."""
+        self._credits: dict[Path, int] = {}
+        """Bytes that each unproven path may still be sent."""
         self._dtls_timer: asyncio.TimerHandle | None = None
         self._description_timer: asyncio.TimerHandle | None = None
         self._old_timer: asyncio.TimerHandle | None = None
@@ -196,8 +198,16 @@ class PeerTransport:
             socket.send(source, write_role_conflict(check, password))
             return
         self.engine.native.add_tuple(self.open(), socket.id, source, nominated=check.nominated, priority=check.priority)
-        socket.send(source, write_success(check, source, password))
+        answer = write_success(check, source, password)
+        socket.send(source, answer)
+        if self._selected is None:
+            self._give_credit((socket, source), check.size, spent=len(answer))
         self._on_ufrag_used(check.local_ufrag)
+
+    def _give_credit(self, path: Path, received: int, *, spent: int = 0) -> None:
+        """Counts bytes of a path that nothing has proven yet."""
+        if path in self._credits or len(self._credits) < MAX_EARLY_PATHS:
+            self._credits[path] = self._credits.get(path, 0) + AMPLIFICATION * received - spent
 
     def _on_ufrag_used(self, ufrag: str) -> None:
         if ufrag != self.ufrag or self._used_ufrag == ufrag:
@@ -224,6 +234,7 @@ class PeerTransport:
         if chosen is None or self.closed:
             return
         self._selected = (chosen, address)
+        self._credits.clear()
         if self._dtls is None and self._role() == "active":
             self._open_dtls("active")
             self._drive_dtls()
@@ -266,9 +277,8 @@ class PeerTransport:
             self._open_dtls("passive")
         assert self._dtls is not None, "opened above, or when the pair was selected"
         if self._selected is None:
-            if self._unproven != (socket, source):
-                self._unproven, self._unproven_budget = (socket, source), 0
-            self._unproven_budget += AMPLIFICATION * len(data)
+            self._unproven = (socket, source)
+            self._give_credit(self._unproven, len(data))
         self._dtls.handle_datagram(data, clock.monotonic_us())
         self._drive_dtls()
 
@@ -307,9 +317,9 @@ class PeerTransport:
         socket, address = path
         for datagram in self._dtls.poll_datagrams():
             if self._selected is None:
-                self._unproven_budget -= len(datagram)
-                if self._unproven_budget < 0:
+                if len(datagram) > self._credits.get(path, 0):
                     return
+                self._credits[path] -= len(datagram)
             try:
                 socket.engine.native.send_datagram(socket.id, address, datagram)
             except (OSError, EngineError) as error:

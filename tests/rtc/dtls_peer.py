@@ -22,6 +22,8 @@ ALERT = 21
 class DtlsPeer(StunClient):
     """Use `connect`, or its steps one by one."""
 
+    password = REMOTE_PASSWORD
+
     def __init__(self) -> None:
         super().__init__()
         self.certificate = RTCCertificate.generate(now_s=1_800_000_000)
@@ -46,7 +48,7 @@ class DtlsPeer(StunClient):
         super().send(port, data)
 
     def _answer(self, data: bytes) -> None:
-        self.send(self.port, write_answer(stun.parse_message(data), ("127.0.0.1", self.port), REMOTE_PASSWORD))
+        self.send(self.port, write_answer(stun.parse_message(data), ("127.0.0.1", self.port), self.password))
 
     def flush(self) -> None:
         assert self.session is not None
