@@ -3,7 +3,8 @@
 import { listTiles } from "./pages.js";
 import { $ } from "./dom.js";
 
-const PICTURE_RATIO = 16 / 9;
+// Narrower than the pictures: their sides may be cut, faces are in the middle.
+const PICTURE_RATIO = 4 / 3;
 const PINNED_CELLS = 4;
 const SIZE_DELAY_MS = 250;
 const RESIZED_BY = 0.1;
