@@ -84,6 +84,8 @@ class Participant:
 
     def __init__(self, identity: str, name: str) -> None:
         self.id = f"P_{secrets.token_hex(8)}"
+        self.number = secrets.randbits(63)
+        """Names it to the engine, which keeps nobody's own voice in their ears."""
         self.identity = identity
         self.name = name
         self.metadata = ""

@@ -30,7 +30,7 @@ from router.rooms.offers import (
     check_whep_answer,
     check_whip_answer,
 )
-from router.rooms.participant import Participant, PublishedTrack
+from router.rooms.participant import Participant, PublishedTrack, make_track_id
 from router.rooms.rights import JoinGrant
 from router.rooms.roster import Roster, Since, Watcher
 from router.rooms.session import Session
@@ -69,6 +69,8 @@ class Room:
         self._tracks: dict[str, PublishedTrack] = {}
         self._empty_timer: asyncio.TimerHandle | None = None
         self.forks = RoomForks(self, registry)
+        self.speakers = origin.open_speakers(max_heard=registry.limits.max_speakers)
+        self.speakers.on("speakerschanged", self._on_speakers)
         self.check_empty()
 
     @property
@@ -201,6 +203,7 @@ class Room:
         self.participants[participant.identity] = participant
         participant.sessions[session.id] = session
         self._tracks.update((track.id, track) for track in session.tracks.values())
+        self._join_speakers(session)
         self._registry.add_session(session)
         self.renew(grant)
         if session.state == "new":
@@ -216,6 +219,14 @@ class Room:
             "session joined",
             extra={"room": self.name, "participant": participant.id, "endpoint": session.endpoint},
         )
+
+    def _join_speakers(self, session: Session) -> None:
+        """Its voices compete to be heard, its audio slots hear the loudest of the others."""
+        owner = session.participant.number
+        for published in session.tracks.values():
+            if published.kind == "audio":
+                self.speakers.add_track(published.track, owner)
+        self.speakers.follow([slot for slot in session.slots.values() if slot.kind == "audio"], owner)
 
     # -- what peers do -------------------------------------------------------------------------------------------
 
@@ -251,6 +262,11 @@ class Room:
         """Its state or source has changed."""
         self.roster.tell_changed(track.session.participant)
         self.settlement.update_track(track)
+
+    def _on_speakers(self, dominant: "RTCMediaStreamTrack | None", recent: "tuple[RTCMediaStreamTrack, ...]") -> None:
+        loudest = None if dominant is None else self._tracks.get(make_track_id(dominant.contributor))
+        found = (self._tracks.get(make_track_id(track.contributor)) for track in recent)
+        self.on_speakers(loudest, [track for track in found if track is not None])
 
     def on_speakers(self, dominant: PublishedTrack | None, recent: list[PublishedTrack]) -> None:
         """Who speaks has changed: audio tracks, the one that was dominant last first. Those that ended are skipped."""
@@ -344,6 +360,7 @@ class Room:
         """The synchronous part of closing: nobody is in the room afterwards."""
         self.closed = True
         self.forks.pending.close()
+        self.speakers.close()
         # Watchers first: they need not hear that everybody leaves.
         self.roster.end_watchers(reason, "the room was closed")
         closing = [self.end_session(session, reason) for session in self.sessions]

@@ -95,6 +95,27 @@ class FakeSlot:
         self.wanted_size = (width, height)
 
 
+class FakeSpeakers:
+    """Who competes and who listens; a test tells who speaks through `Room.on_speakers`."""
+
+    def __init__(self) -> None:
+        self.tracks: dict[Any, int] = {}
+        self.listeners: list[tuple[tuple[str, ...], int]] = []
+        self.closed = False
+
+    def on(self, event: str, handler: Callable[..., Any]) -> None:
+        assert event == "speakerschanged"
+
+    def add_track(self, track: Any, participant: int) -> None:
+        self.tracks[track] = participant
+
+    def follow(self, slots: Sequence[Any], participant: int) -> None:
+        self.listeners.append((tuple(slot.mid for slot in slots), participant))
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class FakeConnection:
     def __init__(self, origin: "FakeConnection | None" = None) -> None:
         self.origin = origin or self
@@ -113,6 +134,9 @@ class FakeConnection:
     def next_number(self) -> int:
         self._number += 1
         return self._number
+
+    def open_speakers(self, *, max_heard: int) -> FakeSpeakers:
+        return FakeSpeakers()
 
     def fork(self) -> "FakeConnection":
         self.origin.forks.append(FakeConnection(self.origin))
