@@ -20,6 +20,8 @@ pub struct SlotEntry {
     pub transport: Ix<TransportId>,
     /// What it is assigned.
     pub producer: Option<Ix<ProducerId>>,
+    /// Its position in that producer's route.
+    route_position: usize,
     /// Its numbers and its rewriting.
     pub slot: Slot,
 }
@@ -45,6 +47,7 @@ impl Core {
             SlotEntry {
                 transport,
                 producer: None,
+                route_position: 0,
                 slot,
             },
         )?;
@@ -70,23 +73,44 @@ impl Core {
             return None;
         }
         self.leave_route(ix);
+        self.enter_route(ix, producer_ix);
         let (producer, entry) = (
             self.producers.get_mut(producer_ix)?,
             self.slots.get_mut(ix)?,
         );
-        producer.route.push(ix);
-        entry.producer = Some(producer_ix);
         entry.slot.assign(Some(&producer.config));
         entry.slot.set_paused(producer.paused);
         self.select(now, producer_ix, Some(ix));
         Some(())
     }
 
-    /// Takes a slot out of its producer's route.
-    fn leave_route(&mut self, ix: Ix<SlotId>) {
-        let producer = self.slots.get(ix).and_then(|entry| entry.producer);
-        if let Some(producer) = producer.and_then(|producer| self.producers.get_mut(producer)) {
-            producer.route.retain(|slot| *slot != ix);
+    /// Puts a slot without a producer into the route of this one.
+    pub(super) fn enter_route(&mut self, ix: Ix<SlotId>, producer_ix: Ix<ProducerId>) {
+        let producer = self.producers.get_mut(producer_ix);
+        if let (Some(producer), Some(entry)) = (producer, self.slots.get_mut(ix)) {
+            entry.producer = Some(producer_ix);
+            entry.route_position = producer.route.len();
+            producer.route.push(ix);
+        }
+    }
+
+    /// Takes a slot out of its producer's route, at a cost that does not grow with the route: thousands may leave at once.
+    pub(super) fn leave_route(&mut self, ix: Ix<SlotId>) {
+        let Some(entry) = self.slots.get_mut(ix) else {
+            return;
+        };
+        let (producer, position) = (entry.producer.take(), entry.route_position);
+        let Some(producer) = producer.and_then(|producer| self.producers.get_mut(producer)) else {
+            return;
+        };
+        // The route of a producer on its way out was taken away before.
+        if producer.route.get(position) != Some(&ix) {
+            return;
+        }
+        producer.route.swap_remove(position);
+        let moved = producer.route.get(position).copied();
+        if let Some(moved) = moved.and_then(|moved| self.slots.get_mut(moved)) {
+            moved.route_position = position;
         }
     }
 
@@ -94,7 +118,6 @@ impl Core {
     pub(super) fn empty_slot(&mut self, ix: Ix<SlotId>) {
         self.leave_route(ix);
         if let Some(entry) = self.slots.get_mut(ix) {
-            entry.producer = None;
             entry.slot.assign(None);
         }
     }
@@ -139,10 +162,8 @@ impl Core {
             .take(MAX_ENCODINGS)
             .map(|stream| stream.measure(now))
             .collect();
-        for slot in route
-            .iter()
-            .filter(|slot| only.is_none_or(|only| only == **slot))
-        {
+        let chosen = only.as_ref().map_or(&route[..], std::slice::from_ref);
+        for slot in chosen {
             let Some(entry) = self.slots.get_mut(*slot) else {
                 continue;
             };
