@@ -3,7 +3,9 @@
 use super::arena::Ix;
 use super::command::{Limits, SlotConfig};
 use super::compound::Compound;
+use super::followers::Follows;
 use super::producer::Producer;
+use super::stats::SlotStats;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId};
 use crate::recv::Measured;
@@ -22,8 +24,21 @@ pub struct SlotEntry {
     pub producer: Option<Ix<ProducerId>>,
     /// Its position in that producer's route.
     route_position: usize,
+    /// The speakers it follows; it cannot be assigned then.
+    pub follows: Option<Follows>,
     /// Its numbers and its rewriting.
     pub slot: Slot,
+}
+
+impl SlotEntry {
+    /// Snapshot of the slot, with the reason that holds for one that follows speakers.
+    pub fn stats(&mut self, now: Micros) -> SlotStats {
+        let mut stats = self.slot.stats(now);
+        if self.follows.is_some() {
+            stats.reason = self.slot.reason().of_follower().text();
+        }
+        stats
+    }
 }
 
 impl Core {
@@ -48,6 +63,7 @@ impl Core {
                 transport,
                 producer: None,
                 route_position: 0,
+                follows: None,
                 slot,
             },
         )?;
@@ -62,6 +78,9 @@ impl Core {
         producer: Option<ProducerId>,
     ) -> Option<()> {
         let ix = self.slots.find(id)?;
+        if self.slots.get(ix)?.follows.is_some() {
+            return None;
+        }
         let Some(producer) = producer else {
             self.empty_slot(ix);
             return Some(());
@@ -141,6 +160,8 @@ impl Core {
         let ix = self.producers.find(id)?;
         let producer = self.producers.get_mut(ix)?;
         producer.paused = paused;
+        self.pause_speaker(ix, paused);
+        let producer = self.producers.get_mut(ix)?;
         for slot in &producer.route {
             if let Some(entry) = self.slots.get_mut(*slot) {
                 entry.slot.set_paused(paused);
@@ -213,6 +234,7 @@ impl Core {
 
     /// Removes a slot from everything but its transport's list.
     pub(super) fn drop_slot(&mut self, ix: Ix<SlotId>) {
+        self.unfollow(ix);
         self.leave_route(ix);
         if let Some(id) = self.slots.get(ix).map(|entry| entry.slot.config().id) {
             self.slots.remove(id);
