@@ -46,7 +46,5 @@ class ProducerHandler(Protocol):
 class SpeakersHandler(Protocol):
     """A speaker group."""
 
-    def on_speakers_changed(
-        self, dominant: int | None, recent: list[int], stages: list[list[int | None]]
-    ) -> None:
+    def on_speakers_changed(self, dominant: int | None, recent: list[int], stages: list[list[int | None]]) -> None:
         """Who speaks, as producers: see `SpeakersChanged` in `_engine.pyi`."""

@@ -16,6 +16,7 @@ from router.rooms.participant import Participant, PublishedTrack
 from router.rooms.registry import RoomRegistry
 from router.rooms.room import Room
 from router.rooms.session import Session
+from tests.rooms.fakes import FakeSpeakers
 
 TOKEN = "an admin token, long enough"
 
@@ -40,6 +41,9 @@ class FakeConnection:
 
     def fork(self) -> "FakeConnection":
         return FakeConnection()
+
+    def open_speakers(self, *, max_heard: int) -> FakeSpeakers:
+        return FakeSpeakers()
 
     async def get_stats(self) -> Any:
         if self.stats is None:
