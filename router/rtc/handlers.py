@@ -1,8 +1,8 @@
 """Who receives the engine's events: `MediaEngine` calls these by the id that they registered for.
 
 `engine.register_socket(id, handler)`, `register_transport`, `register_producer`, `register_speakers`, and for all but
-transports `unregister_…(id)`. Events of ids nobody registered for are dropped. A transport is unregistered by the engine object
-itself, at `TransportRemoved`, when it also lets go of the SRTP sessions that `set_srtp` gave it.
+transports `unregister_…(id)`. Events of ids nobody registered for are dropped. A transport is unregistered by the
+engine object itself, at `TransportRemoved`, when it also lets go of the SRTP sessions that `set_srtp` gave it.
 """
 
 from typing import Protocol

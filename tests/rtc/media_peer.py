@@ -106,9 +106,21 @@ class MediaPeer:
         except TimeoutError:
             return None
 
-    def send_rtp(self, sequence: int, payload: bytes, *, payload_type: int, ssrc: int, timestamp: int) -> None:
-        """Protects and sends one packet."""
-        header = struct.pack("!BBHII", 0x80, payload_type, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+    def send_rtp(
+        self,
+        sequence: int,
+        payload: bytes,
+        *,
+        payload_type: int,
+        ssrc: int,
+        timestamp: int,
+        level: int | None = None,
+    ) -> None:
+        """Protects and sends one packet, with an RFC 6464 level as extension 1 if there is one."""
+        first = 0x80 if level is None else 0x90
+        header = struct.pack("!BBHII", first, payload_type, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+        if level is not None:
+            header += struct.pack("!HHBBH", 0xBEDE, 1, 0x10, level, 0)
         self.socket.sendto(self._outbound.protect(header + payload), self.router)
 
     def send_rtcp(self, packet: bytes) -> None:
