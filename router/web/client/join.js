@@ -40,9 +40,9 @@ async function fetchOffer(place, cache) {
   return response.text();
 }
 
-/** The offer may still be on its way: the browser makes its certificate meanwhile. */
+/** The offer may still be on its way: the browser makes its certificate and gathers candidates meanwhile. */
 async function answerOffer(offering, place, { prepare, onPosted, timings, signal }) {
-  const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: place.iceServers });
+  const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: place.iceServers, iceCandidatePoolSize: 1 });
   try {
     const offer = await offering;
     const nonce = mintNonce();
