@@ -16,6 +16,7 @@ __all__ = [
     "Engine",
     "PairSelected",
     "ProducerSilent",
+    "SpeakersChanged",
     "StunReceived",
     "TransportLost",
     "TransportRemoved",
@@ -142,6 +143,22 @@ class Contributors:
     producer: int
     sources: list[tuple[int, int | None]]
 
+@final
+class SpeakersChanged:
+    """Who speaks in a group changed; at most 5 a second, always ending on the true state.
+
+    `stages` has one list per capacity in use, ascending: that many places and one spare place at the end. A participant
+    who has a place hears the spare one there.
+    """
+
+    __match_args__ = ("group", "dominant", "recent", "stages")
+    group: int
+    dominant: int | None
+    """The producer that took the floor last, also when it is silent now."""
+    recent: list[int]
+    """Producers that were dominant, the latest first, at most 32; those that are gone are left out."""
+    stages: list[list[int | None]]
+
 Event = (
     StunReceived
     | DtlsReceived
@@ -151,6 +168,7 @@ Event = (
     | EncodingActive
     | ProducerSilent
     | Contributors
+    | SpeakersChanged
 )
 
 @type_check_only
@@ -407,7 +425,7 @@ class Engine:
         """
 
     def assign_slot(self, slot: int, producer: int | None) -> None:
-        """Shows a producer of the same worker and kind, or nothing."""
+        """Shows a producer of the same worker and kind, or nothing. Ignored while the slot follows speakers."""
 
     def set_slot_limits(
         self,
@@ -423,6 +441,29 @@ class Engine:
 
     def remove_slot(self, slot: int) -> None:
         """With an RTCP BYE."""
+
+    def create_speakers(self, worker: int, *, max_heard: int = 3) -> int:
+        """A speaker group: audio producers of one worker compete to be heard, audio slots hear the loudest of them.
+
+        `max_heard`, 1 to 16, is the most that anybody hears at once. `SpeakersChanged` tells who speaks.
+        """
+
+    def remove_speakers(self, group: int) -> None:
+        """Its followers go quiet, and may be assigned again."""
+
+    def join_speakers(self, producer: int, group: int, participant: int) -> None:
+        """An audio producer competes in the group until it is removed; it leaves a group that it was in.
+
+        `participant` is any 64-bit number that names its owner. A paused producer does not compete.
+        """
+
+    def follow_speakers(self, slots: Sequence[int], group: int, participant: int) -> None:
+        """These audio slots of one peer, in this order, hear the loudest, but never those of `participant`.
+
+        Slot k hears place k of the stage of capacity min(len(slots), max_heard). A place of one's own participant is
+        replaced by the spare one, if that is not one's own too. Slots beyond the capacity stay empty. `assign_slot` on
+        such a slot is ignored until the group is removed.
+        """
 
     def counters(self) -> list[WorkerCounters]:
         """One snapshot of totals per worker, cheap whatever the number of peers."""

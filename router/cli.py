@@ -152,6 +152,8 @@ def make_token(
     name: Annotated[str, typer.Option(help="Name to show.")] = "",
     publish: Annotated[bool, typer.Option("--publish/--no-publish", help="May publish.")] = True,
     subscribe: Annotated[bool, typer.Option("--subscribe/--no-subscribe", help="May subscribe.")] = True,
+    moderate: Annotated[bool, typer.Option("--moderate", help="May mute, remove and lock.")] = False,
+    metadata: Annotated[str, typer.Option(help="Text about the participant that others see.")] = "",
     ttl: Annotated[int, typer.Option(min=1, max=31_536_000, help="Seconds until it expires.")] = 21_600,
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -166,7 +168,7 @@ def make_token(
             "(a router in dev mode hands out tokens at /dev/token)"
         )
     tokens = JoinTokens([secret.get_secret_value() for secret in settings.auth.secrets])
-    grant = JoinGrant(room, identity, name, may_publish=publish, may_subscribe=subscribe)
+    grant = JoinGrant(room, identity, name, publish, subscribe, may_moderate=moderate, metadata=metadata)
     try:
         token = tokens.issue(grant, lifetime_s=ttl)
     except RequestError as error:

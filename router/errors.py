@@ -44,6 +44,11 @@ class RouterError(Exception):
         self.slug = slug or self.default_slug
         self.retry_after_s = retry_after_s
 
+    @property
+    def public_detail(self) -> str:
+        """What clients may read. Errors of our own making keep their details to themselves."""
+        return str(self) if self.status < 500 or self.status == 503 else self.title
+
 
 class ConfigError(RouterError, ValueError):
     """A setting or an argument is wrong."""

@@ -17,6 +17,8 @@ LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch"]
 CheckDropReason = Literal["unknown-context", "unknown-fork", "bad-integrity", "foreign-peer", "fork-refused"]
 
+ModerationAction = Literal["mute", "unmute", "remove", "lock", "unlock"]
+
 # Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -45,6 +47,7 @@ class Metrics:
             "sfu_sessions_started", "Sessions that were answered.", ["transport"], registry=self.registry
         )
         self.sessions_ended = Counter("sfu_sessions_ended", "Sessions that ended.", ["reason"], registry=self.registry)
+        self.moderation = Counter("sfu_moderation_actions", "What moderators did.", ["action"], registry=self.registry)
         self.checks_dropped = Counter(
             "sfu_ice_checks_dropped",
             "Well-formed connectivity checks that Python did not answer, by reason.",
@@ -100,6 +103,10 @@ class Metrics:
     def record_session_ended(self, reason: str) -> None:
         """A session ended; `reason` is one of a fixed set of slugs."""
         self.sessions_ended.labels(reason=reason).inc()
+
+    def record_moderation(self, action: ModerationAction) -> None:
+        """A moderator acted."""
+        self.moderation.labels(action=action).inc()
 
 
 _default: Metrics | None = None

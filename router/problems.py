@@ -28,8 +28,7 @@ def describe_problem(slug: str, title: str, status: int, detail: str) -> dict[st
 
 
 def write_problem(error: RouterError, headers: dict[str, str] | None = None) -> Response:
-    """The response to an error. Errors of our own making keep their details to themselves."""
-    detail = str(error) if error.status < 500 or error.status == 503 else error.title
+    """The response to an error."""
     headers = dict(headers or {})
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
@@ -38,7 +37,7 @@ def write_problem(error: RouterError, headers: dict[str, str] | None = None) -> 
     if error.status in (408, 413):
         # The rest of the body is not wanted.
         headers["Connection"] = "close"
-    return _respond(describe_problem(error.slug, error.title, error.status, detail), headers)
+    return _respond(describe_problem(error.slug, error.title, error.status, error.public_detail), headers)
 
 
 async def on_router_error(_request: Request, error: Exception) -> Response:

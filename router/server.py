@@ -42,6 +42,8 @@ MAX_READY_LAG_S: Final = 5.0
 ROOMS_GRACE_S: Final = 5.0
 FORCED_EXIT_CODE: Final = 130
 REQUEST_BURST_S: Final = 3.0
+SPARE_WATCHERS: Final = 700
+"""Events WebSockets of a room beyond one for each participant: second windows, spectators."""
 FORK_BURST_S: Final = 2.0
 FORK_BURST_PER_ADDRESS_S: Final = 5.0
 
@@ -229,6 +231,7 @@ def _room_limits(settings: Settings) -> RoomLimits:
     return RoomLimits(
         max_rooms=rooms.max_rooms,
         max_participants_per_room=rooms.max_participants,
+        max_watchers_per_room=rooms.max_participants + SPARE_WATCHERS,
         max_sessions_per_participant=rooms.max_sessions_per_participant,
         max_tracks_per_participant=rooms.max_tracks_per_participant,
         max_speakers=rooms.max_speakers,

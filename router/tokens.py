@@ -1,13 +1,16 @@
 """Join tokens: JWT (RFC 7519) signed with HS256, saying who may do what in which room.
 
-Claims: `room`, `sub` (identity), `name`, `publish`, `subscribe`, `exp`, `iat`, `nbf`. The algorithm is pinned, so
-"none" and public-key confusion are refused (RFC 8725 sections 3.1 and 3.2); `kid`, `jku` and `jwk` are never read.
+Claims: `room`, `sub` (identity), `name`, `metadata`, `publish`, `subscribe`, `moderate`, `exp`, `iat`, `nbf`. The
+algorithm is pinned, so "none" and public-key confusion are refused (RFC 8725 sections 3.1 and 3.2); `kid`, `jku` and
+`jwk` are never read.
 Times are compared with an injected clock, not by the library. A token is good, and whoever came with it may stay, until
 its expiry plus a leeway for clocks that differ. One exception class, `UnauthorizedError`, with a detail that says what
 is wrong and never quotes the token. Of several secrets the first signs and all verify, so that a secret can be replaced
 without throwing anybody out.
 """
 
+import json
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,7 @@ import jwt
 
 from router import clock
 from router.errors import ConfigError, RequestError, UnauthorizedError
-from router.rooms.names import check_display_name, check_identity, check_room_name
+from router.rooms.names import check_display_name, check_identity, check_metadata, check_room_name
 from router.rooms.rights import JoinGrant
 
 if TYPE_CHECKING:
@@ -25,7 +28,8 @@ __all__ = ["JoinGrant", "JoinTokens"]
 
 ALGORITHM = "HS256"
 MIN_SECRET_BYTES = 32
-MAX_TOKEN_BYTES = 4_096
+MAX_TOKEN_BYTES = 13_312
+"""The largest metadata as JSON in JSON and base64, and the rest; still fits into the headers of a request."""
 DEFAULT_LEEWAY_S = 10.0
 DEFAULT_LIFETIME_S = 6 * 3_600.0
 _OPTIONS: "Options" = {
@@ -77,10 +81,15 @@ class JoinTokens:
             "name": check_display_name(grant.name),
             "publish": grant.may_publish,
             "subscribe": grant.may_subscribe,
+            "moderate": grant.may_moderate,
+            "metadata": check_metadata(grant.metadata),
             "iat": now,
             "exp": now + max(1, int(lifetime_s)),
         }
-        return jwt.encode(claims, self._keys[0], algorithm=ALGORITHM)
+        token = jwt.encode(claims, self._keys[0], algorithm=ALGORITHM, json_encoder=_Utf8Encoder)
+        if len(token) > MAX_TOKEN_BYTES:
+            raise RequestError("metadata: too long once written as JSON", slug="bad-metadata")
+        return token
 
     def verify(self, token: str) -> JoinGrant:
         """The token's grant, or `UnauthorizedError`."""
@@ -94,6 +103,9 @@ class JoinTokens:
                 may_publish=_read_right(claims, "publish"),
                 may_subscribe=_read_right(claims, "subscribe"),
                 expires_at_s=claims["exp"] + self._leeway_s,
+                may_moderate=_read_right(claims, "moderate"),
+                metadata=check_metadata(claims.get("metadata", "")),
+                issued_at_s=claims.get("iat", -math.inf),
             )
         except RequestError as error:
             raise UnauthorizedError(f"the token's claim {error}", slug="bad-token") from error
@@ -118,6 +130,13 @@ class JoinTokens:
             raise UnauthorizedError("the token has expired", slug="token-expired")
         if max(times.get("nbf", 0), times.get("iat", 0)) > now + self._leeway_s:
             raise UnauthorizedError("the token is not valid yet", slug="token-not-yet-valid")
+
+
+class _Utf8Encoder(json.JSONEncoder):
+    """Leaves what is not ASCII as it is: escaped, it would take up to three times the place."""
+
+    def __init__(self, **options: Any) -> None:  # Any: the library hands on what json.dumps takes
+        super().__init__(**{**options, "ensure_ascii": False})
 
 
 def _decode(token: str, key: bytes) -> dict[str, Any]:

@@ -50,9 +50,12 @@ def test_token_gives_what_was_asked_for() -> None:
     output = run("token", "--room", "a", "--identity", "ada", "--name", "Ada L", "--no-publish", "--ttl", "60")
     grant = JoinTokens(SECRET).verify(output.strip())
     assert (grant.room, grant.identity, grant.name) == ("a", "ada", "Ada L")
-    assert (grant.may_publish, grant.may_subscribe) == (False, True)
-    body = json.loads(run("token", "--room", "a", "--identity", "ada", "--json"))
-    assert JoinTokens(SECRET).verify(body["token"]).may_publish
+    assert (grant.may_publish, grant.may_subscribe, grant.may_moderate) == (False, True, False)
+    body = json.loads(
+        run("token", "--room", "a", "--identity", "ada", "--moderate", "--metadata", '{"team":1}', "--json")
+    )
+    grant = JoinTokens(SECRET).verify(body["token"])
+    assert (grant.may_publish, grant.may_moderate, grant.metadata) == (True, True, '{"team":1}')
     assert body["expires_in_s"] == 21_600
 
 

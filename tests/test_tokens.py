@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from router.errors import ConfigError, RequestError, UnauthorizedError
+from router.rooms.names import MAX_METADATA_BYTES
 from router.tokens import DEFAULT_LEEWAY_S, JoinGrant, JoinTokens
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -42,13 +44,32 @@ def refused(token: str, at_s: float = NOW_S) -> UnauthorizedError:
 
 
 def test_issue_then_verify_is_identity() -> None:
-    grant = JoinGrant("lobby", "ada", "Ada 👩‍🚀", may_publish=False, may_subscribe=True)
+    grant = JoinGrant("lobby", "ada", "Ada 👩‍🚀", False, may_moderate=True, metadata='{"mood":"gut gelaunt 🙂"}')
     verified = tokens().verify(tokens().issue(grant, lifetime_s=60))
-    assert verified == JoinGrant("lobby", "ada", "Ada 👩‍🚀", False, True, expires_at_s=NOW_S + 60 + DEFAULT_LEEWAY_S)
+    assert verified == replace(grant, expires_at_s=NOW_S + 60 + DEFAULT_LEEWAY_S, issued_at_s=NOW_S)
+
+
+@pytest.mark.parametrize("piece", ["x", '"', "é", "🙂"])
+def test_the_largest_metadata_fits_into_a_token_and_a_byte_more_is_refused(piece: str) -> None:
+    largest = piece * (MAX_METADATA_BYTES // len(piece.encode()))
+    grant = JoinGrant("r" * 128, "i" * 128, "\N{GRINNING FACE}" * 256, metadata=largest)
+    assert tokens().verify(tokens().issue(grant)).metadata == largest
+    with pytest.raises(RequestError):
+        tokens().issue(replace(grant, metadata=largest + piece))
+    with pytest.raises(RequestError):
+        tokens().issue(JoinGrant("lobby", "ada", metadata="\x01" * MAX_METADATA_BYTES))
+    assert "metadata" in str(refused(sign(metadata="x" * (MAX_METADATA_BYTES + 1))))
+
+
+@pytest.mark.parametrize("claims", [{"metadata": 1}, {"metadata": "\ud800"}, {"moderate": 1}, {"moderate": "yes"}])
+def test_claims_of_the_wrong_kind_are_refused(claims: dict[str, Any]) -> None:
+    assert next(iter(claims)) in str(refused(sign(**claims)))
 
 
 def test_a_backend_may_sign_with_any_jwt_library() -> None:
-    assert tokens().verify(sign()) == JoinGrant("lobby", "ada", "Ada", True, False, NOW_S + 60 + DEFAULT_LEEWAY_S)
+    verified = tokens().verify(sign())
+    assert verified == JoinGrant("lobby", "ada", "Ada", True, False, NOW_S + 60 + DEFAULT_LEEWAY_S, issued_at_s=NOW_S)
+    assert tokens().verify(sign(iat=None)).issued_at_s < 0, "a token of unknown age is an old one"
 
 
 def test_expiry_has_a_leeway_and_no_more() -> None:

@@ -61,7 +61,7 @@ class RouterCollector(Collector):
         sessions = [session for room in rooms for session in room.sessions]
         tracks: Counter[Kind] = Counter(track.kind for session in sessions for track in session.tracks.values())
         shown: Counter[Kind] = Counter(
-            slot.kind for s in sessions for mid, slot in s.slots.items() if s.shown[mid] is not None
+            slot.kind for s in sessions for mid, slot in s.slots.items() if s.track_in(mid) is not None
         )
         yield GaugeMetricFamily("sfu_rooms", "Open rooms.", value=len(rooms))
         yield GaugeMetricFamily("sfu_participants", "Participants.", value=sum(len(r.participants) for r in rooms))

@@ -25,6 +25,7 @@ class TrackBody(Body):
     source: str
     live: bool = Field(description="Packets are coming in.")
     muted: bool = Field(description="As its publisher declared it.")
+    moderated: bool = Field(description="Muted by a moderator: nobody receives it.")
     contributor: int = Field(description="The CSRC that names this track wherever it is forwarded.")
 
     @classmethod
@@ -40,6 +41,9 @@ class SlotBody(Body):
     kind: Literal["audio", "video"]
     track_id: str | None
     participant_id: str | None
+    pinned: bool = Field(description="Its owner wants one certain track here.")
+    paused: bool = Field(description="Its owner wants nothing here for now.")
+    reason: str = Field(description="Why it shows what it shows, for people.")
 
 
 class SessionBody(Body):
@@ -65,6 +69,7 @@ class ParticipantBody(Body):
     id: str
     identity: str
     name: str
+    metadata: str = Field(description="As the application put it into the join token.")
     sessions: list[SessionBody]
     tracks: list[TrackBody]
 
@@ -75,6 +80,7 @@ class ParticipantBody(Body):
             id=participant.id,
             identity=participant.identity,
             name=participant.name,
+            metadata=participant.metadata,
             sessions=[SessionBody.of(session) for session in participant.sessions.values()],
             tracks=[TrackBody.of(track) for track in participant.tracks],
         )
@@ -89,6 +95,7 @@ class RoomBody(Body):
     sessions: int
     tracks: int
     watchers: int = Field(description="Events WebSockets.")
+    locked: bool = Field(description="Newcomers are refused.")
     version: int = Field(description="Of the roster; grows by one per change.")
 
     @classmethod
@@ -101,6 +108,7 @@ class RoomBody(Body):
             sessions=len(room.sessions),
             tracks=sum(len(participant.tracks) for participant in room.participants.values()),
             watchers=room.roster.watchers,
+            locked=room.roster.locked,
             version=room.roster.version,
         )
 

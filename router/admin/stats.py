@@ -48,4 +48,5 @@ async def _read_session(session: Session) -> list[Stat]:
     except (EngineError, ConnectionClosedError):
         return []  # it went away between the roster and the engine
     published = {mid: track.id for mid, track in session.tracks.items()}
-    return write_stats(found, clock.wall_s() * 1000, published=published, shown=session.shown)
+    shown = {mid: track.id if (track := session.track_in(mid)) else None for mid in session.slots}
+    return write_stats(found, clock.wall_s() * 1000, published=published, shown=shown)

@@ -22,6 +22,15 @@ class RoomLimits:
     max_watchers_per_room: int = 1_200
     """Events WebSockets."""
     max_watchers_per_identity: int = 8
+    max_log_deltas: int = 1_024
+    """Changes of a roster kept for watchers that missed some; who missed more is told everything anew."""
+    max_log_bytes: int = 1_048_576
+    max_removed_identities: int = 4_096
+    """Removals remembered, of all rooms; the oldest is forgotten first."""
+    removed_memory_s: float = 86_400.0
+    """Tokens of a removed participant are refused for so long; by then they should have expired."""
+    max_moderated_tracks: int = 1_024
+    """Tracks muted by moderators that stay so when their publishers come back, in each room."""
     max_candidates_per_session: int = 64
     """Remote candidates remembered; more are dropped, since ICE-lite does not need them."""
     max_ended_sessions: int = 4_096

@@ -10,6 +10,7 @@ from router.errors import RequestError
 
 MAX_NAME_CHARACTERS = 128
 MAX_DISPLAY_NAME_CHARACTERS = 256
+MAX_METADATA_BYTES = 4_096
 _FORBIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 _JOINERS = frozenset("\u200c\u200d")
 
@@ -34,6 +35,19 @@ def check_identity(identity: object, field: str = "sub") -> str:
 def check_display_name(name: object, field: str = "name") -> str:
     """What others read; may be empty."""
     return _check_text(name, field, 0, MAX_DISPLAY_NAME_CHARACTERS)
+
+
+def check_metadata(metadata: object, field: str = "metadata") -> str:
+    """What an application attaches to an identity, usually JSON. The router does not look inside."""
+    if not isinstance(metadata, str):
+        raise RequestError(f"{field}: expected a text", slug="bad-metadata")
+    try:
+        size = len(metadata.encode())
+    except UnicodeEncodeError as error:
+        raise RequestError(f"{field}: expected valid Unicode", slug="bad-metadata") from error
+    if size > MAX_METADATA_BYTES:
+        raise RequestError(f"{field}: expected at most {MAX_METADATA_BYTES} bytes, got {size}", slug="bad-metadata")
+    return metadata
 
 
 def _check_text(value: object, field: str, shortest: int, longest: int) -> str:

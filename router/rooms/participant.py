@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from router.rtc.description import Kind
@@ -17,12 +17,21 @@ Source = Literal["camera", "microphone", "screen", "screen-audio", "unknown"]
 SOURCES: frozenset[str] = frozenset(get_args(Source))
 
 
+def make_track_id(contributor: int) -> str:
+    """The public id of the track that this contributor id names.
+
+    >>> make_track_id(0xBEEF)
+    'T_0000beef'
+    """
+    return f"T_{contributor:08x}"
+
+
 def read_source(value: object) -> Source | None:
     """The value if it is one of the sources, else None."""
     return cast(Source, value) if isinstance(value, str) and value in SOURCES else None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PublishedTrack:
     """A track in the roster: what the media layer knows, plus what its publisher said about it."""
 
@@ -31,17 +40,30 @@ class PublishedTrack:
     mid: str
     source: Source = "unknown"
     muted: bool = False
+    """By its publisher."""
     live: bool = False
+    moderated: bool = False
+    """Muted by a moderator: the router forwards none of it, whatever its publisher does."""
+    id: str = field(init=False)
+    """Unique in the room, made from the contributor id; the publisher's own track id need not be unique."""
 
-    @property
-    def id(self) -> str:
-        """Unique in the room, made from the contributor id; the publisher's own track id need not be unique."""
-        return f"T_{self.track.contributor:08x}"
+    def __post_init__(self) -> None:
+        self.id = make_track_id(self.track.contributor)
 
     @property
     def kind(self) -> Kind:
         """Audio or video."""
         return self.track.kind
+
+    @property
+    def showable(self) -> bool:
+        """Whether there is something to see or hear."""
+        return self.live and not self.muted and not self.moderated
+
+    @property
+    def listed(self) -> bool:
+        """Whether others need to know of it: an m-line that carries nothing and was not declared is nobody's news."""
+        return self.live or self.muted
 
     def describe(self) -> dict[str, Any]:
         """As the roster shows it."""
@@ -52,6 +74,7 @@ class PublishedTrack:
             "mid": self.mid,
             "live": self.live,
             "muted": self.muted,
+            "moderated": self.moderated,
             "contributor": self.track.contributor,
         }
 
@@ -61,8 +84,11 @@ class Participant:
 
     def __init__(self, identity: str, name: str) -> None:
         self.id = f"P_{secrets.token_hex(8)}"
+        self.number = secrets.randbits(63)
+        """Names it to the engine, which keeps nobody's own voice in their ears."""
         self.identity = identity
         self.name = name
+        self.metadata = ""
         self.sessions: dict[str, Session] = {}
         self.expires_at_s = -math.inf
         """The latest expiry among the grants that were shown; `Room.renew` sets it."""
@@ -79,6 +105,6 @@ class Participant:
             "id": self.id,
             "identity": self.identity,
             "name": self.name,
-            "sessions": len(self.sessions),
-            "tracks": [track.describe() for track in self.tracks],
+            "metadata": self.metadata,
+            "tracks": [track.describe() for track in self.tracks if track.listed],
         }

@@ -12,6 +12,7 @@ from router.errors import CapacityError, ConflictError, ForbiddenError, NotFound
 from router.metrics import Metrics, default_metrics
 from router.rates import RateLimiter
 from router.rooms.limits import RoomLimits
+from router.rooms.moderation import RemovedIdentities
 from router.rooms.names import check_room_name
 from router.rooms.offers import OfferingEndpoint, admit_offer
 from router.rooms.pending_forks import CounterOffer
@@ -51,6 +52,7 @@ class RoomRegistry:
         """How many forks checks from one source address may make."""
         self.create_on_first_use = create_on_first_use
         self.metrics = metrics or default_metrics()
+        self.removed = RemovedIdentities(self.limits)
         self.draining = False
         self.closed = False
         self._open_origin = open_origin

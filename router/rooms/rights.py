@@ -17,6 +17,12 @@ class JoinGrant:
     may_subscribe: bool = True
     expires_at_s: float = math.inf
     """Wall clock; the stay in the room ends then, unless a later grant was shown meanwhile."""
+    may_moderate: bool = False
+    """Mute tracks of others, remove them, lock the room; a lock does not keep its bearer out."""
+    metadata: str = ""
+    """What the application wants others to know about this identity; the router only passes it on."""
+    issued_at_s: float = -math.inf
+    """Wall clock; who was removed from a room needs a grant that was made after that."""
 
     def check_room(self, room: str) -> None:
         """Refuses another room than the token's."""
@@ -32,3 +38,8 @@ class JoinGrant:
         """Refuses who may not subscribe."""
         if not self.may_subscribe:
             raise ForbiddenError("the token does not give the right to subscribe", slug="may-not-subscribe")
+
+    def require_moderate(self) -> None:
+        """Refuses who may not moderate."""
+        if not self.may_moderate:
+            raise ForbiddenError("the token does not give the right to moderate", slug="may-not-moderate")

@@ -1,9 +1,9 @@
 """A room: one originating connection, forked for every session, and the policy that fills slots with tracks.
 
-Changes that touch who receives what are gathered and settled once per turn of the loop, so that a hundred joins cost
-one assignment and not a hundred. A session that ends is the exception: its tracks leave all slots before its connection
-closes. Every session ends exactly once, whatever ends it: DELETE, loss of the peer, no connection in time, closing, and
-the expiry of the last grant that its participant has shown.
+Changes that touch who sees whom are gathered and settled once per turn of the loop (`router.rooms.settlement`), so that
+a hundred joins cost one assignment and not a hundred; who is heard is the engine's business. Every session ends exactly
+once, whatever ends it: DELETE, loss of the peer, no connection in time, a moderator, closing, and the expiry of the
+last grant that its participant has shown.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from router.errors import (
     CapacityError,
     ConflictError,
     ConnectionClosedError,
+    NotFoundError,
     RemoteSdpError,
-    RouterError,
     UnprocessableError,
 )
-from router.rooms.assignment import LiveTracks, SlotView, TrackView, assign_tracks
 from router.rooms.forks import RoomForks
+from router.rooms.moderation import Moderation
 from router.rooms.offers import (
     AdmittedOffer,
     Endpoint,
@@ -30,10 +30,12 @@ from router.rooms.offers import (
     check_whep_answer,
     check_whip_answer,
 )
-from router.rooms.participant import Participant, PublishedTrack
+from router.rooms.participant import Participant, PublishedTrack, make_track_id
 from router.rooms.rights import JoinGrant
-from router.rooms.roster import Roster, Watcher
+from router.rooms.roster import Roster, Since, Watcher
 from router.rooms.session import Session
+from router.rooms.settlement import Settlement
+from router.rooms.wishes import read_wishes
 from router.rtc.description import RTCDescription
 
 if TYPE_CHECKING:
@@ -58,18 +60,17 @@ class Room:
         self.participants: dict[str, Participant] = {}
         """By identity, in order of joining."""
         self.roster = Roster(name, registry.limits)
+        self.settlement = Settlement(self.find_track, self.roster.tell_slots)
+        self.moderation = Moderation(self, registry.removed, registry.metrics)
         self.closed = False
         self.closing: asyncio.Task[None] | None = None
         self.created_s = clock.wall_s()
         self._registry = registry
         self._tracks: dict[str, PublishedTrack] = {}
-        self._assignment: asyncio.Handle | None = None
-        self._live: LiveTracks | None = None
-        """None when the live tracks have changed since every session was settled."""
-        self._newcomers: list[Session] = []
-        """Sessions that were not settled yet."""
         self._empty_timer: asyncio.TimerHandle | None = None
         self.forks = RoomForks(self, registry)
+        self.speakers = origin.open_speakers(max_heard=registry.limits.max_speakers)
+        self.speakers.on("speakerschanged", self._on_speakers)
         self.check_empty()
 
     @property
@@ -80,6 +81,13 @@ class Room:
     def find_track(self, track_id: str | None) -> PublishedTrack | None:
         """A published track by its public id."""
         return self._tracks.get(track_id) if track_id else None
+
+    def find_participant(self, participant_id: str) -> Participant:
+        """A participant by its public id."""
+        for participant in self.participants.values():
+            if participant.id == participant_id:
+                return participant
+        raise NotFoundError("no such participant", slug="unknown-participant")
 
     # -- joining -------------------------------------------------------------------------------------------------
 
@@ -138,6 +146,7 @@ class Room:
         if self.closed:
             raise ConnectionClosedError("the room was closed", retry_after_s=RETRY_PUBLISHER_S)
         self._registry.check_draining()
+        self.moderation.check_entry(grant)
         participant = self.participants.get(grant.identity)
         if participant is None and len(self.participants) >= self.limits.max_participants_per_room:
             raise CapacityError("the room is full", slug="room-full", retry_after_s=RETRY_FULL_S)
@@ -186,27 +195,38 @@ class Room:
     def _add_session(self, session: Session, grant: JoinGrant) -> None:
         if session.state == "ended":
             raise ConnectionClosedError("the peer was lost while joining")
+        self.moderation.recall_mutes(session)
         participant = session.participant
         participant.name = grant.name or participant.name
+        participant.metadata = grant.metadata or participant.metadata
         joins = not participant.sessions
         self.participants[participant.identity] = participant
         participant.sessions[session.id] = session
         self._tracks.update((track.id, track) for track in session.tracks.values())
+        self._join_speakers(session)
         self._registry.add_session(session)
         self.renew(grant)
         if session.state == "new":
             session.connect_timer = self._registry.call_later(
                 self.limits.connect_timeout_s, lambda: self._on_connect_timeout(session)
             )
-        self._newcomers.append(session)
-        self._forget_live(session)
         self.check_empty()
         (self.roster.tell_joined if joins else self.roster.tell_changed)(participant)
-        self._schedule_assignment()
+        self.settlement.add_session(session)
+        for track in session.tracks.values():
+            self.settlement.update_track(track)
         logger.info(
             "session joined",
             extra={"room": self.name, "participant": participant.id, "endpoint": session.endpoint},
         )
+
+    def _join_speakers(self, session: Session) -> None:
+        """Its voices compete to be heard, its audio slots hear the loudest of the others."""
+        owner = session.participant.number
+        for published in session.tracks.values():
+            if published.kind == "audio":
+                self.speakers.add_track(published.track, owner)
+        self.speakers.follow([slot for slot in session.slots.values() if slot.kind == "audio"], owner)
 
     # -- what peers do -------------------------------------------------------------------------------------------
 
@@ -235,71 +255,39 @@ class Room:
         if session.state == "ended" or published is None or published.live == live:
             return
         published.live = live
-        if self.find_track(published.id) is None:
-            return
-        self._live = None
-        self.roster.tell_changed(session.participant)
-        self._schedule_assignment()
+        if self.find_track(published.id) is not None:
+            self.on_track_changed(published)
+
+    def on_track_changed(self, track: PublishedTrack) -> None:
+        """Its state or source has changed."""
+        self.roster.tell_changed(track.session.participant)
+        self.settlement.update_track(track)
+
+    def _on_speakers(self, dominant: "RTCMediaStreamTrack | None", recent: "tuple[RTCMediaStreamTrack, ...]") -> None:
+        loudest = None if dominant is None else self._tracks.get(make_track_id(dominant.contributor))
+        found = (self._tracks.get(make_track_id(track.contributor)) for track in recent)
+        self.on_speakers(loudest, [track for track in found if track is not None])
+
+    def on_speakers(self, dominant: PublishedTrack | None, recent: list[PublishedTrack]) -> None:
+        """Who speaks has changed: audio tracks, the one that was dominant last first. Those that ended are skipped."""
+        recent = [track for track in recent if track.id in self._tracks]
+        dominant = dominant if dominant is not None and dominant.id in self._tracks else None
+        self.roster.tell_speakers(dominant.id if dominant else None, [track.id for track in recent])
+        self.settlement.set_speakers([track.session.participant.id for track in recent])
 
     def declare_tracks(self, session: Session, declared: dict[str, dict[str, Any]]) -> None:
         """What the publisher says of its tracks: `source` and `muted`, by mid, already checked."""
-        changed = False
         for mid, fields in declared.items():
             track = session.tracks[mid]
             for name, value in fields.items():
-                changed |= getattr(track, name) != value
                 setattr(track, name, value)
-        if changed:
-            self.roster.tell_changed(session.participant)
+            self.settlement.update_track(track)
+        self.roster.tell_changed(session.participant)
         self.roster.tell_slots(session)
 
-    # -- who receives what ---------------------------------------------------------------------------------------
-
-    def _schedule_assignment(self) -> None:
-        if self._assignment is None and not self.closed:
-            self._assignment = asyncio.get_running_loop().call_soon(self.assign_now)
-
-    def _forget_live(self, session: Session) -> None:
-        """The live tracks change with this session's coming or going, if it has any."""
-        if any(track.live for track in session.tracks.values()):
-            self._live = None
-
-    def assign_now(self) -> None:
-        """Fills the slots of every session; while the live tracks stay as they were, only those of newcomers."""
-        if self._assignment is not None:
-            self._assignment.cancel()
-            self._assignment = None
-        waiting, self._newcomers = self._newcomers, []
-        if self._live is None:
-            waiting = self.sessions
-            self._live = LiveTracks(
-                TrackView(track.id, track.kind, participant.id)
-                for participant in self.participants.values()
-                for track in participant.tracks
-                if track.live
-            )
-        for session in waiting:
-            if session.slots and session.state != "ended":
-                self._assign_session(session, self._live)
-
-    def _assign_session(self, session: Session, live: LiveTracks) -> None:
-        slots = [SlotView(mid, slot.kind, session.shown[mid]) for mid, slot in session.slots.items()]
-
-        def can_show(slot: SlotView, track: TrackView) -> bool:
-            return session.slots[slot.mid].can_show(self._tracks[track.id].track)
-
-        chosen = assign_tracks(slots, live, receiver_id=session.participant.id, can_show=can_show)
-        changes = [(slot.mid, track_id) for slot, track_id in zip(slots, chosen, strict=True) if slot.shows != track_id]
-        for mid, track_id in changes:
-            published = self.find_track(track_id)
-            try:
-                session.slots[mid].assign(published.track if published else None)
-            except RouterError:
-                # The connection is going away; its `disconnected` ends the session.
-                logger.debug("slot refused a track", exc_info=True, extra={"room": self.name})
-            session.shown[mid] = track_id
-        if changes:
-            self.roster.tell_slots(session)
+    def declare_wishes(self, session: Session, wishes: object) -> None:
+        """What the subscriber wants in its video slots; see `read_wishes` for what is refused."""
+        self.settlement.set_wishes(session, read_wishes(wishes, session, self.find_track))
 
     # -- leaving -------------------------------------------------------------------------------------------------
 
@@ -315,31 +303,35 @@ class Room:
             session.connect_timer.cancel()
             session.connect_timer = None
         participant = session.participant
-        self._forget_live(session)
         del participant.sessions[session.id]
+        self.settlement.remove_session(session)
         for track in session.tracks.values():
             self._tracks.pop(track.id, None)
+            self.settlement.remove_track(track)
+        self.roster.forget_speakers({track.id for track in session.tracks.values()})
         if not participant.sessions:
             del self.participants[participant.identity]
             _cancel_expiry(participant)
             self.roster.tell_left(participant, reason)
         else:
             self.roster.tell_changed(participant)
-        if not self.closed:
-            self.assign_now()
         session.closing = self._registry.close_connection(session.connection)
         self._registry.remove_session(session, reason)
         self.check_empty()
         logger.info("session ended", extra={"room": self.name, "participant": participant.id, "reason": reason})
         return session.closing
 
-    def watch(self, watcher: Watcher) -> None:
-        """Tells the watcher everything from now on."""
+    def watch(self, watcher: Watcher, since: Since | None = None) -> None:
+        """Tells the watcher everything from now on, and what it does not know yet."""
         if self.closed:
             raise ConnectionClosedError("the room was closed", retry_after_s=RETRY_PUBLISHER_S)
         you = self.participants.get(watcher.identity)
-        self.roster.add_watcher(watcher, self.participants.values(), you)
+        self.roster.add_watcher(watcher, you, since)
         self.check_empty()
+
+    def resync(self, watcher: Watcher, version: int) -> None:
+        """Tells a watcher what it missed since that version, or everything."""
+        self.roster.update_watcher(watcher, self.participants.get(watcher.identity), version)
 
     def unwatch(self, watcher: Watcher) -> None:
         """Forgets the watcher."""
@@ -367,12 +359,12 @@ class Room:
     def detach(self, reason: str) -> list[asyncio.Task[None]]:
         """The synchronous part of closing: nobody is in the room afterwards."""
         self.closed = True
-        if self._assignment is not None:
-            self._assignment.cancel()
-            self._assignment = None
         self.forks.pending.close()
-        closing = [self.end_session(session, reason) for session in self.sessions]
+        self.speakers.close()
+        # Watchers first: they need not hear that everybody leaves.
         self.roster.end_watchers(reason, "the room was closed")
+        closing = [self.end_session(session, reason) for session in self.sessions]
+        self.settlement.stop()
         self.check_empty()
         return closing
 

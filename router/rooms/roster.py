@@ -1,21 +1,26 @@
 """The roster of one room, told to its watchers as versioned deltas: one welcome each, then one small message a change.
 
-A delta is serialised once, whatever the number of watchers. The version grows by one per delta, so a watcher that sees
-a gap knows it missed something.
+A delta is serialised once, whatever the number of watchers, and a participant once for each change of it: the welcome
+of a thousand is put together from texts that are there already. The version grows by one with each delta; a watcher
+that sees a gap, or comes back, is sent what it missed as long as the log has it. What was told is never told again: a
+change that others cannot see makes no delta.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from router.errors import CapacityError
+from router.errors import CapacityError, RouterError
 from router.rooms.limits import RoomLimits
 from router.rooms.participant import Participant
+from router.rooms.roster_log import RosterLog
 from router.rooms.session import Session
 
 
 class Watcher(Protocol):
-    """Somebody who follows the roster, usually an events WebSocket. Neither method may raise or block."""
+    """Somebody who follows the roster, usually an events WebSocket. No method may raise or block."""
 
     @property
     def identity(self) -> str:
@@ -24,86 +29,167 @@ class Watcher(Protocol):
     def send(self, text: str) -> None:
         """Takes one JSON message."""
 
+    def catch_up(self, texts: Sequence[str]) -> None:
+        """Takes all that it has to know, in messages that may together be as large as the room."""
+
     def end(self, slug: str, detail: str) -> None:
-        """Sends an error and closes."""
+        """Sends an error that invites to come back later, and closes."""
+
+    def fail(self, error: RouterError) -> None:
+        """Sends an error of its own making, and closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What a returning watcher knows."""
+
+    log: str
+    version: int
 
 
 class Roster:
-    """Watchers and the version of what they know."""
+    """What everybody may know, its watchers and the log of its changes."""
 
     def __init__(self, room_name: str, limits: RoomLimits) -> None:
-        self.version = 0
+        self.locked = False
         self._room_name = room_name
         self._limits = limits
+        self._log = RosterLog(limits)
+        self._participants: dict[str, str] = {}
+        """Serialised, by id, in order of joining."""
+        self._dominant: str | None = None
+        self._recent: list[str] = []
         self._watchers: dict[Watcher, None] = {}
+        self._by_identity: dict[str, dict[Watcher, None]] = {}
+
+    @property
+    def version(self) -> int:
+        """Grows by one with every delta."""
+        return self._log.version
 
     @property
     def watchers(self) -> int:
         """How many follow."""
         return len(self._watchers)
 
-    def add_watcher(self, watcher: Watcher, participants: Iterable[Participant], you: Participant | None) -> None:
-        """Welcomes a watcher, or raises `CapacityError`."""
+    # -- watchers ------------------------------------------------------------------------------------------------
+
+    def add_watcher(self, watcher: Watcher, you: Participant | None, since: Since | None = None) -> None:
+        """Tells a watcher the roster, or what has changed in it, and what its slots show; or `CapacityError`."""
         if len(self._watchers) >= self._limits.max_watchers_per_room:
             raise CapacityError("too many event connections in this room", slug="too-many-watchers", retry_after_s=5)
-        same = sum(other.identity == watcher.identity for other in self._watchers)
-        if same >= self._limits.max_watchers_per_identity:
+        same = self._by_identity.get(watcher.identity, {})
+        if len(same) >= self._limits.max_watchers_per_identity:
             raise CapacityError(
                 "too many event connections of this identity", slug="too-many-watchers", retry_after_s=5
             )
         self._watchers[watcher] = None
-        welcome = {
-            "type": "welcome",
-            "version": self.version,
-            "you": you.id if you else None,
-            "room": self._room_name,
-            "participants": [participant.describe() for participant in participants],
-        }
-        watcher.send(write_message(welcome))
+        self._by_identity.setdefault(watcher.identity, {})[watcher] = None
+        known = since.version if since is not None and since.log == self._log.id else None
+        self.update_watcher(watcher, you, known)
         for session in you.sessions.values() if you else ():
             self.tell_slots(session, only=watcher)
 
+    def update_watcher(self, watcher: Watcher, you: Participant | None, version: int | None) -> None:
+        """Sends what has changed since that version of this log, or everything."""
+        missed = self._log.read_since(version) if version is not None else None
+        if missed is None:
+            watcher.catch_up([f'{{"type":"welcome",{self.write_state(you)[1:]}'])
+        else:
+            watcher.catch_up([*missed, write_message({"type": "resumed", "version": self.version})])
+
     def remove_watcher(self, watcher: Watcher) -> None:
         """Forgets it; unknown watchers are ignored."""
-        self._watchers.pop(watcher, None)
-
-    def tell_joined(self, participant: Participant) -> None:
-        """A participant came."""
-        self._tell("joined", participant=participant.describe())
-
-    def tell_left(self, participant: Participant, reason: str) -> None:
-        """A participant went."""
-        self._tell("left", participant_id=participant.id, reason=reason)
-
-    def tell_changed(self, participant: Participant) -> None:
-        """Tracks or sessions of a participant changed."""
-        self._tell("changed", participant=participant.describe())
-
-    def tell_slots(self, session: Session, *, only: Watcher | None = None) -> None:
-        """What the slots of a session show, to its owner alone: the session id is a secret."""
-        if not session.slots:
+        if watcher not in self._watchers:
             return
-        identity = session.participant.identity
-        owners = [watcher for watcher in ((only,) if only else self._watchers) if watcher.identity == identity]
-        if not owners:
-            return
-        text = write_message({"type": "slots", "session": session.id, "slots": session.describe_slots()})
-        for watcher in owners:
-            watcher.send(text)
+        del self._watchers[watcher]
+        same = self._by_identity[watcher.identity]
+        del same[watcher]
+        if not same:
+            del self._by_identity[watcher.identity]
+
+    def watchers_of(self, identity: str) -> tuple[Watcher, ...]:
+        """Those of one identity."""
+        return tuple(self._by_identity.get(identity, ()))
 
     def end_watchers(self, slug: str, detail: str) -> None:
         """Closes all of them."""
         for watcher in tuple(self._watchers):
             watcher.end(slug, detail)
         self._watchers.clear()
+        self._by_identity.clear()
 
-    def _tell(self, kind: str, **fields: Any) -> None:
-        self.version += 1
-        text = write_message({"type": kind, "version": self.version, **fields})
+    # -- the state and its changes -------------------------------------------------------------------------------
+
+    def write_state(self, you: Participant | None) -> str:
+        """All there is to know, as a JSON object."""
+        head = {
+            "version": self.version,
+            "log": self._log.id,
+            "you": you.id if you else None,
+            "room": self._room_name,
+            "locked": self.locked,
+        }
+        participants = ",".join(self._participants.values())
+        return f'{write_message(head)[:-1]},"participants":[{participants}],"speakers":{{{self._write_speakers()}}}}}'
+
+    def tell_joined(self, participant: Participant) -> None:
+        """A participant came."""
+        text = self._participants[participant.id] = write_message(participant.describe())
+        self._tell("joined", f'"participant":{text}')
+
+    def tell_changed(self, participant: Participant) -> None:
+        """Something about a participant may have changed."""
+        text = write_message(participant.describe())
+        if text != self._participants[participant.id]:
+            self._participants[participant.id] = text
+            self._tell("changed", f'"participant":{text}')
+
+    def tell_left(self, participant: Participant, reason: str) -> None:
+        """A participant went."""
+        del self._participants[participant.id]
+        self._tell("left", f'"participant_id":"{participant.id}","reason":{write_message(reason)}')
+
+    def tell_speakers(self, dominant: str | None, recent: Sequence[str]) -> None:
+        """Who speaks: ids of audio tracks, the one that was dominant last first."""
+        if (dominant, list(recent)) != (self._dominant, self._recent):
+            self._dominant, self._recent = dominant, list(recent)
+            self._tell("speakers", self._write_speakers())
+
+    def forget_speakers(self, track_ids: AbstractSet[str]) -> None:
+        """These tracks ended: they are no speakers any more."""
+        if not track_ids.isdisjoint(self._recent) or self._dominant in track_ids:
+            recent = [track_id for track_id in self._recent if track_id not in track_ids]
+            self.tell_speakers(None if self._dominant in track_ids else self._dominant, recent)
+
+    def tell_locked(self, locked: bool) -> None:
+        """Whether newcomers are refused."""
+        if locked != self.locked:
+            self.locked = locked
+            self._tell("locked", f'"locked":{write_message(locked)}')
+
+    def _write_speakers(self) -> str:
+        return write_message({"dominant": self._dominant, "recent": self._recent})[1:-1]
+
+    def _tell(self, kind: str, fields: str) -> None:
+        text = f'{{"type":"{kind}","version":{self.version + 1},{fields}}}'
+        self._log.append(text)
         for watcher in tuple(self._watchers):
             watcher.send(text)
 
+    # -- slots ---------------------------------------------------------------------------------------------------
 
-def write_message(message: dict[str, Any]) -> str:
+    def tell_slots(self, session: Session, mids: Iterable[str] | None = None, *, only: Watcher | None = None) -> None:
+        """What video slots of a session show, all or some, to its owner alone: the session id is a secret."""
+        owners = (only,) if only is not None else self.watchers_of(session.participant.identity)
+        slots = session.describe_slots(session.video_mids if mids is None else mids) if owners else ()
+        if not slots:
+            return
+        text = write_message({"type": "slots", "session": session.id, "slots": slots})
+        for watcher in owners:
+            watcher.send(text)
+
+
+def write_message(message: Any) -> str:
     """Compact JSON."""
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False)

@@ -5,12 +5,13 @@ Its id is the secret part of its URL (RFC 9725 section 5 asks for unguessable UR
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from router.rooms.offers import Endpoint
-from router.rooms.participant import Participant, PublishedTrack
+from router.rooms.participant import Participant, PublishedTrack, make_track_id
 from router.rooms.static_offer import SOURCE_OF_MID
+from router.rooms.wishes import NO_WISH, SlotWish
 from router.rtc.description import RTCCandidate, RTCDescription
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ class Session:
         self.slots: dict[str, RTCSlot] = {}
         """Receiving m-lines by mid."""
         self.shown: dict[str, str | None] = {}
-        """Track id in each slot, by mid."""
+        """Track id in each video slot, by mid. Audio slots follow the speakers, in the engine."""
+        self.wishes: dict[str, SlotWish] = {}
+        """Of video slots, by mid."""
         self.closing: asyncio.Task[None] | None = None
         """Closes the connection once the session has ended."""
         self.started_us = 0
@@ -97,17 +100,30 @@ class Session:
         self.trickle(candidates, end_of_candidates=False)
         return credentials
 
-    def describe_slots(self) -> list[dict[str, Any]]:
-        """As its owner is told."""
-        described = []
-        for mid, slot in self.slots.items():
-            track = self.room.find_track(self.shown[mid])
-            described.append(
-                {
-                    "mid": mid,
-                    "kind": slot.kind,
-                    "track_id": track.id if track else None,
-                    "participant_id": track.session.participant.id if track else None,
-                }
-            )
-        return described
+    @property
+    def video_mids(self) -> list[str]:
+        """m-lines of the slots that the room's policy fills."""
+        return [mid for mid, slot in self.slots.items() if slot.kind == "video"]
+
+    def track_in(self, mid: str) -> PublishedTrack | None:
+        """What a slot shows."""
+        slot = self.slots[mid]
+        if slot.kind == "video":
+            return self.room.find_track(self.shown[mid])
+        return self.room.find_track(make_track_id(slot.track.contributor)) if slot.track is not None else None
+
+    def describe_slots(self, mids: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """All slots or some, as their owner is told."""
+        return [self._describe_slot(mid) for mid in (self.slots if mids is None else mids)]
+
+    def _describe_slot(self, mid: str) -> dict[str, Any]:
+        kind, track, wish = self.slots[mid].kind, self.track_in(mid), self.wishes.get(mid, NO_WISH)
+        return {
+            "mid": mid,
+            "kind": kind,
+            "track_id": track.id if track else None,
+            "participant_id": track.session.participant.id if track else None,
+            "pinned": wish.track_id is not None,
+            "paused": wish.paused,
+            "reason": self.room.settlement.explain(self, mid) if kind == "video" else "loudest speakers",
+        }

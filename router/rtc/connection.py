@@ -43,6 +43,7 @@ from router.rtc.reports import ReportTimer
 from router.rtc.shared import SharedParts
 from router.rtc.slot import RTCSlot
 from router.rtc.socket import RTCSocket
+from router.rtc.speakers import DEFAULT_MAX_HEARD, RTCSpeakers
 from router.rtc.stream import RTCMediaStream, RTCMediaStreamTrack
 from router.rtc.transport import PeerTransport
 
@@ -195,6 +196,11 @@ class RTCConnection(EventEmitter):
             self.transport.attach(socket)
         else:
             self.transport = PlainTransport(self, self.context, socket)
+
+    def open_speakers(self, *, max_heard: int = DEFAULT_MAX_HEARD) -> RTCSpeakers:
+        """A group of audio tracks of this family that compete to be heard; whoever opens it closes it."""
+        self._check_open()
+        return RTCSpeakers(self, max_heard=max_heard)
 
     # -- constraints ---------------------------------------------------------------------------------------------
 

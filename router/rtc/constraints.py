@@ -62,7 +62,7 @@ class RTCConstraints:
             extensions=_common(self.extensions, other.extensions),
             srtp_profiles=_common(self.srtp_profiles, other.srtp_profiles),
             **{
-                item.name: _lower(getattr(self, item.name), getattr(other, item.name))
+                item.name: stricter_limit(getattr(self, item.name), getattr(other, item.name))
                 for item in fields(self)
                 if item.name.startswith("max_")
             },
@@ -81,7 +81,8 @@ UNCONSTRAINED = RTCConstraints()
 Name = TypeVar("Name", bound=str)
 
 
-def _lower(one: int | None, other: int | None) -> int | None:
+def stricter_limit(one: int | None, other: int | None) -> int | None:
+    """The lower of two limits; None is none."""
     if one is None or other is None:
         return other if one is None else one
     return min(one, other)

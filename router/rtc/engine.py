@@ -19,13 +19,14 @@ from router._engine import (
     Engine,
     PairSelected,
     ProducerSilent,
+    SpeakersChanged,
     StunReceived,
     TransportLost,
     TransportRemoved,
 )
 from router.errors import EngineStateError
 from router.rtc.constraints import SrtpProfile
-from router.rtc.handlers import ProducerHandler, SocketHandler, TransportHandler
+from router.rtc.handlers import ProducerHandler, SocketHandler, SpeakersHandler, TransportHandler
 from router.rtc.srtp import SrtpSessions, check_binding, function_addresses, open_sessions
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class MediaEngine:
         self._sockets: dict[int, SocketHandler] = {}
         self._transports: dict[int, TransportHandler] = {}
         self._producers: dict[int, ProducerHandler] = {}
+        self._speakers: dict[int, SpeakersHandler] = {}
         self._sessions: dict[int, list[SrtpSessions]] = {}
         # The threads must not see the sessions freed at interpreter exit; this also keeps us alive until closed.
         atexit.register(self._end)
@@ -116,6 +118,14 @@ class MediaEngine:
         """Its events are dropped from now on."""
         self._producers.pop(producer, None)
 
+    def register_speakers(self, group: int, handler: SpeakersHandler) -> None:
+        """Events of this speaker group go to `handler`."""
+        self._speakers[group] = handler
+
+    def unregister_speakers(self, group: int) -> None:
+        """Its events are dropped from now on."""
+        self._speakers.pop(group, None)
+
     def set_srtp(self, transport: int, profile: SrtpProfile, inbound: bytes, outbound: bytes) -> None:
         """Lets media pass: master key and salt of both directions, of a peer whose fingerprint was verified."""
         sessions = open_sessions(profile, inbound, outbound)
@@ -143,6 +153,9 @@ class MediaEngine:
                     self._sockets[socket].on_stun(source, data)
             case EncodingActive() | ProducerSilent() | Contributors():
                 self._dispatch_producer(event)
+            case SpeakersChanged(group, dominant, recent, stages):
+                if group in self._speakers:
+                    self._speakers[group].on_speakers_changed(dominant, recent, stages)
             case _:
                 self._dispatch_transport(event)
 
@@ -181,7 +194,7 @@ class MediaEngine:
         self._closed = True
         self.native.close()
         atexit.unregister(self._end)
-        for registered in (self._sockets, self._transports, self._producers, self._sessions):
+        for registered in (self._sockets, self._transports, self._producers, self._speakers, self._sessions):
             registered.clear()
 
 

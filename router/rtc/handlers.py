@@ -1,7 +1,7 @@
 """Who receives the engine's events: `MediaEngine` calls these by the id that they registered for.
 
-`engine.register_socket(id, handler)`, `register_transport`, `register_producer`, and for sockets and producers
-`unregister_…(id)`. Events of ids nobody registered for are dropped. A transport is unregistered by the engine object
+`engine.register_socket(id, handler)`, `register_transport`, `register_producer`, `register_speakers`, and for all but
+transports `unregister_…(id)`. Events of ids nobody registered for are dropped. A transport is unregistered by the engine object
 itself, at `TransportRemoved`, when it also lets go of the SRTP sessions that `set_srtp` gave it.
 """
 
@@ -41,3 +41,12 @@ class ProducerHandler(Protocol):
 
     def on_contributors(self, sources: list[tuple[int, int | None]]) -> None:
         """The received CSRCs changed; with levels in -dBov."""
+
+
+class SpeakersHandler(Protocol):
+    """A speaker group."""
+
+    def on_speakers_changed(
+        self, dominant: int | None, recent: list[int], stages: list[list[int | None]]
+    ) -> None:
+        """Who speaks, as producers: see `SpeakersChanged` in `_engine.pyi`."""

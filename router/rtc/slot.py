@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from router.errors import ConfigError, ConflictError, EngineError
+from router.rtc.constraints import stricter_limit
 from router.rtc.description import RTCMediaSection
 from router.rtc.formats import extension_ids, to_engine_codecs
 from router.rtc.negotiation import compatible
@@ -28,7 +29,18 @@ class SlotLimits(TypedDict):
 class RTCSlot:
     """What the peer receives on one m-line."""
 
-    __slots__ = ("__weakref__", "_limits", "_track", "connection", "id", "kind", "listening", "section", "ssrc")
+    __slots__ = (
+        "__weakref__",
+        "_limits",
+        "_track",
+        "_wanted_size",
+        "connection",
+        "id",
+        "kind",
+        "listening",
+        "section",
+        "ssrc",
+    )
 
     def __init__(
         self,
@@ -50,6 +62,7 @@ class RTCSlot:
         """How it follows speakers, if it does; `RTCSpeakers.follow` sets it."""
         self._track: RTCMediaStreamTrack | None = None
         self._limits: SlotLimits | None = None
+        self._wanted_size: tuple[int | None, int | None] = (None, None)
         self.id = connection.engine.native.add_slot(
             transport,
             kind=self.kind,
@@ -106,6 +119,11 @@ class RTCSlot:
                 self.connection.engine.native.assign_slot(self.id, None)
             self.connection.media.on_slot_changed(self)
 
+    def want_size(self, width: int | None, height: int | None) -> None:
+        """The peer shows it no larger than this; None: it does not say."""
+        self._wanted_size = (width, height)
+        self.update_limits()
+
     def update_limits(self) -> None:
         """Tells the engine the strictest of all constraints that apply to what it shows."""
         track = self._track
@@ -117,8 +135,8 @@ class RTCSlot:
         both = allowed.stricter(replace(published, max_bitrate_bps=None))
         limits: SlotLimits = {
             "max_bitrate_bps": both.max_bitrate_bps,
-            "max_width": both.max_width,
-            "max_height": both.max_height,
+            "max_width": stricter_limit(both.max_width, self._wanted_size[0]),
+            "max_height": stricter_limit(both.max_height, self._wanted_size[1]),
             "max_frame_rate": both.max_frame_rate,
             "max_temporal_layers": both.max_temporal_layers,
         }

@@ -20,6 +20,7 @@ from router.signaling.events import EventsResource
 from router.signaling.forks import ForksResource
 from router.signaling.offer import OfferResource
 from router.signaling.resources import PATHS, EndpointResource
+from router.signaling.roster import RosterResource
 from router.signaling.session_resource import SessionResource
 from router.signaling.state import PublicState
 from router.signaling.static import FILES, SecurityHeadersMiddleware, StaticFiles
@@ -51,6 +52,7 @@ def create_public_app(state: PublicState) -> FastAPI:
     _add(app, "/rooms/{room}/offer", get=offer.get, head=offer.head, options=offer.options)
     _add(app, PATHS["fork"], post=forks.post, get=forks.get, head=forks.head, options=forks.options)
     _add(app, PATHS["fork"] + "/{session}", **session_methods, options=session.options)
+    _add(app, "/rooms/{room}/roster", get=RosterResource(state, limiter).get)
     app.router.add_websocket_route("/rooms/{room}/events", EventsResource(state).serve)
     static = StaticFiles(state.settings.web_root)
     for path in FILES:

@@ -12,7 +12,7 @@ ALLOWED_METHODS = "POST, PATCH, DELETE, GET, HEAD, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, Fork-Ufrag, If-Match, If-None-Match"
 EXPOSED_HEADERS = "Location, ETag, Link, Retry-After"
 MAX_AGE_S = 86_400
-SHARED_PREFIXES = ("/whip/", "/whep/", "/rooms/", "/client.")
+SHARED_PREFIXES = ("/whip/", "/whep/", "/rooms/", "/client.", "/client/")
 
 
 def is_allowed_origin(origin: str | None, allowed: tuple[str, ...]) -> bool:

@@ -28,7 +28,7 @@ class DevTokens:
         room = check_room_name(request.query_params.get("room"))
         name = check_display_name(request.query_params.get("name", ""))
         identity = f"dev-{secrets.token_hex(6)}"
-        token = self._tokens.issue(JoinGrant(room, identity, name))
+        token = self._tokens.issue(JoinGrant(room, identity, name, may_moderate=True))
         body = {"token": token, "room": room, "identity": identity, "expires_in_s": int(DEFAULT_LIFETIME_S)}
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
 

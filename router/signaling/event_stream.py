@@ -1,20 +1,25 @@
 """The sending side of one events WebSocket: a bounded queue and the one task that empties it.
 
 A room never waits for a watcher: `send` only queues. Whoever does not read is cut off once its queue is full, with the
-reason as far as it can still be told.
+reason as far as it can still be told. The caps are for what comes in while a client lives: a welcome is as large as its
+room, and a thousand participants with metadata are some megabytes, so catching up is not counted; but there is one at a
+time. Texts are shared by all streams, so a queue costs a reference per message.
 """
 
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from router.errors import RouterError
 from router.rooms.roster import write_message
+from router.rooms.roster_log import count_bytes
 
-MAX_QUEUE_BYTES = 1_048_576
-MAX_QUEUE_MESSAGES = 256
+MAX_QUEUE_BYTES = 2_097_152
+MAX_QUEUE_MESSAGES = 4_096
+"""A large room that becomes live, or leaves, in one turn of the loop is two or three deltas for each participant."""
 CLOSE_TIMEOUT_S = 5.0
 CLOSE_TOO_BIG = 1009
 CLOSE_TRY_LATER = 1013
@@ -39,6 +44,9 @@ class EventStream:
         self._websocket = websocket
         self._queue: deque[str] = deque()
         self._queued_bytes = 0
+        self._uncounted = 0
+        """Messages at the head of the queue that are part of, or stand before the end of, catching up."""
+        self._uncounted_bytes = 0
         self._wake = asyncio.Event()
         self._sending: asyncio.Future[None] | None = None
         self._ending: tuple[str, str, int] | None = None
@@ -48,14 +56,35 @@ class EventStream:
         if self._ending is not None:
             return
         self._queue.append(text)
-        self._queued_bytes += len(text.encode())
-        if len(self._queue) > MAX_QUEUE_MESSAGES or self._queued_bytes > MAX_QUEUE_BYTES:
-            self._queue.clear()
-            self._queued_bytes = 0
-            self._end("slow-consumer", "messages were not read fast enough", CLOSE_TRY_LATER)
-            if self._sending is not None:
-                self._sending.cancel()
+        self._queued_bytes += count_bytes(text)
+        waiting = len(self._queue) - self._uncounted
+        if waiting > MAX_QUEUE_MESSAGES or self._queued_bytes - self._uncounted_bytes > MAX_QUEUE_BYTES:
+            self._cut_off()
         self._wake.set()
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether a welcome, or what was missed, is still on its way."""
+        return self._uncounted > 0
+
+    def catch_up(self, texts: Sequence[str]) -> None:
+        """Queues messages that do not count; doing so again before they were sent ends the stream."""
+        if self._ending is not None:
+            return
+        if self.catching_up:
+            self._cut_off()
+        else:
+            self._queue.extend(texts)
+            self._queued_bytes += sum(map(count_bytes, texts))
+            self._uncounted, self._uncounted_bytes = len(self._queue), self._queued_bytes
+        self._wake.set()
+
+    def _cut_off(self) -> None:
+        self._queue.clear()
+        self._queued_bytes = self._uncounted = self._uncounted_bytes = 0
+        self._end("slow-consumer", "messages were not read fast enough", CLOSE_TRY_LATER)
+        if self._sending is not None:
+            self._sending.cancel()
 
     def end(self, slug: str, detail: str) -> None:
         """Sends what is queued, then the error, then closes."""
@@ -63,8 +92,7 @@ class EventStream:
 
     def fail(self, error: RouterError) -> None:
         """As `end`, for an error of this client's own."""
-        detail = str(error) if error.status < 500 or error.status == 503 else error.title
-        self._end(error.slug, detail, close_code(error.status))
+        self._end(error.slug, error.public_detail, close_code(error.status))
 
     def _end(self, slug: str, detail: str, code: int) -> None:
         if self._ending is None:
@@ -89,8 +117,7 @@ class EventStream:
 
     async def _send_queued(self) -> None:
         while self._queue:
-            text = self._queue.popleft()
-            self._queued_bytes -= len(text.encode())
+            text = self._pop()
             if self._ending is None:
                 self._sending = asyncio.ensure_future(self._websocket.send_text(text))
                 await self._await_sending(self._sending)
@@ -98,6 +125,15 @@ class EventStream:
             else:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._websocket.send_text(text)
+
+    def _pop(self) -> str:
+        text = self._queue.popleft()
+        size = count_bytes(text)
+        self._queued_bytes -= size
+        if self._uncounted:
+            self._uncounted -= 1
+            self._uncounted_bytes -= size
+        return text
 
     async def _await_sending(self, sending: asyncio.Future[None]) -> None:
         """Waits for one message, which `_end` may give up; being cancelled oneself is another matter."""

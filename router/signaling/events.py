@@ -1,9 +1,9 @@
-"""`WS /rooms/{room}/events`: the roster and one's own slots out, declarations of sources in.
+"""`WS /rooms/{room}/events`: the roster and one's own slots out; declarations, wishes and moderation in.
 
 A token comes as `?access_token=` or as the first message, within seconds; another `auth` message with a newer one
-prolongs the stay. Every refusal, and the token's expiry, is an `error` message followed by a close whose code is 4000
-plus the HTTP status, except a `publish` for a session that is gone: its client is about to learn that anyway, so it is
-told and keeps the connection.
+prolongs the stay. Who is not let in, whose token expires, and who sends what is no message (bad JSON, an unknown type,
+too much) gets an `error` followed by a close whose code is 4000 plus the HTTP status. A request that is refused, see
+`event_messages`, does not cost the connection.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import contextlib
 import logging
 import math
 from collections import Counter
-from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -19,7 +18,6 @@ from router import clock
 from router.errors import (
     CapacityError,
     ForbiddenError,
-    NotFoundError,
     PayloadTooLargeError,
     RateLimitedError,
     RequestError,
@@ -27,12 +25,10 @@ from router.errors import (
     UnauthorizedError,
 )
 from router.rates import RateLimiter, normalise_address
-from router.rooms.participant import read_source
 from router.rooms.rights import JoinGrant
-from router.rooms.room import Room
-from router.rooms.roster import write_message
-from router.rooms.session import Session
+from router.rooms.roster import Since
 from router.signaling.cors import is_allowed_origin
+from router.signaling.event_messages import Conversation, Message
 from router.signaling.event_stream import EventStream
 from router.signaling.json_input import read_object
 from router.signaling.state import PublicState
@@ -75,12 +71,14 @@ class EventsResource:
             await _cancel(sending)
 
     async def _converse(self, websocket: WebSocket, stream: EventStream, sending: asyncio.Task[None]) -> None:
-        grant = await self._authenticate(websocket)
+        grant, since = await self._authenticate(websocket)
         stream.identity = grant.identity
         room = self._state.registry.open_room(grant.room)
-        room.watch(stream)
+        room.moderation.check_entry(grant)
+        room.watch(stream, since)
         room.renew(grant)
-        reading = asyncio.create_task(self._read(websocket, stream, room, grant))
+        conversation = Conversation(stream, room, self._state.registry, grant)
+        reading = asyncio.create_task(self._read(websocket, conversation))
         try:
             await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
@@ -91,15 +89,15 @@ class EventsResource:
 
     # -- authentication ------------------------------------------------------------------------------------------
 
-    async def _authenticate(self, websocket: WebSocket) -> JoinGrant:
-        token = websocket.query_params.get("access_token")
+    async def _authenticate(self, websocket: WebSocket) -> tuple[JoinGrant, Since | None]:
+        token, since = websocket.query_params.get("access_token"), None
         if token is None:
-            token = await self._await_token(websocket)
+            token, since = await self._await_token(websocket)
         grant = self._state.tokens.verify(token)
         grant.check_room(websocket.path_params["room"])
-        return grant
+        return grant, since
 
-    async def _await_token(self, websocket: WebSocket) -> str:
+    async def _await_token(self, websocket: WebSocket) -> tuple[str, Since | None]:
         settings = self._state.settings
         address = normalise_address(websocket.client.host if websocket.client else "unknown")
         of_address = self._pending[address]
@@ -117,14 +115,14 @@ class EventsResource:
                 del self._pending[address]
         if message.get("type") != "auth" or not isinstance(message.get("token"), str):
             raise UnauthorizedError('expected {"type": "auth", "token": …} as the first message')
-        return str(message["token"])
+        return str(message["token"]), read_since(message.get("since"))
 
     # -- messages ------------------------------------------------------------------------------------------------
 
-    async def _read(self, websocket: WebSocket, stream: EventStream, room: Room, grant: JoinGrant) -> None:
+    async def _read(self, websocket: WebSocket, conversation: Conversation) -> None:
         limiter = RateLimiter(MESSAGES_PER_S, MESSAGE_BURST, now_us=clock.monotonic_us)
         try:
-            async with asyncio.timeout_at(_deadline(grant)) as expiry:
+            async with asyncio.timeout_at(_deadline(conversation.grant)) as expiry:
                 while True:
                     text = await _receive_text(websocket)
                     try:
@@ -133,24 +131,16 @@ class EventsResource:
                         raise RateLimitedError("too many messages on this connection") from error
                     message = read_object(text)
                     if message.get("type") == "auth":
-                        grant = self._read_newer(message, grant)
-                        room.renew(grant)
-                        expiry.reschedule(_deadline(grant))
+                        conversation.grant = self._read_newer(message, conversation.grant)
+                        conversation.room.renew(conversation.grant)
+                        expiry.reschedule(_deadline(conversation.grant))
+                        conversation.confirm(message.get("id"))
                     else:
-                        self._on_message(message, stream, room, grant)
+                        conversation.handle(message)
         except TimeoutError as error:
             raise UnauthorizedError("the token has expired", slug="token-expired") from error
 
-    def _on_message(self, message: dict[str, Any], stream: EventStream, room: Room, grant: JoinGrant) -> None:
-        match message.get("type"):
-            case "ping":
-                stream.send('{"type":"pong"}')
-            case "publish":
-                self._on_publish(message, stream, room, grant)
-            case _:
-                raise RequestError("type: expected auth, publish or ping", slug="bad-message")
-
-    def _read_newer(self, message: dict[str, Any], grant: JoinGrant) -> JoinGrant:
+    def _read_newer(self, message: Message, grant: JoinGrant) -> JoinGrant:
         """The grant of another token of the same person, or the current one if that lasts longer."""
         token = message.get("token")
         if not isinstance(token, str):
@@ -160,35 +150,15 @@ class EventsResource:
             raise ForbiddenError("the connection belongs to another identity")
         return max(again, grant, key=lambda item: item.expires_at_s)
 
-    def _on_publish(self, message: dict[str, Any], stream: EventStream, room: Room, grant: JoinGrant) -> None:
-        session_id = message.get("session")
-        if not isinstance(session_id, str):
-            raise RequestError("session: expected a session id", slug="bad-message")
-        try:
-            session = self._state.registry.find_session(room.name, session_id, grant.identity)
-        except NotFoundError as error:
-            stream.send(write_message({"type": "error", "slug": error.slug, "detail": str(error)}))
-            return
-        room.declare_tracks(session, read_declarations(message.get("tracks"), session))
 
-
-def read_declarations(value: Any, session: Session) -> dict[str, dict[str, Any]]:
-    """`{MID: {source, muted}}`, checked against what the session publishes."""
-    if not isinstance(value, dict):
-        raise RequestError("tracks: expected an object", slug="bad-message")
-    declared: dict[str, dict[str, Any]] = {}
-    for mid, fields in value.items():
-        name = f"tracks.{mid[:32]!a}"
-        if mid not in session.tracks:
-            raise RequestError(f"{name}: the session publishes no such mid", slug="bad-message")
-        if not isinstance(fields, dict) or not fields.keys() <= {"source", "muted"}:
-            raise RequestError(f"{name}: expected an object with source and muted", slug="bad-message")
-        if "source" in fields and read_source(fields["source"]) is None:
-            raise RequestError(f"{name}.source: expected a known source", slug="bad-message")
-        if "muted" in fields and not isinstance(fields["muted"], bool):
-            raise RequestError(f"{name}.muted: expected true or false", slug="bad-message")
-        declared[mid] = fields
-    return declared
+def read_since(value: object) -> Since | None:
+    """What the client says it knows: `{log, version}` of the last message it got, or nothing."""
+    if value is None:
+        return None
+    log, version = (value.get("log"), value.get("version")) if isinstance(value, dict) else (None, None)
+    if not isinstance(log, str) or type(version) is not int:
+        raise RequestError("since: expected an object with log and version", slug="bad-message")
+    return Since(log, version)
 
 
 def _deadline(grant: JoinGrant) -> float | None:

@@ -11,13 +11,35 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from router.errors import NotFoundError
 
+_CLIENT_PARTS = (
+    "contributors",
+    "devices",
+    "events",
+    "http",
+    "join",
+    "publications",
+    "recover",
+    "room",
+    "roster",
+    "sdp",
+    "stats",
+    "timings",
+    "whip",
+    "wishes",
+)
+_DEMO_PARTS = ("dom", "grid", "moderation", "pages", "sound", "statistics")
+_SCRIPTS = (
+    "client.js",
+    *(f"client/{part}.js" for part in _CLIENT_PARTS),
+    "demo.js",
+    *(f"demo/{part}.js" for part in _DEMO_PARTS),
+)
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/client.js": ("client.js", "text/javascript; charset=utf-8"),
     "/client.d.ts": ("client.d.ts", "application/typescript; charset=utf-8"),
-    "/demo.js": ("demo.js", "text/javascript; charset=utf-8"),
     "/demo.css": ("demo.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
+    **{f"/{script}": (script, "text/javascript; charset=utf-8") for script in _SCRIPTS},
 }
 """Path, file and media type. Nothing else is ever read, so no path can leave the folder."""
 

@@ -25,12 +25,14 @@ class FakeTrack:
     contributor: int
     kind: str = "video"
     mid: str = "0"
+    muted: bool = False
 
 
 @dataclass(eq=False)
 class FakeSlot:
     mid: str
     kind: str = "video"
+    track: FakeTrack | None = None
 
 
 class FakeConnection:
@@ -202,7 +204,10 @@ class Router:
         )
 
     def add_session(self, room: Room, identity: str, *, tracks: int = 1, slots: int = 1) -> Session:
-        participant = room.participants.setdefault(identity, Participant(identity, identity.title()))
+        participant = room.participants.get(identity)
+        if participant is None:
+            participant = room.participants[identity] = Participant(identity, identity.title())
+            room.roster.tell_joined(participant)
         session = Session(room, participant, FakeConnection(), "whep")  # type: ignore[arg-type]
         participant.sessions[session.id] = session
         for index in range(tracks):

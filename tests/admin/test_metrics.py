@@ -43,7 +43,9 @@ async def test_forward_delay_is_cumulative(router: Router, client: httpx.AsyncCl
 async def test_rooms_and_durations(router: Router, client: httpx.AsyncClient) -> None:
     room = router.registry.create_room("a")
     session = router.add_session(room, "ada", tracks=2, slots=1)
+    room.find_track = lambda track_id: session.tracks["0"] if track_id == "T_1" else None  # type: ignore[method-assign]
     session.shown["2"] = "T_1"
+    router.metrics.record_moderation("mute")
     router.metrics.record_join(0.2)
     router.metrics.record_handshake(0.04)
     router.metrics.record_handshake(3, "failed")
@@ -51,6 +53,7 @@ async def test_rooms_and_durations(router: Router, client: httpx.AsyncClient) ->
     assert (metrics["sfu_rooms"][()], metrics["sfu_participants"][()], metrics["sfu_forks"][()]) == (1, 1, 1)
     assert metrics["sfu_tracks_published"][("video",)] == 2
     assert metrics["sfu_subscriptions"][("video",)] == 1
+    assert metrics["sfu_moderation_actions_total"] == {("mute",): 1}
     assert metrics["sfu_join_duration_seconds_count"][()] == 1
     assert metrics["sfu_dtls_handshakes_total"] == {("ok",): 1, ("failed",): 1}
     assert metrics["sfu_dtls_handshake_duration_seconds_count"][()] == 1

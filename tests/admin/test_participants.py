@@ -1,11 +1,22 @@
 import httpx
 
+from router.rooms import SlotWish
 from tests.admin.conftest import Router
+
+EMPTY = {
+    "kind": "video",
+    "track_id": None,
+    "participant_id": None,
+    "pinned": False,
+    "paused": False,
+    "reason": "nobody left to show",
+}
 
 
 async def test_participant_with_sessions_and_tracks(router: Router, client: httpx.AsyncClient) -> None:
     room = router.registry.create_room("a")
     session = router.add_session(room, "ada", tracks=1, slots=2)
+    session.wishes["2"] = SlotWish(paused=True)
     participant = session.participant
     base = f"/v1/rooms/a/participants/{participant.id}"
     body = (await client.get(base)).json()
@@ -14,13 +25,14 @@ async def test_participant_with_sessions_and_tracks(router: Router, client: http
         "id": participant.id,
         "identity": "ada",
         "name": "Ada",
+        "metadata": "",
         "sessions": [
             {
                 "endpoint": "whep",
                 "state": "new",
                 "slots": [
-                    {"mid": "1", "kind": "video", "track_id": None, "participant_id": None},
-                    {"mid": "2", "kind": "video", "track_id": None, "participant_id": None},
+                    {**EMPTY, "mid": "1"},
+                    {**EMPTY, "mid": "2", "paused": True, "reason": "paused by wish"},
                 ],
             }
         ],

@@ -16,7 +16,15 @@ async def test_room_in_numbers(router: Router, client: httpx.AsyncClient) -> Non
     body = (await client.get("/v1/rooms/lobby")).json()
     created = body.pop("created_at")
     assert created.endswith("Z")
-    assert body == {"name": "lobby", "participants": 2, "sessions": 3, "tracks": 3, "watchers": 0, "version": 0}
+    assert body == {
+        "name": "lobby",
+        "participants": 2,
+        "sessions": 3,
+        "tracks": 3,
+        "watchers": 0,
+        "locked": False,
+        "version": 2,
+    }
 
 
 async def test_pages_cover_all_rooms_once_although_some_close(router: Router, client: httpx.AsyncClient) -> None:

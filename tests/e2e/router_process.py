@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +105,12 @@ def environment(address: str, port: int, admin_port: int) -> dict[str, str]:
 
 @asynccontextmanager
 async def run_router(
-    namespace: Namespace | None = None, *, module: str = "router", port: int = 0, admin_port: int = 0
+    namespace: Namespace | None = None,
+    *,
+    module: str = "router",
+    port: int = 0,
+    admin_port: int = 0,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[RouterProcess]:
     """Starts it, waits until it serves, ends it with SIGTERM and shows its log when the test failed."""
     address = namespace.inside if namespace else "127.0.0.1"
@@ -114,7 +119,7 @@ async def run_router(
     process = await asyncio.create_subprocess_exec(
         *(namespace.command(*command) if namespace else command),
         cwd=Path(__file__).parents[2],
-        env=environment(address, port, admin_port),
+        env={**environment(address, port, admin_port), **(settings or {})},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -34,6 +34,10 @@ class Line:
     level: int
 
 
+def _moment_s(moment: Line | float) -> float:
+    return moment.start_s if isinstance(moment, Line) else moment
+
+
 ANN, BEN, CAT, DON, EVE = 1, 2, 3, 4, 5
 AMBIENT = {ANN: 75, BEN: 90, DON: 70, EVE: 70}
 """The noise of an open microphone that is silent; Cat mutes hers."""
@@ -82,10 +86,9 @@ class Talk:
         loop = asyncio.get_running_loop()
         self.start_s = loop.time()
         speaking = [asyncio.create_task(peer.keep_speaking()) for peer in self.peers.values()]
-        moments: list[Line | float] = sorted([*SCRIPT, *HEARD], key=lambda each: getattr(each, "start_s", each))
+        moments: list[Line | float] = sorted([*SCRIPT, *HEARD], key=_moment_s)
         for moment in moments:
-            due = moment.start_s if isinstance(moment, Line) else moment
-            await asyncio.sleep(max(self.start_s + due - loop.time(), 0))
+            await asyncio.sleep(max(self.start_s + _moment_s(moment) - loop.time(), 0))
             if isinstance(moment, Line):
                 voice = self.peers[moment.voice].voice
                 assert voice

@@ -1,10 +1,12 @@
 """A media layer without media: negotiates for real, connects when a test says so."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from router.errors import RouterError
 from router.metrics import Metrics
 from router.rooms import JoinGrant, Room, RoomLimits, RoomRegistry, Session
 from router.rtc.description import (
@@ -57,6 +59,7 @@ class FakeTrack:
         self.section = answered
         self.contributor = connection.origin.next_number()
         self.key_frames = 0
+        self.muted = False
 
     @property
     def received(self) -> bool:
@@ -77,6 +80,8 @@ class FakeSlot:
         self.kind = section.kind
         self.mid = section.mid
         self.track: FakeTrack | None = None
+        self.assignments = 0
+        self.wanted_size: tuple[int | None, int | None] = (None, None)
 
     def can_show(self, track: FakeTrack) -> bool:
         return compatible(track.section, self.section)
@@ -84,6 +89,31 @@ class FakeSlot:
     def assign(self, track: FakeTrack | None) -> None:
         assert track is None or (self.can_show(track) and not track.connection.closed)
         self.track = track
+        self.assignments += 1
+
+    def want_size(self, width: int | None, height: int | None) -> None:
+        self.wanted_size = (width, height)
+
+
+class FakeSpeakers:
+    """Who competes and who listens; a test tells who speaks through `Room.on_speakers`."""
+
+    def __init__(self) -> None:
+        self.tracks: dict[Any, int] = {}
+        self.listeners: list[tuple[tuple[str, ...], int]] = []
+        self.closed = False
+
+    def on(self, event: str, handler: Callable[..., Any]) -> None:
+        assert event == "speakerschanged"
+
+    def add_track(self, track: Any, participant: int) -> None:
+        self.tracks[track] = participant
+
+    def follow(self, slots: Sequence[Any], participant: int) -> None:
+        self.listeners.append((tuple(slot.mid for slot in slots), participant))
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class FakeConnection:
@@ -104,6 +134,9 @@ class FakeConnection:
     def next_number(self) -> int:
         self._number += 1
         return self._number
+
+    def open_speakers(self, *, max_heard: int) -> FakeSpeakers:
+        return FakeSpeakers()
 
     def fork(self) -> "FakeConnection":
         self.origin.forks.append(FakeConnection(self.origin))
@@ -209,6 +242,16 @@ class FakeWatcher:
         self.texts: list[str] = []
         self.ended: tuple[str, str] | None = None
 
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(text) for text in self.texts]
+
+    def catch_up(self, texts: Sequence[str]) -> None:
+        self.texts += texts
+
+    def fail(self, error: RouterError) -> None:
+        self.ended = (error.slug, str(error))
+
     def send(self, text: str) -> None:
         self.texts.append(text)
 
@@ -264,10 +307,11 @@ def fake(session: Session) -> FakeConnection:
 
 
 def shown(session: Session) -> list[str | None]:
-    """Identity of whom each slot shows; fails if the roster and the media layer disagree."""
+    """Identity of whom each video slot shows; fails if the roster and the media layer disagree."""
     identities = {participant.id: participant.identity for participant in session.room.participants.values()}
-    described = session.describe_slots()
-    for slot, public in zip(fake(session).slots, described, strict=True):
+    described = session.describe_slots(session.video_mids)
+    slots = [slot for slot in fake(session).slots if slot.kind == "video"]
+    for slot, public in zip(slots, described, strict=True):
         found = session.room.find_track(public["track_id"])
         assert cast(object, found.track if found else None) is slot.track
     return [identities.get(slot["participant_id"]) for slot in described]

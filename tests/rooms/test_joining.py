@@ -11,8 +11,7 @@ from router.errors import (
     RouterError,
     UnprocessableError,
 )
-from router.rooms import JoinGrant, Room, RoomLimits, Session
-from router.rooms.assignment import LiveTracks
+from router.rooms import JoinGrant, RoomLimits, Session, Settlement
 from router.rooms.offers import OfferingEndpoint
 from router.rtc.description import MediaDirection, RTCDescription, RTCMediaSection
 from tests.rooms.fakes import FakeWatcher, World, fake, offer, play_offer, publish_offer, section, shown
@@ -90,8 +89,8 @@ async def test_one_post_joins_both_ways() -> None:
 
     assert list(ada.tracks) == ["0", "1"]
     assert list(ada.slots) == ["0", "2"]
-    assert shown(ada) == ["bob", "bob"]
-    assert shown(bob) == ["ada", "ada"]
+    assert shown(ada) == ["bob"]
+    assert shown(bob) == ["ada"]
 
 
 async def test_a_hundred_joins_are_one_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,14 +98,15 @@ async def test_a_hundred_joins_are_one_assignment(monkeypatch: pytest.MonkeyPatc
     await world.publish("ada", "video")
     await world.settle()
     room, calls = world.room, 0
-    original = room.assign_now
+    original = Settlement.settle
 
-    def count() -> None:
+    def count(settlement: Settlement) -> None:
         nonlocal calls
         calls += 1
-        original()
+        original(settlement)
 
-    monkeypatch.setattr(room, "assign_now", count)
+    monkeypatch.setattr(Settlement, "settle", count)
+    monkeypatch.setattr(room.settlement, "_now_us", lambda: 0)
     for i in range(100):
         await world.play(f"p{i}", "video")
     await world.settle()
@@ -118,24 +118,28 @@ async def test_a_hundred_joins_are_one_assignment(monkeypatch: pytest.MonkeyPatc
 async def test_a_join_that_changes_nothing_looks_at_the_newcomer_only(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     await world.publish("ada", "video")
+    await world.publish("bob", "video")
     earlier = await world.play("eve", "video")
     await world.settle()
     looked_at: list[Session] = []
-    original = Room._assign_session
+    original = Settlement._settle_session
 
-    def record(room: Room, session: Session, live: LiveTracks) -> None:
+    def record(settlement: Settlement, session: Session) -> None:
         looked_at.append(session)
-        original(room, session, live)
+        original(settlement, session)
 
-    monkeypatch.setattr(Room, "_assign_session", record)
+    monkeypatch.setattr(Settlement, "_settle_session", record)
     newcomer = await world.play("fred", "video")
     await world.settle()
     assert looked_at == [newcomer]
     assert shown(newcomer) == ["ada"]
 
-    await world.publish("bob", "video")
+    await world.publish("cyd", "video")
     await world.settle()
-    assert earlier in looked_at
+    assert looked_at == [newcomer]
+    await world.registry.end_session("lobby", world.room.sessions[0].id, "ada")
+    assert looked_at == [newcomer, earlier, newcomer]
+    assert shown(earlier) == ["bob"]
 
 
 # -- WHIP --------------------------------------------------------------------------------------------------------

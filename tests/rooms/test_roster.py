@@ -1,14 +1,7 @@
 """What watchers are told: one welcome, a versioned delta per change, slots for their owner alone."""
 
-import json
-from typing import Any
-
 from router.rooms import JoinGrant
 from tests.rooms.fakes import FakeWatcher, World, fake, publish_offer
-
-
-def messages(watcher: FakeWatcher) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in watcher.texts]
 
 
 async def test_watchers_get_one_welcome_and_a_delta_per_change() -> None:
@@ -22,7 +15,7 @@ async def test_watchers_get_one_welcome_and_a_delta_per_change() -> None:
     world.room.declare_tracks(bob, {"0": {"source": "microphone", "muted": True}})
     await world.registry.end_session("lobby", bob.id, "bob")
 
-    welcome, *deltas = messages(watcher)
+    welcome, *deltas = watcher.messages
     assert (welcome["type"], welcome["you"], welcome["room"]) == ("welcome", None, "lobby")
     assert [participant["identity"] for participant in welcome["participants"]] == ["ada"]
     assert [delta["type"] for delta in deltas] == ["joined", "changed", "changed", "left"]
@@ -34,8 +27,8 @@ async def test_watchers_get_one_welcome_and_a_delta_per_change() -> None:
         "id": bob.participant.id,
         "identity": "bob",
         "name": "Bob",
-        "sessions": 1,
-        "tracks": [{**track, "source": "microphone", "live": True, "muted": True}],
+        "metadata": "",
+        "tracks": [{**track, "source": "microphone", "live": True, "muted": True, "moderated": False}],
     }
     assert deltas[3] == {"type": "left", "version": version + 4, "participant_id": bob.participant.id, "reason": "left"}
 
@@ -50,23 +43,25 @@ async def test_slots_are_told_to_their_owner_alone() -> None:
     world.room.watch(other)
     await world.registry.end_session("lobby", ada.id, "ada")
 
-    told = [message for message in messages(owner) if message["type"] == "slots"]
+    told = [message for message in owner.messages if message["type"] == "slots"]
     assert [message["session"] for message in told] == [eve.id, eve.id]
     assert [message["slots"][0]["participant_id"] for message in told] == [ada.participant.id, None]
     assert eve.id not in "".join(other.texts)
     assert ada.id not in "".join(owner.texts)
 
 
-async def test_one_joined_message_for_a_participant_with_two_sessions() -> None:
+async def test_a_second_session_is_news_only_for_what_it_publishes() -> None:
     world = World()
     watcher = FakeWatcher("eve")
     world.registry.create_room("lobby").watch(watcher)
     await world.publish("ada", "video")
     await world.play("ada", "video")
+    assert [message["type"] for message in watcher.messages] == ["welcome", "joined", "changed"]
 
-    told = [message for message in messages(watcher) if message["type"] != "slots"]
-    assert [message["type"] for message in told] == ["welcome", "joined", "changed", "changed"]
-    assert told[-1]["participant"]["sessions"] == 2
+    second = await world.publish("ada", "audio")
+    await world.registry.end_session("lobby", second.id, "ada")
+    assert [message["type"] for message in watcher.messages[3:]] == ["changed", "changed"]
+    assert [len(message["participant"]["tracks"]) for message in watcher.messages[1:]] == [0, 1, 2, 1]
 
 
 async def test_a_new_name_in_the_token_renames() -> None:

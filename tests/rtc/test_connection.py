@@ -312,6 +312,25 @@ async def test_send_limits_reach_slots_at_once_and_the_strictest_wins(origin: RT
     assert limits() == {"max_bitrate_bps": 1_000_000, "max_frame_rate": 15}
 
 
+async def test_a_wanted_size_is_one_more_limit_and_stays_with_the_slot(origin: RTCConnection, fake: FakeEngine) -> None:
+    _, stream = publish(origin)
+    receiver = origin.fork(constraints={"send": RTCConstraints(max_height=360)})
+    receiver.set_description(player())
+    slot = receiver.slots[1]
+    slot.want_size(320, 720)
+    receiver.send_stream(stream)
+
+    def size() -> tuple[int | None, int | None]:
+        limits = fake.native.slots[slot.id]["limits"]
+        return limits["max_width"], limits["max_height"]
+
+    assert size() == (320, 360)
+    slot.want_size(None, 180)
+    assert size() == (None, 180)
+    slot.want_size(None, None)
+    assert size() == (None, 360)
+
+
 async def test_receive_limits_reach_the_peer_as_one_figure(origin: RTCConnection, fake: FakeEngine) -> None:
     fork = origin.fork(constraints={"receive": RTCConstraints(max_bitrate_bps=3_000_000)})
     fork.set_description(publisher())

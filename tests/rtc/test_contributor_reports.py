@@ -15,7 +15,10 @@ from router.rtc.stream import RTCContributor
 
 class Timer:
     def __init__(self, loop: "Loop", at: float, callback: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        self.loop, self.at, self.run = loop, at, lambda: callback(*arguments)
+        self.loop, self.at, self._callback, self._arguments = loop, at, callback, arguments
+
+    def run(self) -> None:
+        self._callback(*self._arguments)
 
     def cancel(self) -> None:
         self.loop.timers.remove(self)

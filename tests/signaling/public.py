@@ -18,9 +18,11 @@ FRAGMENT = "application/trickle-ice-sdpfrag"
 TOKENS = JoinTokens("0123456789abcdef0123456789abcdef")
 
 
-def token(identity: str = "ada", room: str = "lobby", *, publish: bool = True, subscribe: bool = True) -> str:
+def token(
+    identity: str = "ada", room: str = "lobby", *, publish: bool = True, subscribe: bool = True, moderate: bool = False
+) -> str:
     """A join token."""
-    return TOKENS.issue(JoinGrant(room, identity, identity.title(), publish, subscribe))
+    return TOKENS.issue(JoinGrant(room, identity, identity.title(), publish, subscribe, may_moderate=moderate))
 
 
 def bearer(identity: str = "ada", room: str = "lobby", **rights: bool) -> dict[str, str]:
@@ -74,10 +76,14 @@ class Public:
 
 @asynccontextmanager
 async def public(
-    settings: SignalingSettings | None = None, limits: RoomLimits | None = None, *, create_on_first_use: bool = True
+    settings: SignalingSettings | None = None,
+    limits: RoomLimits | None = None,
+    *,
+    create_on_first_use: bool = True,
+    world: World | None = None,
 ) -> AsyncIterator[Public]:
     """The application, closed at the end."""
-    world = World(limits, create_on_first_use=create_on_first_use)
+    world = world or World(limits, create_on_first_use=create_on_first_use)
     client = Public(world, PublicState(world.registry, TOKENS, settings or SignalingSettings()))
     async with client.http:
         yield client

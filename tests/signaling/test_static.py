@@ -26,6 +26,20 @@ async def test_every_file_is_there_with_its_type_and_tag(path: str) -> None:
         assert "unsafe" not in policy
 
 
+def test_every_file_of_the_page_is_served() -> None:
+    folder = SignalingSettings().web_root
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {name for name, _ in FILES.values()} == present
+
+
+async def test_pages_of_other_origins_import_the_client_and_nothing_else() -> None:
+    async with public() as router:
+        for path in FILES:
+            response = await router.http.get(path, headers={"Origin": "https://app.example"})
+            shared = "Access-Control-Allow-Origin" in response.headers
+            assert shared == path.startswith("/client"), path
+
+
 async def test_a_changed_file_is_served_anew(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("one")
     async with public(SignalingSettings(web_root=tmp_path)) as router:
@@ -53,7 +67,8 @@ async def test_development_tokens_exist_in_development_only() -> None:
     async with public(SignalingSettings(dev=True)) as router:
         response = await router.http.get("http://localhost/dev/token?room=lobby&name=Ada")
         grant = TOKENS.verify(response.json()["token"])
-        assert (grant.room, grant.name, grant.may_publish, grant.may_subscribe) == ("lobby", "Ada", True, True)
+        assert (grant.room, grant.name) == ("lobby", "Ada")
+        assert (grant.may_publish, grant.may_subscribe, grant.may_moderate) == (True, True, True)
         assert grant.identity == response.json()["identity"]
         assert "Access-Control-Allow-Origin" not in response.headers
         assert (await router.http.get("http://127.0.0.1:8080/dev/token?room=lobby")).status_code == 200

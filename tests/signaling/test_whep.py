@@ -14,7 +14,7 @@ async def test_a_player_gets_sendonly_and_one_track_per_line() -> None:
         assert response.status_code == 201
         assert response.headers["Location"].startswith("/whep/lobby/")
         assert [section.direction for section in parse(response.text).media] == ["sendonly", "sendonly"]
-        assert shown(router.session(response)) == ["ada", "ada"]
+        assert shown(router.session(response)) == ["ada"]
 
 
 async def test_no_publisher_yet_is_409_with_retry_after() -> None:

@@ -1,8 +1,15 @@
-//! Nothing on the media path allocates once buffers have grown: forwarding, reports, feedback, repair, ICE's own timers.
+//! Nothing on the media path allocates once buffers have grown: forwarding, reports, feedback, repair, ICE's own timers,
+//! and who of a group of speakers is heard.
 
 mod common;
 
-use common::Load;
+use common::plain_srtp::{PlainSrtp, TAG};
+use common::talk::{MUTED, ROOM, SPEECH};
+use common::{CountingSink, Load, Talk};
+use fork_router_engine::core::Command;
+use fork_router_engine::core::sink::MAX_DATAGRAM;
+use fork_router_engine::srtp::SRTP_MAX_OVERHEAD;
+use fork_router_engine::time::Micros;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -83,4 +90,67 @@ fn steady_forwarding_allocates_nothing() {
         "reports, NACKs and feedback were sent meanwhile"
     );
     assert_eq!(TAKEN.get(), 0, "allocations for {forwarded} packets");
+}
+
+/// Twelve in a group, of whom two speak in turns, one is muted and the others sit in a room.
+#[test]
+fn a_steady_talk_allocates_nothing() {
+    const MEMBERS: u64 = 12;
+    let mut talk = Talk::new(3, &[3; MEMBERS as usize]);
+    for index in 0..MEMBERS {
+        let transport = talk.member(index + 1).peer.transport;
+        let keys = Box::new(PlainSrtp);
+        talk.world.command(Command::SetSrtp(transport, keys));
+    }
+    let (mut sink, mut buffer) = (
+        CountingSink::new(),
+        vec![0; MAX_DATAGRAM + SRTP_MAX_OVERHEAD],
+    );
+    for tick in 0..1_400u64 {
+        // Not before everybody has spoken and reports and rates have been counted.
+        let steady = tick >= 400;
+        for number in 1..=MEMBERS {
+            let speaks = number == tick / 100 % 2 + 1;
+            let member = talk.member(number);
+            member.encoder.level = Some(match number {
+                _ if speaks => SPEECH,
+                MEMBERS => MUTED,
+                _ => ROOM,
+            });
+            let packet = member.encoder.frame(false, 1).remove(0);
+            member.encoder.pass(960);
+            let from = member.peer.tuple;
+            buffer[..packet.len()].copy_from_slice(&packet);
+            let (world, len) = (&mut talk.world, packet.len() + TAG);
+            let mut receive = || {
+                world
+                    .core
+                    .handle_datagram(world.now, from, &mut buffer, len, &mut sink);
+            };
+            if steady {
+                counted(&mut receive);
+            } else {
+                receive();
+            }
+        }
+        let world = &mut talk.world;
+        world.now = world.now + Micros::from_millis(20);
+        while world.core.poll_deadline().is_some_and(|at| at <= world.now) {
+            let events = sink.events;
+            let mut wake = || world.core.handle_timeout(world.now, &mut sink);
+            let taken = TAKEN.get();
+            if steady {
+                counted(&mut wake);
+            } else {
+                wake();
+            }
+            if sink.events > events {
+                // A change of the dominant speaker is told, not more than once a turn: that is a list for Python.
+                TAKEN.set(taken);
+            }
+        }
+    }
+    assert!((20..=40).contains(&sink.events), "{} events", sink.events);
+    assert!(sink.rtp > 1_400 * 3 * 10, "{} packets", sink.rtp);
+    assert_eq!(TAKEN.get(), 0, "allocations");
 }

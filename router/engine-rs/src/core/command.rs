@@ -1,7 +1,7 @@
 //! What Python tells the core. Every command is idempotent for ids that are gone: it is counted and ignored.
 
 use crate::ice::PlainPeer;
-use crate::ids::{Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId, Tuple};
+use crate::ids::{GroupId, Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId, Tuple};
 pub use crate::media::{Codec, Extension, ExtensionIds, MediaKind};
 use crate::srtp::SrtpSession;
 use crate::time::Micros;
@@ -177,6 +177,28 @@ pub enum Command {
     AddSlot(SlotConfig),
     /// Shows a producer in a slot, from its next key frame on, or nothing.
     Assign(SlotId, Option<ProducerId>),
+    /// Adds a speaker group without members; the number is the most places of any stage.
+    CreateSpeakers(GroupId, usize),
+    /// Removes a speaker group; its followers go quiet and may be assigned again.
+    RemoveSpeakers(GroupId),
+    /// An audio producer competes to be heard.
+    JoinSpeakers {
+        /// The producer. It leaves a group that it was in.
+        producer: ProducerId,
+        /// The group.
+        group: GroupId,
+        /// Who owns it.
+        participant: u64,
+    },
+    /// Audio slots of one peer hear the loudest, but never `participant`.
+    FollowSpeakers {
+        /// The slots, in the order of their places. They leave what they showed.
+        slots: Vec<SlotId>,
+        /// The group.
+        group: GroupId,
+        /// Who hears them.
+        participant: u64,
+    },
     /// Changes a slot's limits.
     SetLimits(SlotId, Limits),
     /// Removes a slot, with an RTCP BYE.

@@ -63,6 +63,18 @@ impl Core {
             Command::RequestKeyFrame(id) => self.request_key_frame(now, id),
             Command::AddSlot(config) => self.add_slot(config),
             Command::Assign(id, producer) => self.assign(now, id, producer),
+            Command::CreateSpeakers(id, max_heard) => self.create_speakers(id, max_heard),
+            Command::RemoveSpeakers(id) => self.remove_speakers(id),
+            Command::JoinSpeakers {
+                producer,
+                group,
+                participant,
+            } => self.join_speakers(producer, group, participant),
+            Command::FollowSpeakers {
+                slots,
+                group,
+                participant,
+            } => self.follow_speakers(&slots, group, participant),
             Command::SetLimits(id, limits) => self.set_limits(now, id, limits),
             Command::RemoveSlot(id) => self.remove_slot(now, id, sink),
         }

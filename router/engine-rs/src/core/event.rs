@@ -1,6 +1,7 @@
 //! What the core tells Python. Plain values and ids; bounded by the queue in `io`, whose overflow is counted.
 
-use crate::ids::{ProducerId, Ssrc, TransportId, Tuple};
+use crate::ids::{GroupId, ProducerId, Ssrc, TransportId, Tuple};
+use crate::speakers::GroupState;
 
 /// Why a transport was given up by the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,5 +83,12 @@ pub enum Event {
         producer: ProducerId,
         /// CSRC and level.
         sources: Vec<(u32, Option<u8>)>,
+    },
+    /// Who speaks in a group changed, at most 5 times a second, always ending on the true state.
+    SpeakersChanged {
+        /// The group.
+        group: GroupId,
+        /// What is true now.
+        state: GroupState,
     },
 }

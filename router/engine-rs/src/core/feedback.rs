@@ -52,6 +52,12 @@ impl Core {
                 sources,
             });
         }
+        if silent.is_some() {
+            self.quiet_speaker(ix);
+        }
+        let Some(producer) = self.producers.get(ix) else {
+            return;
+        };
         if silent.is_some() || producer.next_select.is_some_and(|at| at <= now) {
             self.select(now, ix, None);
         }

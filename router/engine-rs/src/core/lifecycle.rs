@@ -70,6 +70,7 @@ impl Core {
 
     pub(super) fn remove_producer(&mut self, id: ProducerId) -> Option<()> {
         let ix = self.producers.find(id)?;
+        self.leave_speakers(ix);
         let producer = self.producers.get_mut(ix)?;
         let owner = producer.transport;
         for slot in std::mem::take(&mut producer.route) {

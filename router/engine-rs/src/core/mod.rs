@@ -1,4 +1,4 @@
-//! The sans-IO core of one worker: transports, producers and slots; datagrams and commands in, datagrams and events out.
+//! The sans-IO core of one worker: transports, producers, slots and speaker groups; datagrams and commands in, datagrams and events out.
 //!
 //! Invariants: nothing here reads a clock, owns a socket or panics on a byte from the network; media leaves only to a
 //! tuple that was validated and selected; every collection that a peer can grow has a named cap.
@@ -12,6 +12,7 @@ mod counters;
 mod datagram;
 pub mod event;
 mod feedback;
+mod followers;
 mod forward;
 mod lifecycle;
 mod paths;
@@ -22,6 +23,7 @@ mod rtcp;
 pub mod sink;
 mod slots;
 mod snapshot;
+mod speakers;
 pub mod stats;
 mod streams;
 mod timeouts;
@@ -33,7 +35,7 @@ pub use event::Event;
 pub use sink::Sink;
 pub use stats::{CoreCounters, DropCounts, TransportStats};
 
-use crate::ids::{ProducerId, SlotId, SocketId, TransportId, Tuple};
+use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, Tuple};
 use crate::time::Micros;
 use arena::{Arena, Ix};
 use counters::Totals;
@@ -42,6 +44,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rustc_hash::FxHashMap;
 use slots::SlotEntry;
+use speakers::SpeakerGroup;
 use timers::Timers;
 use transport::Transport;
 
@@ -51,6 +54,7 @@ pub struct Core {
     transports: Arena<TransportId, Transport>,
     producers: Arena<ProducerId, Producer>,
     slots: Arena<SlotId, SlotEntry>,
+    groups: Arena<GroupId, SpeakerGroup>,
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
     wall_offset: i64,
     timers: Timers,
@@ -67,6 +71,7 @@ impl Core {
             transports: Arena::new(),
             producers: Arena::new(),
             slots: Arena::new(),
+            groups: Arena::new(),
             wall_offset,
             tuples: FxHashMap::default(),
             timers: Timers::default(),

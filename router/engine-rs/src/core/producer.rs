@@ -4,6 +4,7 @@ use super::Event;
 use super::arena::Ix;
 use super::command::ProducerConfig;
 use super::event::SilentReason;
+use super::speakers::Speaker;
 use super::timers::Alarm;
 use crate::ids::{SlotId, TransportId};
 use crate::recv::contributors::Contributors;
@@ -26,6 +27,8 @@ pub struct Producer {
     pub route: Vec<Ix<SlotId>>,
     /// Muted by the server.
     pub paused: bool,
+    /// Where it competes to be heard.
+    pub speaker: Option<Speaker>,
     /// Its timer entry.
     pub alarm: Alarm,
     /// CSRCs received.
@@ -53,6 +56,7 @@ impl Producer {
             transport,
             route: Vec::new(),
             paused: false,
+            speaker: None,
             alarm: Alarm::default(),
             contributors: Contributors::default(),
             audio_level: None,

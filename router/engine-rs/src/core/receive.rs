@@ -63,11 +63,14 @@ impl Core {
             sink.event(event);
             producer.next_select = Some(now);
         }
-        let paused = producer.paused;
+        let (paused, speaker) = (producer.paused, producer.speaker);
         self.note_media(now, ix);
         self.arm_producer(stream.producer);
         if paused {
             return Err(DropReason::ProducerPaused);
+        }
+        if let Some(speaker) = speaker {
+            self.on_voice(now, speaker, packet.extensions.audio_level);
         }
         self.forward(now, stream, &packet, sink);
         Ok(())

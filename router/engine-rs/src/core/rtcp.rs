@@ -75,6 +75,7 @@ impl Core {
             let producer = self.producers.get_mut(stream.producer);
             if let Some(event) = producer.and_then(|producer| producer.on_bye(stream.encoding)) {
                 sink.event(event);
+                self.quiet_speaker(stream.producer);
             }
         }
     }

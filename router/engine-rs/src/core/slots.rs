@@ -3,7 +3,9 @@
 use super::arena::Ix;
 use super::command::{Limits, SlotConfig};
 use super::compound::Compound;
+use super::followers::Follows;
 use super::producer::Producer;
+use super::stats::SlotStats;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId};
 use crate::recv::Measured;
@@ -20,8 +22,23 @@ pub struct SlotEntry {
     pub transport: Ix<TransportId>,
     /// What it is assigned.
     pub producer: Option<Ix<ProducerId>>,
+    /// Its position in that producer's route.
+    route_position: usize,
+    /// The speakers it follows; it cannot be assigned then.
+    pub follows: Option<Follows>,
     /// Its numbers and its rewriting.
     pub slot: Slot,
+}
+
+impl SlotEntry {
+    /// Snapshot of the slot, with the reason that holds for one that follows speakers.
+    pub fn stats(&mut self, now: Micros) -> SlotStats {
+        let mut stats = self.slot.stats(now);
+        if self.follows.is_some() {
+            stats.reason = self.slot.reason().of_follower().text();
+        }
+        stats
+    }
 }
 
 impl Core {
@@ -44,6 +61,8 @@ impl Core {
             SlotEntry {
                 transport,
                 producer: None,
+                route_position: 0,
+                follows: None,
                 slot,
             },
         )?;
@@ -58,6 +77,9 @@ impl Core {
         producer: Option<ProducerId>,
     ) -> Option<()> {
         let ix = self.slots.find(id)?;
+        if self.slots.get(ix)?.follows.is_some() {
+            return None;
+        }
         let Some(producer) = producer else {
             self.empty_slot(ix);
             return Some(());
@@ -69,23 +91,44 @@ impl Core {
             return None;
         }
         self.leave_route(ix);
+        self.enter_route(ix, producer_ix);
         let (producer, entry) = (
             self.producers.get_mut(producer_ix)?,
             self.slots.get_mut(ix)?,
         );
-        producer.route.push(ix);
-        entry.producer = Some(producer_ix);
         entry.slot.assign(Some(&producer.config));
         entry.slot.set_paused(producer.paused);
         self.select(now, producer_ix, Some(ix));
         Some(())
     }
 
-    /// Takes a slot out of its producer's route.
-    fn leave_route(&mut self, ix: Ix<SlotId>) {
-        let producer = self.slots.get(ix).and_then(|entry| entry.producer);
-        if let Some(producer) = producer.and_then(|producer| self.producers.get_mut(producer)) {
-            producer.route.retain(|slot| *slot != ix);
+    /// Puts a slot without a producer into the route of this one.
+    pub(super) fn enter_route(&mut self, ix: Ix<SlotId>, producer_ix: Ix<ProducerId>) {
+        let producer = self.producers.get_mut(producer_ix);
+        if let (Some(producer), Some(entry)) = (producer, self.slots.get_mut(ix)) {
+            entry.producer = Some(producer_ix);
+            entry.route_position = producer.route.len();
+            producer.route.push(ix);
+        }
+    }
+
+    /// Takes a slot out of its producer's route, at a cost that does not grow with the route: thousands may leave at once.
+    pub(super) fn leave_route(&mut self, ix: Ix<SlotId>) {
+        let Some(entry) = self.slots.get_mut(ix) else {
+            return;
+        };
+        let (producer, position) = (entry.producer.take(), entry.route_position);
+        let Some(producer) = producer.and_then(|producer| self.producers.get_mut(producer)) else {
+            return;
+        };
+        // The route of a producer on its way out was taken away before.
+        if producer.route.get(position) != Some(&ix) {
+            return;
+        }
+        producer.route.swap_remove(position);
+        let moved = producer.route.get(position).copied();
+        if let Some(moved) = moved.and_then(|moved| self.slots.get_mut(moved)) {
+            moved.route_position = position;
         }
     }
 
@@ -93,7 +136,6 @@ impl Core {
     pub(super) fn empty_slot(&mut self, ix: Ix<SlotId>) {
         self.leave_route(ix);
         if let Some(entry) = self.slots.get_mut(ix) {
-            entry.producer = None;
             entry.slot.assign(None);
         }
     }
@@ -117,6 +159,8 @@ impl Core {
         let ix = self.producers.find(id)?;
         let producer = self.producers.get_mut(ix)?;
         producer.paused = paused;
+        self.pause_speaker(ix, paused);
+        let producer = self.producers.get_mut(ix)?;
         for slot in &producer.route {
             if let Some(entry) = self.slots.get_mut(*slot) {
                 entry.slot.set_paused(paused);
@@ -138,10 +182,8 @@ impl Core {
             .take(MAX_ENCODINGS)
             .map(|stream| stream.measure(now))
             .collect();
-        for slot in route
-            .iter()
-            .filter(|slot| only.is_none_or(|only| only == **slot))
-        {
+        let chosen = only.as_ref().map_or(&route[..], std::slice::from_ref);
+        for slot in chosen {
             let Some(entry) = self.slots.get_mut(*slot) else {
                 continue;
             };
@@ -191,6 +233,7 @@ impl Core {
 
     /// Removes a slot from everything but its transport's list.
     pub(super) fn drop_slot(&mut self, ix: Ix<SlotId>) {
+        self.unfollow(ix);
         self.leave_route(ix);
         if let Some(id) = self.slots.get(ix).map(|entry| entry.slot.config().id) {
             self.slots.remove(id);

@@ -50,7 +50,7 @@ impl Core {
         }
         let mut slots = Vec::new();
         for ix in &transport.slots {
-            slots.extend(self.slots.get_mut(*ix).map(|it| it.slot.stats(now)));
+            slots.extend(self.slots.get_mut(*ix).map(|it| it.stats(now)));
         }
         let was_authenticated = transport.was_authenticated;
         Some(TransportStats {

@@ -12,6 +12,7 @@ impl Core {
             match owner {
                 Owner::Transport(ix) => self.wake_transport(now, at, ix, sink),
                 Owner::Producer(ix) => self.wake_producer(now, at, ix, sink),
+                Owner::Speakers(ix) => self.wake_speakers(now, at, ix, sink),
             }
         }
         self.current = None;

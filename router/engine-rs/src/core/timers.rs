@@ -1,10 +1,10 @@
-//! Deadlines of transports and producers: a binary heap in which an owner has one live entry.
+//! Deadlines of transports, producers and speaker groups: a binary heap in which an owner has one live entry.
 //!
 //! A deadline that moves later costs nothing: the old entry fires, the owner finds nothing due and arms again. So the
 //! media path pays one comparison per packet, and an idle peer one entry.
 
 use super::arena::Ix;
-use crate::ids::{ProducerId, TransportId};
+use crate::ids::{GroupId, ProducerId, TransportId};
 use crate::time::Micros;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,6 +16,8 @@ pub enum Owner {
     Transport(Ix<TransportId>),
     /// Losses, key frame requests, silence.
     Producer(Ix<ProducerId>),
+    /// Decisions on the dominant speaker, reports.
+    Speakers(Ix<GroupId>),
 }
 
 /// The owner's half: the time of its live entry.

@@ -3,11 +3,19 @@
 use super::errors::config;
 use crate::core::sink::MAX_DATAGRAM;
 use crate::ids::Ssrc;
+use crate::time::Micros;
 use arrayvec::ArrayString;
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ops::RangeInclusive;
+
+/// What a caller may ask the kernel for, in bytes.
+const MIN_BUFFER_BYTES: usize = 4_096;
+const MAX_BUFFER_BYTES: usize = 1 << 30;
+
+/// The longest timeouts accepted: a day.
+const MAX_TIMEOUT_US: u64 = 86_400_000_000;
 
 /// An address as Python has it.
 pub type PyAddress = (String, Number);
@@ -159,4 +167,24 @@ pub fn datagram(data: &[u8]) -> PyResult<Vec<u8>> {
         "data: expected 1 to {MAX_DATAGRAM} bytes, got {}",
         data.len()
     )))
+}
+
+/// The size of a socket buffer.
+pub fn buffer_bytes(number: Number, name: &str) -> PyResult<usize> {
+    number.within(name, MIN_BUFFER_BYTES..=MAX_BUFFER_BYTES)
+}
+
+/// A timeout in microseconds.
+pub fn timeout(number: Number, name: &str) -> PyResult<Micros> {
+    number.within(name, 1..=MAX_TIMEOUT_US).map(Micros)
+}
+
+/// An optional limit, at least 1.
+pub fn limit<T>(number: Option<Number>, name: &str, most: T) -> PyResult<Option<T>>
+where
+    T: TryFrom<i128> + From<u8> + Copy + std::fmt::Display + PartialOrd,
+{
+    number
+        .map(|number| number.within(name, T::from(1)..=most))
+        .transpose()
 }

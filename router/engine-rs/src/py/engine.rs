@@ -6,13 +6,14 @@
 )]
 
 use super::arguments::{
-    Number, PyAddress, address_to_python, bind_address, datagram, optional_short_id, optional_ssrc,
-    password, peer_address, text, ufrag,
+    Number, PyAddress, address_to_python, bind_address, buffer_bytes, datagram, limit,
+    optional_short_id, optional_ssrc, password, peer_address, text, timeout, ufrag,
 };
 use super::errors::{config, guard, system};
 use super::events::event_to_python;
 use super::media;
 use super::registry::{Registry, worker_of, worker_of_socket};
+use super::speakers;
 use super::stats::{counters_to_python, transport_to_python};
 use crate::core::Command;
 use crate::core::command::{IceCredentials, Limits, ProducerConfig, SlotConfig, TransportConfig};
@@ -22,19 +23,12 @@ use crate::io::clock;
 use crate::io::engine::{Engine, MAX_WORKERS};
 use crate::io::socket::{BufferSizes, UdpSocket};
 use crate::io::worker::WorkerCommand;
+use crate::speakers::MAX_PLACES;
 use crate::srtp::libsrtp::{LibSrtp, SrtpFunctions};
-use crate::time::Micros;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// What a caller may ask the kernel for, in bytes.
-const MIN_BUFFER_BYTES: usize = 4_096;
-const MAX_BUFFER_BYTES: usize = 1 << 30;
-
-/// The longest timeouts accepted: a day.
-const MAX_TIMEOUT_US: u64 = 86_400_000_000;
 
 /// Events taken by one call at most.
 const MAX_EVENTS: usize = 65_536;
@@ -93,23 +87,6 @@ impl PyEngine {
         }
         Ok(Tuple { socket, address })
     }
-}
-
-fn buffer_bytes(number: Number, name: &str) -> PyResult<usize> {
-    number.within(name, MIN_BUFFER_BYTES..=MAX_BUFFER_BYTES)
-}
-
-fn timeout(number: Number, name: &str) -> PyResult<Micros> {
-    number.within(name, 1..=MAX_TIMEOUT_US).map(Micros)
-}
-
-fn limit<T>(number: Option<Number>, name: &str, most: T) -> PyResult<Option<T>>
-where
-    T: TryFrom<i128> + From<u8> + Copy + std::fmt::Display + PartialOrd,
-{
-    number
-        .map(|number| number.within(name, T::from(1)..=most))
-        .transpose()
 }
 
 #[pymethods]
@@ -525,6 +502,45 @@ impl PyEngine {
         self.command(py, id.0, Command::RemoveSlot(id))?;
         self.registry().remove_slot(id);
         Ok(())
+    }
+
+    #[pyo3(signature = (worker, *, max_heard=Number::new(3)), text_signature = "($self, worker, *, max_heard=3)")]
+    fn create_speakers(&self, py: Python<'_>, worker: Number, max_heard: Number) -> PyResult<u64> {
+        let worker = worker.within("worker", 0..=self.engine.workers() - 1)?;
+        let max_heard = max_heard.within("max_heard", 1..=MAX_PLACES)?;
+        let id = self.registry().add_group(worker);
+        let told = self.command(py, id.0, Command::CreateSpeakers(id, max_heard));
+        told.inspect_err(|_| self.registry().remove_group(id))?;
+        Ok(id.0)
+    }
+
+    fn remove_speakers(&self, py: Python<'_>, group: Number) -> PyResult<()> {
+        let id = self.registry().group(group.id())?;
+        self.command(py, id.0, Command::RemoveSpeakers(id))?;
+        self.registry().remove_group(id);
+        Ok(())
+    }
+
+    fn join_speakers(
+        &self,
+        py: Python<'_>,
+        producer: Number,
+        group: Number,
+        participant: Number,
+    ) -> PyResult<()> {
+        let (group, command) = speakers::join(&self.registry(), producer, group, participant)?;
+        self.command(py, group.0, command)
+    }
+
+    fn follow_speakers(
+        &self,
+        py: Python<'_>,
+        slots: Vec<Number>,
+        group: Number,
+        participant: Number,
+    ) -> PyResult<()> {
+        let (group, command) = speakers::follow(&self.registry(), slots, group, participant)?;
+        self.command(py, group.0, command)
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

@@ -3,6 +3,8 @@
 use super::arguments::address_to_python;
 use crate::core::Event;
 use crate::core::event::{LostReason, SilentReason};
+use crate::ids::{GroupId, ProducerId};
+use crate::speakers::GroupState;
 use pyo3::PyClass;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -58,8 +60,19 @@ macro_rules! show_as_python {
 
 type Address = (String, u16);
 type Sources = Vec<(u32, Option<u8>)>;
+type Stages = Vec<Vec<Option<u64>>>;
 
-show_as_python!(u8, u32, u64, Address, Sources, &'static str);
+show_as_python!(
+    u8,
+    u32,
+    u64,
+    Option<u64>,
+    Vec<u64>,
+    Address,
+    Sources,
+    Stages,
+    &'static str
+);
 
 event!(StunReceived { socket: u32, source: Address, data: Py<PyBytes> });
 event!(DtlsReceived { transport: u64, socket: u32, source: Address, data: Py<PyBytes> });
@@ -80,6 +93,26 @@ event!(Contributors {
     producer: u64,
     sources: Sources
 });
+event!(SpeakersChanged {
+    group: u64,
+    dominant: Option<u64>,
+    recent: Vec<u64>,
+    stages: Stages
+});
+
+fn speakers_changed(group: GroupId, state: &GroupState) -> SpeakersChanged {
+    let place = |place: &Option<ProducerId>| place.map(|producer| producer.0);
+    SpeakersChanged {
+        group: group.0,
+        dominant: state.dominant.map(|producer| producer.0),
+        recent: state.recent.iter().map(|producer| producer.0).collect(),
+        stages: state
+            .stages
+            .iter()
+            .map(|stage| stage.iter().map(place).collect())
+            .collect(),
+    }
+}
 
 fn object<T: PyClass + Into<PyClassInitializer<T>>>(
     py: Python<'_>,
@@ -158,6 +191,7 @@ pub fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
                 },
             },
         ),
+        Event::SpeakersChanged { group, state } => object(py, speakers_changed(group, &state)),
         Event::Contributors { producer, sources } => object(
             py,
             Contributors {

@@ -9,6 +9,7 @@ mod errors;
 mod events;
 mod media;
 mod registry;
+mod speakers;
 mod stats;
 
 use pyo3::prelude::*;
@@ -22,8 +23,8 @@ mod _engine {
     use super::errors::{config, guard};
     #[pymodule_export]
     use super::events::{
-        Contributors, DtlsReceived, EncodingActive, PairSelected, ProducerSilent, StunReceived,
-        TransportLost, TransportRemoved,
+        Contributors, DtlsReceived, EncodingActive, PairSelected, ProducerSilent, SpeakersChanged,
+        StunReceived, TransportLost, TransportRemoved,
     };
     use crate::srtp::libsrtp::SrtpFunction;
     use pyo3::prelude::*;

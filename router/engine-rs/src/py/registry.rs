@@ -4,9 +4,9 @@
 
 use super::errors::{config, refused, state};
 use crate::core::command::MediaKind;
-use crate::ids::{ProducerId, SlotId, SocketId, TransportId};
+use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId};
 use pyo3::prelude::PyResult;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const WORKER_SHIFT: u32 = 48;
 const SOCKET_WORKER_SHIFT: u32 = 16;
@@ -52,6 +52,7 @@ pub struct Registry {
     transports: HashMap<TransportId, Transport>,
     producers: HashMap<ProducerId, Track>,
     slots: HashMap<SlotId, Track>,
+    groups: HashSet<GroupId>,
     last_socket: HashMap<usize, u32>,
     last_id: u64,
 }
@@ -207,6 +208,68 @@ impl Registry {
         if let Some(owner) = self.transports.get_mut(&track.transport) {
             owner.slots.retain(|slot| *slot != id);
         }
+    }
+
+    /// A new speaker group.
+    pub fn add_group(&mut self, worker: usize) -> GroupId {
+        let id = GroupId(self.next_id(worker));
+        self.groups.insert(id);
+        id
+    }
+
+    /// A living speaker group.
+    pub fn group(&self, id: u64) -> PyResult<GroupId> {
+        let known = self.groups.get(&GroupId(id)).copied();
+        known.ok_or_else(|| unknown("group", id))
+    }
+
+    /// The speaker group is gone.
+    pub fn remove_group(&mut self, id: GroupId) {
+        self.groups.remove(&id);
+    }
+
+    /// A producer that can compete in the group: audio, on its worker.
+    pub fn speaker(&self, producer: u64, group: u64) -> PyResult<(ProducerId, GroupId)> {
+        let (producer, group) = (self.producer(producer)?, self.group(group)?);
+        let track = self.producers.get(&producer);
+        if track.is_none_or(|track| track.kind != MediaKind::Audio) {
+            return Err(config("producer: it is not audio"));
+        }
+        if worker_of(producer.0) != worker_of(group.0) {
+            return Err(config(
+                "producer: it lives on another worker than the group",
+            ));
+        }
+        Ok((producer, group))
+    }
+
+    /// Slots that can hear the group: audio, of one peer, on its worker, each once.
+    pub fn followers(&self, slots: &[u64], group: u64) -> PyResult<(Vec<SlotId>, GroupId)> {
+        let group = self.group(group)?;
+        if slots.is_empty() {
+            return Err(config("slots: expected at least one"));
+        }
+        let mut chosen = Vec::with_capacity(slots.len().min(MAX_SLOTS));
+        let mut peer = None;
+        for (index, id) in slots.iter().enumerate() {
+            let slot = self.slot(*id)?;
+            let fault = match self.slots.get(&slot) {
+                Some(track) if track.kind != MediaKind::Audio => "it is not audio",
+                Some(track) if *peer.get_or_insert(track.transport) != track.transport => {
+                    "it belongs to another peer than the first"
+                }
+                _ if worker_of(slot.0) != worker_of(group.0) => {
+                    "it lives on another worker than the group"
+                }
+                _ if chosen.contains(&slot) => "it is given twice",
+                _ => {
+                    chosen.push(slot);
+                    continue;
+                }
+            };
+            return Err(config(format!("slots[{index}]: {fault}")));
+        }
+        Ok((chosen, group))
     }
 
     /// Whether the slot can show the producer: of one kind, on one worker.

@@ -40,6 +40,10 @@ pub enum Reason {
     SmallestExceeds,
     /// Even the smallest exceeds the receiver's bitrate: nothing is shown.
     BitrateTooLow,
+    /// The slot follows speakers, and one has its place.
+    OneOfTheLoudest,
+    /// The slot follows speakers, and its place is empty.
+    NobodySpeaks,
 }
 
 impl Reason {
@@ -56,6 +60,18 @@ impl Reason {
             Self::LimitedByFrameRate => "the best layer within the frame rate limit",
             Self::SmallestExceeds => "the smallest layer, though it exceeds a limit",
             Self::BitrateTooLow => "no layer fits the bitrate limit",
+            Self::OneOfTheLoudest => "one of the loudest",
+            Self::NobodySpeaks => "nobody speaks here",
+        }
+    }
+
+    /// The reason as it is for a slot that follows speakers.
+    #[must_use]
+    pub const fn of_follower(self) -> Self {
+        match self {
+            Self::Unassigned => Self::NobodySpeaks,
+            Self::Best => Self::OneOfTheLoudest,
+            other => other,
         }
     }
 }

@@ -448,6 +448,11 @@ impl Slot {
         self.shown
     }
 
+    /// Why it shows what it shows.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
     /// SSRC for life.
     pub fn ssrc(&self) -> Ssrc {
         self.config.ssrc

@@ -27,6 +27,18 @@ pub struct CountingSink {
     newest: [u16; 256],
 }
 
+impl CountingSink {
+    pub fn new() -> Self {
+        Self {
+            scratch: vec![0; MAX_DATAGRAM + SRTP_MAX_OVERHEAD],
+            rtp: 0,
+            other: 0,
+            events: 0,
+            newest: [0; 256],
+        }
+    }
+}
+
 impl Sink for CountingSink {
     fn scratch(&mut self) -> &mut [u8] {
         &mut self.scratch
@@ -69,17 +81,9 @@ impl Load {
         let mut encoder = Encoder::video(0x1234);
         encoder.payload_len = PAYLOAD;
         encoder.transport_cc = Some(1);
-        let scratch = vec![0; MAX_DATAGRAM + SRTP_MAX_OVERHEAD];
-        let (rtp, other, events) = (0, 0, 0);
         Self {
             call,
-            sink: CountingSink {
-                scratch,
-                rtp,
-                other,
-                events,
-                newest: [0; 256],
-            },
+            sink: CountingSink::new(),
             encoder,
             buffer: vec![0; MAX_DATAGRAM + SRTP_MAX_OVERHEAD],
             prepared: Vec::new(),

@@ -136,6 +136,8 @@ pub struct Encoder {
     pub picture_id: u16,
     pub csrcs: Vec<u32>,
     pub transport_cc: Option<u16>,
+    /// RFC 6464 level.
+    pub level: Option<u8>,
     /// What was sent, for retransmission.
     pub sent: BTreeMap<u16, Vec<u8>>,
 }
@@ -154,6 +156,7 @@ impl Encoder {
             picture_id: 10,
             csrcs: Vec::new(),
             transport_cc: None,
+            level: None,
             sent: BTreeMap::new(),
         }
     }
@@ -176,6 +179,7 @@ impl Encoder {
         payload: &[u8],
     ) -> Vec<u8> {
         let twcc = self.transport_cc.unwrap_or(0).to_be_bytes();
+        let level = self.level.unwrap_or(0).to_be_bytes();
         let mut elements = Vec::new();
         let is_rtx = payload_type == VP8_RTX;
         if let Some(mid) = self.mid {
@@ -194,6 +198,12 @@ impl Encoder {
             elements.push(Element {
                 id: TWCC_ID,
                 value: &twcc,
+            });
+        }
+        if self.level.is_some() {
+            elements.push(Element {
+                id: LEVEL_ID,
+                value: &level,
             });
         }
         let header = OutgoingHeader {

@@ -13,10 +13,12 @@ pub mod media;
 pub mod peer;
 pub mod plain_srtp;
 pub mod stun;
+pub mod talk;
 pub mod toy_srtp;
 pub mod world;
 
 pub use call::Call;
-pub use load::Load;
+pub use load::{CountingSink, Load};
 pub use peer::Peer;
+pub use talk::Talk;
 pub use world::World;

@@ -1,0 +1,166 @@
+"""What clients say on the events WebSocket once they are in: one handler for each type of message.
+
+A request that is refused is answered with an `error` and changes nothing; the connection stays. Only who does not speak
+the protocol at all (no type that we know) loses it, see `router.signaling.events`. A request may carry a number `id`;
+it is repeated in the `ok` or the `error` that answers it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from router import clock
+from router.errors import RateLimitedError, RequestError, RouterError
+from router.rates import RateLimiter
+from router.rooms.participant import read_source
+from router.rooms.registry import RoomRegistry
+from router.rooms.rights import JoinGrant
+from router.rooms.room import Room
+from router.rooms.roster import write_message
+from router.rooms.session import Session
+from router.signaling.event_stream import EventStream
+
+Message = dict[str, Any]
+Value = TypeVar("Value", str, int, bool)
+
+MAX_REQUEST_ID: Final = 2**53 - 1
+RESYNCS_PER_S: Final = 1.0
+RESYNC_BURST: Final = 5
+"""Each may cost a welcome, which is as large as the room."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One authenticated connection."""
+
+    stream: EventStream
+    room: Room
+    registry: RoomRegistry
+    grant: JoinGrant
+    resyncs: RateLimiter = field(
+        default_factory=lambda: RateLimiter(RESYNCS_PER_S, RESYNC_BURST, now_us=clock.monotonic_us)
+    )
+
+    def handle(self, message: Message) -> None:
+        """Does what the message says and answers; or raises `RequestError` for a type that we do not know."""
+        kind = message.get("type")
+        handler = HANDLERS.get(kind) if isinstance(kind, str) else None
+        if handler is None:
+            raise RequestError(f"type: expected auth, {', '.join(HANDLERS)}", slug="bad-message")
+        request_id = message.get("id")
+        try:
+            if request_id is not None:
+                _check_request_id(request_id)
+            handler(self, message)
+        except RouterError as error:
+            self.refuse(error, request_id)
+        else:
+            self.confirm(request_id)
+
+    def confirm(self, request_id: object) -> None:
+        """The request was granted."""
+        if _is_request_id(request_id):
+            self.stream.send(write_message({"type": "ok", "id": request_id}))
+
+    def refuse(self, error: RouterError, request_id: object) -> None:
+        """The request was not granted."""
+        answer: Message = {"type": "error", "slug": error.slug, "detail": error.public_detail}
+        if _is_request_id(request_id):
+            answer["id"] = request_id
+        self.stream.send(write_message(answer))
+
+    def find_session(self, message: Message) -> Session:
+        """The session of the message, which must be of the same identity."""
+        session_id = _read(message, "session", str)
+        return self.registry.find_session(self.room.name, session_id, self.grant.identity)
+
+
+def _on_ping(conversation: Conversation, _message: Message) -> None:
+    conversation.stream.send('{"type":"pong"}')
+
+
+def _on_publish(conversation: Conversation, message: Message) -> None:
+    session = conversation.find_session(message)
+    conversation.room.declare_tracks(session, read_declarations(message.get("tracks"), session))
+
+
+def _on_wish(conversation: Conversation, message: Message) -> None:
+    session = conversation.find_session(message)
+    conversation.room.declare_wishes(session, message.get("slots"))
+
+
+def _on_resync(conversation: Conversation, message: Message) -> None:
+    version = _read(message, "version", int)
+    if conversation.stream.catching_up:
+        raise RateLimitedError("the last welcome is still on its way")
+    try:
+        conversation.resyncs.take("")
+    except RateLimitedError as error:
+        raise RateLimitedError("too many resyncs on this connection") from error
+    conversation.room.resync(conversation.stream, version)
+
+
+def _on_mute(conversation: Conversation, message: Message) -> None:
+    track_id, muted = _read(message, "track_id", str), _read(message, "muted", bool)
+    conversation.room.moderation.mute(conversation.grant, track_id, muted)
+
+
+def _on_remove(conversation: Conversation, message: Message) -> None:
+    conversation.room.moderation.remove(conversation.grant, _read(message, "participant_id", str))
+
+
+def _on_lock(conversation: Conversation, message: Message) -> None:
+    conversation.room.moderation.lock(conversation.grant, _read(message, "locked", bool))
+
+
+HANDLERS: Final[Mapping[str, Callable[[Conversation, Message], None]]] = MappingProxyType(
+    {
+        "ping": _on_ping,
+        "publish": _on_publish,
+        "wish": _on_wish,
+        "resync": _on_resync,
+        "mute": _on_mute,
+        "remove": _on_remove,
+        "lock": _on_lock,
+    }
+)
+
+
+def read_declarations(value: Any, session: Session) -> dict[str, dict[str, Any]]:
+    """`{MID: {source, muted}}`, checked against what the session publishes."""
+    if not isinstance(value, dict):
+        raise RequestError("tracks: expected an object", slug="bad-message")
+    declared: dict[str, dict[str, Any]] = {}
+    for mid, fields in value.items():
+        name = f"tracks.{mid[:32]!a}"
+        if mid not in session.tracks:
+            raise RequestError(f"{name}: the session publishes no such mid", slug="bad-message")
+        if not isinstance(fields, dict) or not fields.keys() <= {"source", "muted"}:
+            raise RequestError(f"{name}: expected an object with source and muted", slug="bad-message")
+        if "source" in fields and read_source(fields["source"]) is None:
+            raise RequestError(f"{name}.source: expected a known source", slug="bad-message")
+        if "muted" in fields and not isinstance(fields["muted"], bool):
+            raise RequestError(f"{name}.muted: expected true or false", slug="bad-message")
+        declared[mid] = fields
+    return declared
+
+
+_EXPECTED: Final = {str: "a text", int: "a whole number", bool: "true or false"}
+
+
+def _read(message: Message, name: str, kind: type[Value]) -> Value:
+    """A field of exactly this type: `True` is no number."""
+    value = message.get(name)
+    if type(value) is not kind:
+        raise RequestError(f"{name}: expected {_EXPECTED[kind]}", slug="bad-message")
+    return value
+
+
+def _is_request_id(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_REQUEST_ID
+
+
+def _check_request_id(value: object) -> None:
+    if not _is_request_id(value):
+        raise RequestError(f"id: expected a whole number from 0 to {MAX_REQUEST_ID}", slug="bad-message")

@@ -1,0 +1,38 @@
+/** Requests to the router, and its refusals (RFC 9457) as exceptions. */
+
+const REQUEST_TIMEOUT_MS = 8000;
+
+/** A refusal of the router: problem JSON as an exception; `status` is 0 where no HTTP response was involved. */
+export class RouterError extends Error {
+  constructor(problem, status = 0, retryAfterSeconds = null) {
+    super(problem.detail || problem.title || `HTTP ${status}`);
+    this.name = "RouterError";
+    this.slug = problem.slug || "unknown";
+    this.status = status;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+
+  /** Whether trying again with the same token would change nothing: it has expired, or does not give the right. */
+  get isFinal() { return [401, 403].includes(this.status); }
+}
+
+/** `fetch` with the token and a time limit, that throws on every refusal. */
+export async function request(url, options, token) {
+  const headers = { ...options.headers };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  const response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...options, headers });
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({ title: response.statusText }));
+  throw new RouterError(problem, response.status, Number(response.headers.get("Retry-After")) || null);
+}
+
+/** The rights that a join token claims, to offer only what will be granted; the router alone verifies them. */
+export function readGrant(token) {
+  try {
+    const base64 = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const claims = JSON.parse(atob(base64));
+    return { publish: claims.publish === true, subscribe: claims.subscribe === true, moderate: claims.moderate === true };
+  } catch {
+    return { publish: true, subscribe: true, moderate: false };
+  }
+}

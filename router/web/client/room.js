@@ -1,0 +1,286 @@
+/**
+ * One person's place in a room: the parts of this folder put together behind one class. Types: ../client.d.ts.
+ *
+ * The room's static offer is answered once; nothing is renegotiated afterwards. Devices are switched with replaceTrack,
+ * who is in a slot is told by the packets themselves, and wishes go over the events WebSocket.
+ */
+
+import { Contributors } from "./contributors.js";
+import { openCamera, openMicrophone, openScreen } from "./devices.js";
+import { EventChannel } from "./events.js";
+import { RouterError, readGrant } from "./http.js";
+import { Publications, SENDING_MIDS } from "./publications.js";
+import { Connection } from "./recover.js";
+import { Roster } from "./roster.js";
+import { StatsReader } from "./stats.js";
+import { Timings } from "./timings.js";
+import { Wishes } from "./wishes.js";
+
+/** Slug and reason of what a moderator does to a participant. */
+const REMOVED = "removed";
+
+/**
+ * Events (`CustomEvent`, payload in `detail`): statechange, participantjoined, participantleft, participantchanged,
+ * slotchange, speakerschange, lockchange, wishrefused, localtrack, audioblocked, error.
+ */
+export class Room extends EventTarget {
+  #options;
+  #connection;
+  #publications;
+  #roster;
+  #contributors;
+  #wishes;
+  #stats = new StatsReader();
+  #events = null;
+  #receivers = new Map();
+  #state = "new";
+
+  /** @param {import("../client").RoomOptions} options */
+  constructor(options) {
+    super();
+    const grant = readGrant(options.token);
+    this.#options = {
+      baseUrl: location.origin,
+      publish: grant.publish,
+      subscribe: grant.subscribe,
+      slots: {},
+      simulcast: true,
+      iceServers: [],
+      ...options,
+    };
+    this.mayModerate = grant.moderate;
+    this.participantId = null;
+    this.audioBlocked = false;
+    this.timings = new Timings();
+    this.#connection = this.#createConnection();
+    this.#publications = new Publications(this.#options.simulcast, (source, track) => {
+      this.#describe();
+      this.#emit("localtrack", { source, track });
+    });
+    this.#roster = new Roster(this.#onRosterEvent, (version) => this.#events.send({ type: "resync", version }));
+    this.#contributors = new Contributors(this.#roster, this.#emit, this.timings);
+    this.#wishes = new Wishes({
+      request: (message) => this.#ask(message),
+      onRefused: (error, slots) => this.#emit("wishrefused", { error, slots }),
+      slotShowing: (trackId) => this.#slotShowing(trackId)?.mid ?? null,
+    });
+  }
+
+  get state() { return this.#state; }
+  get peerConnection() { return this.#connection.pc; }
+  get participants() { return this.#roster.participants; }
+  get slots() { return this.#contributors.slots; }
+  get speakers() { return this.#roster.speakers; }
+  get locked() { return this.#roster.locked; }
+  get pins() { return this.#wishes.pins; }
+
+  // -- coming and going ------------------------------------------------------------------------------------------
+
+  async join() {
+    if (this.#state !== "new") throw new Error(`join() was called in state ${this.#state}`);
+    this.timings.start();
+    this.#setState("connecting");
+    try {
+      await this.#connection.open();
+    } catch (error) {
+      await this.#close(error);
+      throw error;
+    }
+    addEventListener("pagehide", this.#onPageHide);
+    this.#setState("connected");
+  }
+
+  leave() { return this.#close(); }
+
+  setToken(token) {
+    this.#connection.token = token;
+    this.mayModerate = readGrant(token).moderate;
+    this.#options.token = token;
+    this.#events?.setToken(token);
+  }
+
+  // -- what is sent ----------------------------------------------------------------------------------------------
+
+  async publishCamera(constraints) { return this.#publishOwned("camera", await openCamera(constraints)); }
+
+  async publishMicrophone(constraints) { return this.#publishOwned("microphone", await openMicrophone(constraints)); }
+
+  async publishScreen(options) {
+    const { picture, sound } = await openScreen(options);
+    picture.addEventListener("ended", () => this.unpublish("screen").then(() => this.unpublish("screen-audio")));
+    if (sound) await this.#publishOwned("screen-audio", sound);
+    return this.#publishOwned("screen", picture);
+  }
+
+  publishTrack(source, track, { owned = false } = {}) { return this.#publications.publish(source, track, owned); }
+  unpublish(source) { return this.#publications.unpublish(source); }
+  mute(source, muted = true) { return this.#publications.mute(source, muted); }
+  unmute(source) { return this.mute(source, false); }
+  isMuted(source) { return this.#publications.isMuted(source); }
+  localTrack(source) { return this.#publications.track(source); }
+
+  // -- what is received ------------------------------------------------------------------------------------------
+
+  contributors() { return this.#contributors.list(); }
+
+  trackFor(trackId) {
+    const slot = this.#slotShowing(trackId);
+    return slot ? this.#receivers.get(slot.mid).receiver.track : null;
+  }
+
+  receivedTracks() { return [...this.#receivers].map(([mid, { receiver }]) => ({ mid, track: receiver.track })); }
+
+  audioLevels() {
+    const levels = new Map();
+    for (const { participant, level, kind } of this.contributors()) {
+      if (kind === "audio" && participant) levels.set(participant.id, Math.max(levels.get(participant.id) ?? 0, level));
+    }
+    return levels;
+  }
+
+  getStats() { return this.#stats.read(this.peerConnection, this.slots); }
+
+  async startAudio(elements) {
+    const plays = await Promise.allSettled([...elements].map((element) => element.play()));
+    const blocked = plays.some(({ reason }) => reason?.name === "NotAllowedError");
+    if (blocked && !this.audioBlocked) this.#emit("audioblocked", {});
+    this.audioBlocked = blocked;
+  }
+
+  // -- wishes and moderation -------------------------------------------------------------------------------------
+
+  pin(trackId, { mid } = {}) { this.#wishes.pin(trackId, mid); }
+  unpin(trackIdOrMid) { this.#wishes.unpin(trackIdOrMid); }
+  pause(mid, paused = true) { this.#wishes.pause(mid, paused); }
+  setSize(mid, width, height) { this.#wishes.setSize(mid, width, height); }
+  show(trackIds) { this.#wishes.show([...trackIds]); }
+  showDefault() { this.#wishes.show(null); }
+
+  muteRemote(trackId, muted = true) { return this.#ask({ type: "mute", track_id: trackId, muted }); }
+  remove(participantId) { return this.#ask({ type: "remove", participant_id: participantId }); }
+  lock(locked = true) { return this.#ask({ type: "lock", locked }); }
+
+  // -- inside ----------------------------------------------------------------------------------------------------
+
+  #createConnection() {
+    const { baseUrl, room, token, iceServers, offer } = this.#options;
+    return new Connection(
+      { baseUrl, room, token, iceServers, offer },
+      {
+        timings: this.timings,
+        prepare: (pc) => this.#prepare(pc),
+        onPosted: (session) => this.#onPosted(session),
+        onLost: () => this.#setState("reconnecting"),
+        onMended: () => this.#setState("connected"),
+        onGivenUp: (error) => this.#close(error),
+        onAttemptFailed: (error) => this.#emit("error", { error }),
+      },
+    );
+  }
+
+  /** Gives each m-line of the offer its direction, before the answer is made. */
+  async #prepare(pc) {
+    const { publish, subscribe, slots } = this.#options;
+    const left = { audio: slots.audio ?? Infinity, video: slots.video ?? Infinity };
+    const sending = new Map();
+    this.#receivers = new Map();
+    for (const transceiver of pc.getTransceivers()) {
+      const isSending = SENDING_MIDS.has(transceiver.mid);
+      const wanted = isSending ? publish : subscribe && left[transceiver.receiver.track.kind]-- > 0;
+      if (!wanted) transceiver.direction = "inactive";
+      else (isSending ? sending : this.#receivers).set(transceiver.mid, transceiver);
+    }
+    this.#contributors.attach(this.#receivers);
+    await this.#publications.attach(sending);
+  }
+
+  #onPosted(session) {
+    this.participantId = session.participant;
+    this.#wishes.detach();
+    if (this.#events) this.#greet();
+    else this.#openEvents();
+  }
+
+  #openEvents() {
+    const url = new URL(`${this.#options.baseUrl}/rooms/${encodeURIComponent(this.#options.room)}/events`);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    this.#events = new EventChannel(url, this.#options.token, {
+      since: () => this.#roster.onReconnect(),
+      onMessage: (message) => this.#onMessage(message),
+    });
+  }
+
+  #onMessage(message) {
+    if (message.type === "slots") {
+      if (message.session === this.#connection.session?.id) this.#contributors.onSlots(message.slots);
+    } else if (message.type === "error") {
+      this.#onError(new RouterError(message));
+    } else if (this.#roster.handle(message)) {
+      this.#contributors.refresh();
+      if (message.type === "welcome") this.participantId = message.you ?? this.participantId;
+      if (message.type === "welcome" || message.type === "resumed") this.#greet();
+    }
+  }
+
+  /** What a new session or a new events connection has to be told. */
+  #greet() {
+    const { session } = this.#connection;
+    if (!session) return;
+    this.#describe();
+    this.#wishes.attach(session.id, this.receivedTracks().filter(({ track }) => track.kind === "video").map(({ mid }) => mid));
+  }
+
+  /** Tells the room what each m-line is; a track sent but not described shows as "unknown". */
+  #describe() {
+    const { session } = this.#connection;
+    if (session) this.#events?.send({ type: "publish", session: session.id, tracks: this.#publications.describe() });
+  }
+
+  #onRosterEvent = (type, detail) => {
+    this.#emit(type, detail);
+    if (type.startsWith("participant")) this.#wishes.forget((trackId) => this.#roster.findTrack(trackId));
+    const isMe = type === "participantleft" && detail.participant.id === this.participantId;
+    if (isMe && detail.reason === REMOVED) this.#onError(new RouterError({ slug: REMOVED, detail: "a moderator removed you from the room" }));
+  };
+
+  /** A removal ends the stay at once: coming back would be refused. */
+  #onError(error) {
+    if (error.slug === REMOVED) this.#close(error);
+    else this.#emit("error", { error });
+  }
+
+  #slotShowing(trackId) {
+    return [...this.slots.values()].find((slot) => slot.trackId === trackId) ?? null;
+  }
+
+  #ask(message) {
+    if (this.#events) return this.#events.request(message);
+    return Promise.reject(new RouterError({ slug: "events-closed", detail: "not in the room" }));
+  }
+
+  async #publishOwned(source, track) {
+    await this.publishTrack(source, track, { owned: true });
+    return track;
+  }
+
+  #onPageHide = () => this.#connection.onPageHide();
+
+  async #close(error = null) {
+    if (this.#state === "closed") return;
+    this.#setState("closed", error);
+    removeEventListener("pagehide", this.#onPageHide);
+    this.#events?.close();
+    this.#wishes.detach();
+    this.#contributors.detach();
+    this.#publications.stop();
+    await this.#connection.close();
+  }
+
+  #setState(state, error = null) {
+    if (this.#state === state || this.#state === "closed") return;
+    this.#state = state;
+    this.#emit("statechange", { state, error });
+  }
+
+  #emit = (type, detail) => this.dispatchEvent(new CustomEvent(type, { detail }));
+}
