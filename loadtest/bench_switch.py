@@ -22,7 +22,8 @@ from router import _engine
 
 ROOM, SLOT = "switch", "v0"
 TIMEOUT_S = 5.0
-BETWEEN_S = 0.15
+BETWEEN_S = 0.7
+"""Longer than the throttle of requests for key frames (500 ms): what is measured is one switch, not many at once."""
 
 
 @dataclass(frozen=True, slots=True)

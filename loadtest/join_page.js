@@ -24,9 +24,13 @@
       this.pc.oniceconnectionstatechange = () => {
         if (this.pc.iceConnectionState === "connected") this.mark("ice");
       };
-      this.pc.onconnectionstatechange = () => {
-        if (this.pc.connectionState === "connected") this.mark("dtls");
-      };
+      this.connected = new Promise((resolve) => {
+        this.pc.onconnectionstatechange = () => {
+          if (this.pc.connectionState !== "connected") return;
+          this.mark("dtls");
+          resolve();
+        };
+      });
       this.firstFrame = new Promise((resolve, reject) => {
         this.pc.ontrack = ({ track }) => track.kind === "video" && this.show(track, resolve);
         setTimeout(() => reject(new Error(`no frame: ${JSON.stringify(this.times)}`)), FRAME_TIMEOUT_MS);
@@ -89,7 +93,8 @@
   window.join = async (way, options) => {
     const attempt = new Attempt();
     const joined = ways[way](attempt, options);
-    await Promise.all([joined, attempt.firstFrame]);
+    // The event of the connected state may be told after the first frame.
+    await Promise.all([joined, attempt.connected, attempt.firstFrame]);
     window.last = { attempt, location: (await joined).headers.get("Location"), token: options.token };
     return attempt.times;
   };

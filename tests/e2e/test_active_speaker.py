@@ -5,16 +5,23 @@ muted microphone takes nobody's place; and nobody ever hears themselves.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from loadtest.events import Events
 from loadtest.peer import Identity, Join, RoomPeer
+from router.config import load_settings
+from router.rooms.room import Room
+from router.rooms.session import Session
+from router.rtc import RTCMediaStreamTrack, RTCSlot
+from router.rtc.stream import RTCContributor
+from router.server import RouterServer
 from tests.e2e.crowd import WhoIsWho
-from tests.e2e.router_process import RouterProcess, run_router
+from tests.e2e.router_process import SECRET, run_router, sign_token
 
 ROOM = "talk"
 MUTED, SPEAKS, COUGHS = 127, 25, 15
@@ -101,12 +108,12 @@ class Talk:
 
 
 @asynccontextmanager
-async def company(address: tuple[str, int], token_of: "RouterProcess") -> AsyncIterator[Talk]:
+async def company(address: tuple[str, int]) -> AsyncIterator[Talk]:
     """Everybody in the room, muted."""
     identity, peers = Identity.create(), {}
     try:
         for number in (ANN, BEN, CAT, DON, EVE, LISTENER):
-            join = Join(address, ROOM, token_of.token(ROOM, f"voice-{number}"))
+            join = Join(address, ROOM, sign_token(ROOM, f"voice-{number}"))
             peers[number] = await RoomPeer.enter(join, number, identity)
         yield Talk(peers)
     finally:
@@ -164,8 +171,9 @@ def check_stickiness(talk: Talk) -> None:
 @pytest.mark.timeout(90)
 async def test_a_scripted_talk() -> None:
     async with run_router() as router:
-        watcher = Join((router.address, router.port), ROOM, router.token(ROOM, "watcher"))
-        async with Events.open(watcher) as events, company(watcher.address, router) as talk:
+        address = (router.address, router.port)
+        watcher = Join(address, ROOM, sign_token(ROOM, "watcher"))
+        async with Events.open(watcher) as events, company(address) as talk:
             await talk.perform()
             who = WhoIsWho()
             for _, message in events.messages:
@@ -174,3 +182,58 @@ async def test_a_scripted_talk() -> None:
             check_recent(events, who)
             check_slots(talk, who)
             check_stickiness(talk)
+
+
+@dataclass(slots=True)
+class Handlers:
+    """What an application's handlers on the server are called with."""
+
+    room: Room
+    dominant: list[int] = field(default_factory=list)
+    heard: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """By slot of the listener: the voices it was given, in order."""
+
+    def attach(self) -> None:
+        """To the room's speakers and the listener's fork."""
+        self.room.speakers.on("speakerschanged", self.on_speakers)
+        (listener,) = (each for each in self.room.sessions if self.number(each) == LISTENER)
+        listener.connection.on("trackcontributors", self.on_contributors)
+
+    def on_speakers(self, dominant: RTCMediaStreamTrack | None, _recent: tuple[RTCMediaStreamTrack, ...]) -> None:
+        """Who is dominant now."""
+        voice = self.voice(dominant)
+        if voice is not None and self.dominant[-1:] != [voice]:
+            self.dominant.append(voice)
+
+    def on_contributors(self, slot: RTCSlot, contributors: tuple[RTCContributor, ...]) -> None:
+        """Who is in a slot now."""
+        voice = self.voice(contributors[-1].track) if contributors else None
+        if voice is not None and self.heard[slot.mid][-1:] != [voice]:
+            self.heard[slot.mid].append(voice)
+
+    def voice(self, track: RTCMediaStreamTrack | None) -> int | None:
+        """The number of the voice that publishes a track."""
+        for session in self.room.sessions:
+            if any(published.track is track for published in session.tracks.values()):
+                return self.number(session)
+        return None
+
+    @staticmethod
+    def number(session: Session) -> int:
+        """Of a voice."""
+        return int(session.participant.identity.removeprefix("voice-"))
+
+
+@pytest.mark.timeout(90)
+async def test_handlers_on_the_server_see_the_same_talk() -> None:
+    ports = {"public": {"port": 0}, "admin": {"port": 0}, "media": {"udp_port": 0, "addresses": ["127.0.0.1"]}}
+    settings = load_settings(flags={"dev": True, "auth": {"secrets": [SECRET]}, **ports})
+    async with RouterServer(settings) as server, company(("127.0.0.1", server.public_port)) as talk:
+        handlers = Handlers(server.registry.rooms[ROOM])
+        handlers.attach()
+        await talk.perform()
+        assert handlers.dominant == DOMINANT
+        sent: dict[str, list[int | None]] = defaultdict(list)
+        for shown in talk.peers[LISTENER].reception.changes:
+            sent[shown.mid].append(shown.sender)
+        assert handlers.heard == sent
