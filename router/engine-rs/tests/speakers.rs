@@ -351,6 +351,28 @@ fn a_thousand_muted_microphones_cost_nothing() {
     assert_eq!(state.stages, [producers(&[1, 2, 3, 4])]);
 }
 
+/// A packet of this speaker goes to the slots that show him, and to no other.
+fn say_and_check(talk: &mut Talk, speaker: u64, level: Option<u8>) {
+    let all = 1..=talk.members.len() as u64;
+    let before: Vec<_> = all.clone().map(|number| talk.slot_stats(number)).collect();
+    talk.say(speaker, level);
+    talk.deliver();
+    for (number, before) in all.zip(before) {
+        let after = talk.slot_stats(number);
+        for (before, after) in before.iter().zip(&after) {
+            let shows = after.producer == Some(ProducerId(speaker));
+            let paused = after.reason.contains("paused");
+            let sent = after.packets_sent - before.packets_sent;
+            assert_eq!(sent, u64::from(shows && !paused), "{speaker}: {after:?}");
+        }
+        let heard = talk.heard(number);
+        assert!(
+            heard.iter().all(|it| [0, speaker].contains(it)),
+            "{heard:?}"
+        );
+    }
+}
+
 /// Joins, leaves, mutes and departures in any order leave no index behind that points to somebody else.
 #[test]
 fn any_churn_ends_in_nothing() {
@@ -387,7 +409,7 @@ fn any_churn_ends_in_nothing() {
             talk.world.command(command);
             for speaker in 1..=7 {
                 let level = talk.world.random(140) as u8;
-                talk.say(speaker, (level < 128).then_some(level));
+                say_and_check(&mut talk, speaker, (level < 128).then_some(level));
             }
             talk.pass();
         }

@@ -301,6 +301,19 @@ fn a_newcomer_is_heard_from_the_packet_at_hand() {
 }
 
 #[test]
+fn a_click_displaces_nobody() {
+    let mut talk = Talk::new(3, &[1]);
+    talk.run(2_000, &[ROOM, ROOM, MUTED]);
+    for _ in 0..10 {
+        talk.run(20, &[ROOM, ROOM, Voice::Level(10)]);
+        talk.run(500, &[ROOM, ROOM, MUTED]);
+    }
+    assert_eq!(talk.places(0), [1, 2]);
+    talk.run(40, &[ROOM, ROOM, Voice::Level(10)]);
+    assert_eq!(talk.places(0)[0], 3);
+}
+
+#[test]
 fn a_muted_source_leaves_after_a_second_and_is_back_at_once() {
     let mut talk = Talk::new(3, &[1]);
     talk.run(2_000, &[Voice::Speech, ROOM, ROOM]);
