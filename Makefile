@@ -80,7 +80,7 @@ test-py: setup wheel test-programs ## The Python tests, with real browsers and R
 test-programs: ## Install what the tests use, as root on Debian; elsewhere those tests are skipped by name
 	@tests/install-programs
 
-bench: setup ## Measure the cost of forwarding, joining and idle peers
+bench: setup ## Measure forwarding, joining (also by emulated round trips), rooms of all sizes, switching
 	for bench in loadtest/bench_*.py; do $(BIN)/python -m "loadtest.$$(basename "$$bench" .py)"; done
 
 fuzz: setup ## Fuzz every parser, FUZZ_SECONDS (60) each

@@ -1,1 +1,1 @@
-"""Measurements of the router: what forwarding, joining and idle peers cost."""
+"""Measurements of the router: forwarding, joining, rooms of all sizes, switching; and the clients and links they use."""

@@ -14,6 +14,8 @@ from websockets.exceptions import ConnectionClosed
 from loadtest.peer import Join
 
 Message = dict[str, Any]
+OPEN_TIMEOUT_S = 60
+"""A router that many join at once answers late."""
 
 
 @dataclass(slots=True)
@@ -35,7 +37,8 @@ class Events:
     async def open(cls, join: Join, *, keeps: bool = True) -> AsyncIterator["Events"]:
         """Connects, authenticates and reads until the block ends."""
         host, port = join.address
-        async with connect(f"ws://{host}:{port}/rooms/{join.room}/events", max_size=None, compression=None) as socket:
+        url = f"ws://{host}:{port}/rooms/{join.room}/events"
+        async with connect(url, max_size=None, compression=None, open_timeout=OPEN_TIMEOUT_S) as socket:
             events = cls(socket, keeps)
             reading = asyncio.create_task(events._read())
             try:
