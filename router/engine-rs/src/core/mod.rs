@@ -51,6 +51,8 @@ pub struct Core {
     transports: Arena<TransportId, Transport>,
     producers: Arena<ProducerId, Producer>,
     slots: Arena<SlotId, SlotEntry>,
+    /// Slots that have to leave a route which is being walked; empty in between.
+    changed: Vec<Ix<SlotId>>,
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
     wall_offset: i64,
     timers: Timers,
@@ -67,6 +69,7 @@ impl Core {
             transports: Arena::new(),
             producers: Arena::new(),
             slots: Arena::new(),
+            changed: Vec::new(),
             wall_offset,
             tuples: FxHashMap::default(),
             timers: Timers::default(),

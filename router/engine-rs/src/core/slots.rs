@@ -14,14 +14,37 @@ use crate::wire::rtcp::{MAX_COUNT, write_bye};
 use arrayvec::ArrayVec;
 use rand_chacha::rand_core::Rng;
 
+/// A slot's place in the route of one producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Whose route.
+    pub producer: Ix<ProducerId>,
+}
+
 /// A sending m-line of one peer, and where it hangs.
 pub struct SlotEntry {
     /// The peer it leaves to.
     pub transport: Ix<TransportId>,
     /// What it is assigned.
-    pub producer: Option<Ix<ProducerId>>,
+    pub assigned: Option<Membership>,
+    /// What it shows until the key frame of the assigned one comes. Only then it is in two routes.
+    pub outgoing: Option<Membership>,
     /// Its numbers and its rewriting.
     pub slot: Slot,
+}
+
+impl SlotEntry {
+    /// The producer whose packets it sends, or will when something comes.
+    pub fn current(&self) -> Option<Ix<ProducerId>> {
+        let current = self.outgoing.or(self.assigned);
+        current.map(|membership| membership.producer)
+    }
+
+    /// The change to the assigned producer is over, but the former one's route still has the slot.
+    #[inline]
+    pub fn has_changed(&self) -> bool {
+        self.outgoing.is_some() && !self.slot.is_changing()
+    }
 }
 
 impl Core {
@@ -44,7 +67,8 @@ impl Core {
             id,
             SlotEntry {
                 transport,
-                producer: None,
+                assigned: None,
+                outgoing: None,
                 slot,
             },
         )?;
@@ -66,36 +90,89 @@ impl Core {
         let producer_ix = self.producers.find(producer)?;
         let producer = self.producers.get_mut(producer_ix)?;
         let entry = self.slots.get_mut(ix)?;
-        if entry.producer == Some(producer_ix) || entry.slot.config().kind != producer.config.kind {
+        let assigned = entry.assigned.map(|membership| membership.producer);
+        if assigned == Some(producer_ix) || entry.slot.config().kind != producer.config.kind {
             return None;
         }
-        self.leave_route(ix);
-        let (producer, entry) = (
-            self.producers.get_mut(producer_ix)?,
-            self.slots.get_mut(ix)?,
-        );
-        producer.route.push(ix);
-        entry.producer = Some(producer_ix);
         entry.slot.assign(Some(&producer.config));
-        entry.slot.set_paused(producer.paused);
+        entry.slot.set_paused(producer.config.id, producer.paused);
+        self.move_to_route(ix, producer_ix);
         self.select(now, producer_ix, Some(ix));
         Some(())
     }
 
-    /// Takes a slot out of its producer's route.
-    fn leave_route(&mut self, ix: Ix<SlotId>) {
-        let producer = self.slots.get(ix).and_then(|entry| entry.producer);
+    /// The slot was assigned this producer: it joins its route, and stays in that of what it shows meanwhile.
+    fn move_to_route(&mut self, ix: Ix<SlotId>, producer: Ix<ProducerId>) {
+        let Some(entry) = self.slots.get_mut(ix) else {
+            return;
+        };
+        let (assigned, outgoing) = (entry.assigned.take(), entry.outgoing.take());
+        if outgoing.is_some_and(|it| it.producer == producer) {
+            // Back to what is shown: the one that waited is given up.
+            entry.assigned = outgoing;
+            return self.leave_route(ix, assigned);
+        }
+        let kept = if entry.slot.is_changing() {
+            outgoing.or(assigned)
+        } else {
+            None
+        };
+        entry.outgoing = kept;
+        entry.assigned = Some(Membership { producer });
+        for left in [assigned, outgoing] {
+            if left != kept {
+                self.leave_route(ix, left);
+            }
+        }
+        if let Some(producer) = self.producers.get_mut(producer) {
+            producer.route.push(ix);
+        }
+    }
+
+    /// Takes a slot out of a producer's route.
+    fn leave_route(&mut self, ix: Ix<SlotId>, membership: Option<Membership>) {
+        let producer = membership.map(|membership| membership.producer);
         if let Some(producer) = producer.and_then(|producer| self.producers.get_mut(producer)) {
             producer.route.retain(|slot| *slot != ix);
         }
     }
 
+    fn leave_all_routes(&mut self, ix: Ix<SlotId>) {
+        if let Some(entry) = self.slots.get_mut(ix) {
+            let left = [entry.assigned.take(), entry.outgoing.take()];
+            for membership in left {
+                self.leave_route(ix, membership);
+            }
+        }
+    }
+
+    /// The slot shows what it was assigned, or nothing of what it showed before: it leaves the former route.
+    pub(super) fn leave_former_route(&mut self, ix: Ix<SlotId>) {
+        let entry = self.slots.get_mut(ix).filter(|entry| entry.has_changed());
+        if let Some(entry) = entry {
+            let left = entry.outgoing.take();
+            self.leave_route(ix, left);
+        }
+    }
+
     /// A slot shows nothing from now on.
     pub(super) fn empty_slot(&mut self, ix: Ix<SlotId>) {
-        self.leave_route(ix);
+        self.leave_all_routes(ix);
         if let Some(entry) = self.slots.get_mut(ix) {
-            entry.producer = None;
             entry.slot.assign(None);
+        }
+    }
+
+    /// A producer in whose route the slot was is gone. When another was to follow, that one goes on waiting.
+    pub(super) fn on_producer_gone(&mut self, ix: Ix<SlotId>, producer: Ix<ProducerId>) {
+        let Some(entry) = self.slots.get_mut(ix) else {
+            return;
+        };
+        if entry.outgoing.is_some_and(|it| it.producer == producer) {
+            entry.slot.stop();
+            entry.outgoing = None;
+        } else {
+            self.empty_slot(ix);
         }
     }
 
@@ -103,9 +180,7 @@ impl Core {
         let ix = self.slots.find(id)?;
         let entry = self.slots.get_mut(ix)?;
         entry.slot.set_limits(limits);
-        if let Some(producer) = entry.producer {
-            self.select(now, producer, Some(ix));
-        }
+        self.select_all_of(now, ix);
         Some(())
     }
 
@@ -118,13 +193,24 @@ impl Core {
         let ix = self.producers.find(id)?;
         let producer = self.producers.get_mut(ix)?;
         producer.paused = paused;
-        for slot in &producer.route {
-            if let Some(entry) = self.slots.get_mut(*slot) {
-                entry.slot.set_paused(paused);
+        for slot in producer.route.clone() {
+            if let Some(entry) = self.slots.get_mut(slot) {
+                entry.slot.set_paused(id, paused);
+                self.leave_former_route(slot);
             }
         }
         self.select(now, ix, None);
         Some(())
+    }
+
+    /// Lets a slot choose among the encodings of what it shows, and of what it waits for.
+    fn select_all_of(&mut self, now: Micros, ix: Ix<SlotId>) {
+        let Some(entry) = self.slots.get(ix) else {
+            return;
+        };
+        for membership in [entry.outgoing, entry.assigned].into_iter().flatten() {
+            self.select(now, membership.producer, Some(ix));
+        }
     }
 
     /// Lets one slot of a producer, or all, choose its encoding by what is measured now; asks for the key frames needed.
@@ -133,7 +219,12 @@ impl Core {
         let Some(producer) = self.producers.get_mut(ix) else {
             return;
         };
-        let Producer { streams, route, .. } = producer;
+        let Producer {
+            config,
+            streams,
+            route,
+            ..
+        } = producer;
         let measured: ArrayVec<Measured, MAX_ENCODINGS> = streams
             .iter_mut()
             .take(MAX_ENCODINGS)
@@ -150,7 +241,10 @@ impl Core {
             if !receiver.is_some_and(|receiver| receiver.can_send(now)) {
                 continue;
             }
-            let wanted = entry.slot.select(&measured, now);
+            let wanted = entry.slot.select(config.id, &measured, now);
+            if entry.has_changed() {
+                self.changed.push(*slot);
+            }
             if let Some(stream) = wanted.and_then(|wanted| streams.get_mut(wanted as usize)) {
                 stream.request_key_frame(now);
             }
@@ -159,6 +253,15 @@ impl Core {
             producer.plan_select(now);
         }
         self.arm_producer(ix);
+        self.leave_former_routes();
+    }
+
+    /// Slots that changed meanwhile leave the routes of what they showed before.
+    #[inline]
+    pub(super) fn leave_former_routes(&mut self) {
+        while let Some(slot) = self.changed.pop() {
+            self.leave_former_route(slot);
+        }
     }
 
     /// The peer can be reached now: its slots choose what to show.
@@ -167,9 +270,7 @@ impl Core {
             return;
         };
         for slot in transport.slots.clone() {
-            if let Some(producer) = self.slots.get(slot).and_then(|entry| entry.producer) {
-                self.select(now, producer, Some(slot));
-            }
+            self.select_all_of(now, slot);
         }
     }
 
@@ -192,7 +293,7 @@ impl Core {
 
     /// Removes a slot from everything but its transport's list.
     pub(super) fn drop_slot(&mut self, ix: Ix<SlotId>) {
-        self.leave_route(ix);
+        self.leave_all_routes(ix);
         if let Some(id) = self.slots.get(ix).map(|entry| entry.slot.config().id) {
             self.slots.remove(id);
         }

@@ -37,6 +37,8 @@ pub struct SwitchPoint {
 pub struct TimestampMapper {
     offset: u32,
     first: u32,
+    /// How far our time runs ahead because it may not go back: made good at later switches, or it would add up.
+    ahead: Micros,
     newest: Option<Newest>,
 }
 
@@ -46,6 +48,7 @@ impl TimestampMapper {
         Self {
             offset: 0,
             first,
+            ahead: Micros(0),
             newest: None,
         }
     }
@@ -54,13 +57,13 @@ impl TimestampMapper {
     pub fn switch(&mut self, point: SwitchPoint) {
         let target = match self.newest {
             None => self.first,
-            Some(newest) => newest.timestamp.wrapping_add(Self::step(newest, point)),
+            Some(newest) => newest.timestamp.wrapping_add(self.step(newest, point)),
         };
         self.offset = target.wrapping_sub(point.timestamp);
     }
 
     /// Ticks from the newest packet to the switch point: at least one, as two frames may not share a timestamp.
-    fn step(newest: Newest, point: SwitchPoint) -> u32 {
+    fn step(&mut self, newest: Newest, point: SwitchPoint) -> u32 {
         let captured = point
             .anchor
             .map(|anchor| anchor.time_of(point.timestamp, point.clock_rate));
@@ -74,11 +77,9 @@ impl TimestampMapper {
             }
             _ => (newest.arrived, point.arrived),
         };
-        if to <= from {
-            1
-        } else {
-            ticks_between(from, to, point.clock_rate).max(1)
-        }
+        let due = from + self.ahead;
+        self.ahead = (due - to).min(MAX_CLOCK_DISAGREEMENT);
+        ticks_between(due.min(to), to, point.clock_rate).max(1)
     }
 
     /// Our timestamp for one of the source.

@@ -85,6 +85,11 @@ impl World {
             .assign(producer.map(|index| &self.producers[index].0));
     }
 
+    pub fn pause(&mut self, producer: usize, paused: bool) {
+        let id = self.producers[producer].0.id;
+        self.slot.set_paused(id, paused);
+    }
+
     pub fn wait(&mut self, ms: u64) {
         self.now = self.now + Micros::from_millis(ms);
     }
@@ -95,7 +100,8 @@ impl World {
             .iter_mut()
             .map(|stream| stream.measure(self.now))
             .collect();
-        self.slot.select(&measured, self.now)
+        let producer = self.producers[producer].0.id;
+        self.slot.select(producer, &measured, self.now)
     }
 
     /// A packet of an encoding arrives; what the slot sends of it.
@@ -107,13 +113,13 @@ impl World {
         let packet = stream
             .on_rtp(&bytes, &header, &ExtensionValues::default(), self.now)
             .ok()?;
-        if self.slot.producer() != Some(config.id) {
-            return None;
-        }
+        let from = Incoming {
+            producer: config.id,
+            encoding: encoding as u8,
+            anchor: stream.anchor(),
+        };
         let mut out = [0; 1_600];
-        let len = self
-            .slot
-            .on_packet(encoding as u8, &packet, stream.anchor(), &mut out)?;
+        let len = self.slot.on_packet(from, &packet, &mut out)?;
         Some(read(&out[..len]))
     }
 
