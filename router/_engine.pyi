@@ -248,6 +248,11 @@ class SlotStats(TypedDict):
     ssrc: int
     rtx_ssrc: int | None
     producer: int | None
+    """What is assigned."""
+    shown_producer: int | None
+    """What is sent, which may be what was assigned before."""
+    waiting: bool
+    """Assigned, but not sent yet: the key frame is not here, or `reason` says why."""
     encoding: int | None
     reason: str
     """Why the slot shows what it shows: a short text for people."""
@@ -256,6 +261,8 @@ class SlotStats(TypedDict):
     packets_sent: int
     bytes_sent: int
     header_bytes_sent: int
+    trimmed_packets_sent: int
+    """Of those packets, sent without the contributor or something else of ours: 15 CSRCs already, or no room."""
     retransmitted_packets_sent: int
     retransmitted_bytes_sent: int
     nack_count: int
