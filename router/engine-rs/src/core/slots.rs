@@ -73,6 +73,8 @@ impl Core {
             },
         )?;
         self.transports.get_mut(transport)?.slots.push(ix);
+        // All slots may change at one packet, which must not allocate.
+        self.changed.reserve(self.slots.len());
         Some(())
     }
 

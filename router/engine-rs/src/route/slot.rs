@@ -518,6 +518,8 @@ pub const fn codec_name(codec: Codec) -> &'static str {
 }
 
 #[cfg(test)]
+mod change_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod world;
