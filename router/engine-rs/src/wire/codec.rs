@@ -8,6 +8,10 @@ use crate::media::Codec;
 
 /// One payload, as far as a forwarder cares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one packet"
+)]
 pub struct FrameInfo {
     /// A decoder can start with this packet: it opens a key frame, or the parameter sets before one. Always true for
     /// audio.

@@ -36,6 +36,8 @@ pub struct Peer {
     pub srtp: ToySrtp,
     /// It answers our challenges.
     pub answers: bool,
+    /// It understands two-byte extension headers among one-byte ones.
+    pub allow_mixed: bool,
     transactions: u64,
 }
 
@@ -49,6 +51,7 @@ impl Peer {
             router: credentials(&format!("router{number}")),
             srtp: ToySrtp::new(key * 2 + 1, key * 2 + 2),
             answers: true,
+            allow_mixed: false,
             transactions: 0,
         }
     }
@@ -58,7 +61,7 @@ impl Peer {
             id: self.transport,
             local: self.router.clone(),
             timeout: Micros::from_secs(30),
-            allow_mixed_extensions: false,
+            allow_mixed_extensions: self.allow_mixed,
             cname: format!("cname{}", self.transport.0),
         }
     }
