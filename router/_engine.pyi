@@ -411,7 +411,10 @@ class Engine:
         """A sending m-line, showing nothing."""
 
     def assign_slot(self, slot: int, producer: int | None) -> None:
-        """Shows a producer of the same worker and kind, or nothing."""
+        """Shows a producer of the same worker and kind, or nothing.
+
+        Video changes at the next key frame, which is asked for at once; what was shown goes on until then.
+        """
 
     def set_slot_limits(
         self,
