@@ -559,3 +559,26 @@ proptest! {
         prop_assert_eq!(told, group.state());
     }
 }
+
+#[test]
+fn silence_is_passed_on_where_all_who_send_have_a_place() {
+    let mut talk = Talk::new(4, &[1, 3]);
+    talk.run(5_000, &[MUTED, MUTED]);
+    assert_eq!(
+        (talk.places(0), talk.places(1)),
+        (vec![0, 0], vec![1, 2, 0, 0]),
+        "two send, which is more than one place and less than three"
+    );
+    assert_eq!(talk.dominant(), None);
+    talk.run(2_000, &[MUTED, MUTED, MUTED, MUTED]);
+    assert_eq!(talk.places(1), [0, 0, 0, 0], "four have three places");
+    let last = talk.sources[3];
+    talk.group.stop(last);
+    talk.run(20, &[MUTED, MUTED, MUTED]);
+    assert_eq!(talk.places(1), [1, 2, 3, 0], "one has stopped sending");
+    let gone = talk.sources[0];
+    talk.group.leave(gone);
+    talk.run(20, &[Voice::Absent, MUTED, MUTED, MUTED]);
+    assert_eq!(talk.places(1)[1..3], [2, 3]);
+    assert_eq!(talk.places(1)[0], 4, "and one has left");
+}
