@@ -465,9 +465,10 @@ fn reports_are_coalesced_and_end_on_the_true_state() {
     let mut talk = Talk::new(2, &[1]);
     talk.run(20, &[MUTED, MUTED]);
     assert_eq!(talk.reports.len(), 1, "the empty stage, at once");
+    // Meanwhile decisions are made, each 300 ms.
     for _ in 0..100 {
-        talk.run(20, &[ROOM, MUTED]);
-        talk.run(20, &[MUTED, MUTED]);
+        talk.run(20, &[ROOM, Voice::Fluent]);
+        talk.run(20, &[MUTED, Voice::Fluent]);
         talk.group.leave_stages(talk.sources[0]);
     }
     talk.run(400, &[MUTED, MUTED]);
