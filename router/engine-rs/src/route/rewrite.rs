@@ -12,7 +12,7 @@ use crate::core::command::{Codec, CodecConfig, Extension, ProducerConfig, SlotCo
 use crate::ids::{Mid, PayloadType, Ssrc};
 use crate::recv::MediaPacket;
 use crate::wire::dependency_descriptor::DependencyDescriptor;
-use crate::wire::ext::{Element, ExtensionMap, MAX_BLOCK};
+use crate::wire::ext::{Element, ExtensionMap, MAX_BLOCK, OutgoingIds};
 use crate::wire::rtp::{MAX_CSRCS, OutgoingHeader, write_header};
 use crate::wire::rtx::OSN_LEN;
 use crate::wire::{MAX_DATAGRAM, Span};
@@ -86,7 +86,7 @@ pub struct Written {
 pub struct RewritePlan {
     ssrc: Ssrc,
     mid: Option<Mid>,
-    ids: ExtensionMap,
+    ids: OutgoingIds,
     allow_two_byte: bool,
     contributor: u32,
     codecs: Vec<PlannedCodec>,
@@ -98,7 +98,7 @@ impl RewritePlan {
         Self {
             ssrc: slot.ssrc,
             mid: slot.mid,
-            ids: ExtensionMap::new(&slot.extensions),
+            ids: ExtensionMap::new(&slot.extensions).outgoing(),
             allow_two_byte: slot.allow_mixed_extensions,
             contributor: producer.contributor,
             codecs: producer

@@ -7,7 +7,8 @@ use super::super::epoch::Epoch;
 
 /// Drops remembered, and the reordering believed, in frames.
 const SPAN: u64 = 256;
-/// Where a line begins: the first number sent is the next one, and there is room below for what came before.
+/// Where numbers are widened from, and where a line begins: the first number sent is the next one. There is room below
+/// for what came before, and it is a multiple of every width.
 const ORIGIN: u64 = 1 << 32;
 
 /// A number as it travels.
@@ -49,7 +50,8 @@ impl Line {
     /// A new source begins with this number, or has none.
     pub fn switch(&mut self, first: Option<WireNumber>) {
         let next = self.highest_out + 1;
-        self.epoch = first.map(|number| Epoch::new(number.value.into(), next, SPAN));
+        self.epoch = None;
+        self.epoch = first.map(|number| Epoch::new(self.widen(number), next, SPAN));
     }
 
     /// A key frame that begins behind what was sent before it, or far ahead: its encoder began to count anew.
@@ -93,20 +95,16 @@ impl Line {
 
     /// The number congruent to what travels that is nearest to the highest seen; half way counts as ahead.
     fn widen(&self, number: WireNumber) -> u64 {
-        let value = u64::from(number.value);
+        let value = ORIGIN + u64::from(number.value);
         let Some(epoch) = &self.epoch else {
             return value;
         };
         let modulus = 1u64 << number.bits;
-        let reference = epoch.highest_in;
-        let ahead = value.wrapping_sub(reference) & (modulus - 1);
+        let ahead = value.wrapping_sub(epoch.highest_in) & (modulus - 1);
         if ahead > modulus / 2 {
-            // Below zero there is nothing: it can only be ahead.
-            reference
-                .checked_sub(modulus - ahead)
-                .unwrap_or(reference + ahead)
+            (epoch.highest_in + ahead).saturating_sub(modulus)
         } else {
-            reference + ahead
+            epoch.highest_in + ahead
         }
     }
 }

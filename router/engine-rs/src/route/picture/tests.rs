@@ -276,6 +276,20 @@ fn a_late_packet_of_a_key_frame_is_no_new_count() {
 }
 
 #[test]
+fn what_came_before_the_key_frame_is_refused_also_at_the_wrap() {
+    for line in Line::ALL {
+        for first in [0, 1, 0x7FFF] {
+            let mut mapper = start_with(&line.content(first, 5, 0, true));
+            let late = line.content(first.wrapping_sub(1), 5, 0, false);
+            assert_eq!(mapper.map(&late, false), None, "{line:?} at {first}");
+            let next = line.content(first + 1, 6, 0, false);
+            let next = mapper.map(&next, true).map(|numbers| line.of(numbers));
+            assert_eq!(next, Some(2), "{line:?} at {first}");
+        }
+    }
+}
+
+#[test]
 fn stream_without_numbers_is_filtered_by_layer_alone() {
     let mut mapper = PictureMapper::default();
     let plain = |layer| Content {
