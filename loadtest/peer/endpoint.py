@@ -93,7 +93,7 @@ class Peer(asyncio.DatagramProtocol):
         self._send(self._outbound.protect(packet))
 
     def become_sink(self) -> None:
-        """Stops reading and checking, while sending goes on: the kernel drops what does not fit into its buffer.
+        """Stops reading, while it sends and keeps its consent fresh: the kernel drops what its buffer cannot take.
 
         For measurements in which thousands receive: the router pays for its sending, the generator for nothing.
         """
@@ -101,19 +101,16 @@ class Peer(asyncio.DatagramProtocol):
         self._sink = self._transport.get_extra_info("socket").dup()
         self._sink.setblocking(False)
         self._sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SINK_BYTES)
-        self._stop()
+        self._transport.close()
 
     def close(self) -> None:
         """Leaves without a word, as a vanished client does."""
-        self._stop()
-        if self._sink:
-            self._sink.close()
-
-    def _stop(self) -> None:
         if self._timer:
             self._timer.cancel()
         if self._transport:
             self._transport.close()
+        if self._sink:
+            self._sink.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the socket."""
