@@ -9,6 +9,7 @@ use fork_router_engine::core::Command;
 use fork_router_engine::core::command::{Codec, Limits};
 use fork_router_engine::ids::{ProducerId, SlotId};
 use media::{CLEAN, Impairment, LOSSY, Rng};
+use studio::receiver::Decoded;
 use studio::{Studio, captured_ms};
 
 const VP8: (Codec, bool) = (Codec::Vp8, false);
@@ -104,6 +105,15 @@ fn the_picture_never_waits_for_a_key_frame() {
     }
 }
 
+/// The newest sender report that the receiver had when it decoded a frame: when it came, and by how much it misses the
+/// time at which the frame was captured.
+fn told(studio: &Studio, frame: &Decoded) -> Option<(u64, f64)> {
+    let mut reports = studio.reports.iter().rev();
+    let (at_ms, info) = reports.find(|(at_ms, _)| *at_ms <= frame.at_ms)?;
+    let error = captured_ms(info, frame.timestamp) - frame.stamp.captured_ms as f64;
+    Some((*at_ms, error))
+}
+
 #[test]
 fn sender_reports_tell_when_the_picture_was_taken() {
     let studio = change_often(51, &[VP8, H264, AV1], CLEAN);
@@ -112,21 +122,46 @@ fn sender_reports_tell_when_the_picture_was_taken() {
         if frame.stamp.camera != camera {
             (begun_ms, camera) = (frame.at_ms, frame.stamp.camera);
         }
-        // The first report about this camera, 100 ms after the change, and whatever followed.
-        let told = studio.reports.iter().rev();
-        let told = told.map(|(at_ms, info)| (*at_ms, info));
-        let Some((at_ms, info)) = told.clone().find(|(at_ms, _)| *at_ms <= frame.at_ms) else {
+        let Some((at_ms, error)) = told(&studio, frame) else {
             continue;
         };
+        // The first report about this camera comes 100 ms after the change.
         if at_ms < begun_ms {
-            assert!(frame.at_ms - begun_ms < 150, "told too late, at {begun_ms}");
+            let late = frame.at_ms - begun_ms;
+            assert!(late < 150, "not told for {late} ms");
             continue;
         }
-        let error = captured_ms(info, frame.timestamp) - frame.stamp.captured_ms as f64;
         assert!(error.abs() < 5.0, "off by {error} ms: {frame:?}");
         checked += 1;
     }
     assert!(checked > 1_000, "{checked} frames checked");
+}
+
+#[test]
+fn feedback_and_reports_are_about_what_is_shown_while_another_is_awaited() {
+    let mut studio = Studio::new(55, &[VP8, VP9], CLEAN);
+    studio.set_obedient(2, false);
+    studio.run(1_000);
+    let first = studio.receiver.decoded.len();
+    studio.assign(2);
+    studio.run(3_000);
+    assert_eq!(studio.stats().shown_producer, Some(ProducerId(1)));
+    assert!(studio.ignored_requests(2) > 4, "asked again and again");
+    for frame in &studio.receiver.decoded[first..] {
+        let (_, error) = told(&studio, frame).expect("told");
+        assert!(error.abs() < 5.0, "off by {error} ms: {frame:?}");
+    }
+    assert_eq!(studio.key_frames(1), 1);
+    studio.ask_for_key_frame();
+    studio.run(200);
+    assert_eq!(
+        studio.key_frames(1),
+        2,
+        "the receiver lost what it is shown"
+    );
+    studio.set_obedient(2, true);
+    studio.run(700);
+    assert_eq!(studio.stats().shown_producer, Some(ProducerId(2)));
 }
 
 #[test]

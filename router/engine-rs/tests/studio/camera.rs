@@ -66,8 +66,11 @@ pub struct Camera {
     pub codec: Codec,
     /// Frames carry the dependency descriptor.
     pub dependency: bool,
+    /// It makes key frames when it is asked.
+    pub is_obedient: bool,
     pub key_frame_wanted: bool,
     pub key_frames: u32,
+    pub ignored_requests: u32,
     ssrc: u32,
     seq: u16,
     rtx_seq: u16,
@@ -91,8 +94,10 @@ impl Camera {
             id,
             codec,
             dependency,
+            is_obedient: true,
             key_frame_wanted: true,
             key_frames: 0,
+            ignored_requests: 0,
             ssrc: 1_000 + u32::from(id),
             seq: 65_530 - near,
             rtx_seq: 9,
@@ -110,6 +115,11 @@ impl Camera {
 
     fn timestamp(&self, at_ms: u64) -> u32 {
         self.timestamp_offset.wrapping_add((at_ms * 90) as u32)
+    }
+
+    pub fn on_key_frame_request(&mut self) {
+        self.key_frame_wanted |= self.is_obedient;
+        self.ignored_requests += u32::from(!self.is_obedient);
     }
 
     /// The next frame.

@@ -142,6 +142,15 @@ impl Studio {
         self.publishers[camera - 1].is_live = is_live;
     }
 
+    /// A camera ignores key frame requests, or obeys them.
+    pub fn set_obedient(&mut self, camera: usize, is_obedient: bool) {
+        self.publishers[camera - 1].camera.is_obedient = is_obedient;
+    }
+
+    pub fn ignored_requests(&self, camera: usize) -> u32 {
+        self.publishers[camera - 1].camera.ignored_requests
+    }
+
     pub fn key_frames(&self, camera: usize) -> u32 {
         self.publishers[camera - 1].camera.key_frames
     }
@@ -199,7 +208,7 @@ impl Studio {
         for rtcp in self.world.take_media(&mut publisher.peer).1 {
             for message in messages(&rtcp).flatten() {
                 match message {
-                    RtcpMessage::Pli(_) => publisher.camera.key_frame_wanted = true,
+                    RtcpMessage::Pli(_) => publisher.camera.on_key_frame_request(),
                     RtcpMessage::Nack(nack) => {
                         for packet in nack.lost().filter_map(|seq| publisher.camera.repair(seq)) {
                             publisher.uplink.send(packet, now_ms);
@@ -234,9 +243,15 @@ impl Studio {
             self.send_feedback(&buffer[..len]);
         }
         if self.receiver.wants_key_frame(now_ms) {
-            let len = write_pli(&mut buffer, Ssrc(1), SLOT).expect("room");
-            self.send_feedback(&buffer[..len]);
+            self.ask_for_key_frame();
         }
+    }
+
+    /// The receiver lost the picture.
+    pub fn ask_for_key_frame(&mut self) {
+        let mut buffer = [0; 20];
+        let len = write_pli(&mut buffer, Ssrc(1), SLOT).expect("room");
+        self.send_feedback(&buffer[..len]);
     }
 
     fn send_feedback(&mut self, plain: &[u8]) {
