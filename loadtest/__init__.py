@@ -1,1 +1,1 @@
-"""Measurements of the router: forwarding, joining, rooms of all sizes, switching; and the clients and links for them."""
+"""Measurements of the router: forwarding, joining, rooms, switching; and the clients and links they are made with."""
