@@ -266,6 +266,11 @@ class SlotStats(TypedDict):
     ssrc: int
     rtx_ssrc: int | None
     producer: int | None
+    """What is assigned."""
+    shown_producer: int | None
+    """What is sent, which may be what was assigned before."""
+    waiting: bool
+    """Assigned, but not sent yet: the key frame is not here, or `reason` says why."""
     encoding: int | None
     reason: str
     """Why the slot shows what it shows: a short text for people."""
@@ -274,6 +279,8 @@ class SlotStats(TypedDict):
     packets_sent: int
     bytes_sent: int
     header_bytes_sent: int
+    trimmed_packets_sent: int
+    """Of those packets, sent without the contributor or something else of ours: 15 CSRCs already, or no room."""
     retransmitted_packets_sent: int
     retransmitted_bytes_sent: int
     nack_count: int
@@ -425,7 +432,10 @@ class Engine:
         """
 
     def assign_slot(self, slot: int, producer: int | None) -> None:
-        """Shows a producer of the same worker and kind, or nothing. Ignored while the slot follows speakers."""
+        """Shows a producer of the same worker and kind, or nothing. Ignored while the slot follows speakers.
+
+        Video changes at the next key frame, which is asked for at once; what was shown goes on until then.
+        """
 
     def set_slot_limits(
         self,

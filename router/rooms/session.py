@@ -110,7 +110,8 @@ class Session:
         slot = self.slots[mid]
         if slot.kind == "video":
             return self.room.find_track(self.shown[mid])
-        return self.room.find_track(make_track_id(slot.track.contributor)) if slot.track is not None else None
+        heard = slot.track
+        return None if heard is None else self.room.find_track(make_track_id(heard.contributor))
 
     def describe_slots(self, mids: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """All slots or some, as their owner is told."""

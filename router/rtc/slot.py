@@ -89,7 +89,7 @@ class RTCSlot:
         return self.listening is None and compatible(track.section, self.section)
 
     def assign(self, track: RTCMediaStreamTrack | None) -> None:
-        """Shows a track, video from its next key frame on, or nothing."""
+        """Shows a track, or nothing. Video changes at its next key frame; what was shown goes on until then."""
         if track is self._track and self.listening is None:
             return
         if self.connection.closed:

@@ -8,7 +8,8 @@ from tests.e2e.watch import wait_for
 
 ROOM = "moderated"
 HAS_MENU = "[...document.querySelectorAll('.tile .moderate')].some((menu) => menu.checkVisibility())"
-BOB_IS_MUTED = "!document.querySelector('.tile:not([data-participant=me]) .mute').hasAttribute('hidden')"
+OTHER_TILE = ".tile:not([data-participant=me])"
+BOB_IS_MUTED = f"!document.querySelector('{OTHER_TILE} .mute').hasAttribute('hidden')"
 TOAST = "document.getElementById('toast').textContent"
 LOBBY_ERROR = "document.body.dataset.view === 'lobby' && document.getElementById('lobby-error').textContent"
 
@@ -21,9 +22,9 @@ async def join(window: Window, router: RouterProcess, name: str, *, moderate: bo
 
 async def use_menu(window: Window, entry: str) -> None:
     """The menu on the only other tile."""
-    await window.page.hover(".tile:not([data-participant=me])")
-    await window.page.click(".tile:not([data-participant=me]) .moderate summary")
-    await window.page.click(f".moderate button:has-text('{entry}')")
+    await window.page.hover(OTHER_TILE)
+    await window.page.click(f"{OTHER_TILE} .moderate summary")
+    await window.page.click(f"{OTHER_TILE} .moderate button:has-text('{entry}')")
 
 
 @pytest.mark.browser

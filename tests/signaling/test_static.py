@@ -32,6 +32,14 @@ def test_every_file_of_the_page_is_served() -> None:
     assert {name for name, _ in FILES.values()} == present
 
 
+async def test_the_page_asks_for_every_part_of_the_client_at_once() -> None:
+    async with public() as router:
+        page = (await router.http.get("/")).text
+        for path in FILES:
+            if path.startswith("/client") and path.endswith(".js"):
+                assert f'<link rel="modulepreload" href="{path}" />' in page
+
+
 async def test_pages_of_other_origins_import_the_client_and_nothing_else() -> None:
     async with public() as router:
         for path in FILES:

@@ -13,11 +13,13 @@ pub use receive_path::receive_path;
 use crate::core::command::{Codec, Extension, ExtensionIds};
 use crate::ids::{PayloadType, Ssrc};
 use crate::time::Micros;
+use crate::wire::dependency_descriptor::DependencyDescriptor;
 use crate::wire::ext::{self, Element, ExtensionMap, ExtensionValues};
 use crate::wire::rtcp::{self, RtcpMessage, TransportCc, TransportCcHead};
 use crate::wire::rtp::{self, OutgoingHeader, RtpHeader};
 use crate::wire::stun::{self, IntegrityKey, StunMessage};
 use crate::wire::vp8::Vp8Descriptor;
+use crate::wire::vp9::Vp9Descriptor;
 use crate::wire::{codec as payloads, demux, rtx};
 
 /// STUN: parsing, verification, and an answer to whatever parsed.
@@ -188,7 +190,7 @@ fn rewrite_transport_cc(feedback: &TransportCc) {
     assert_eq!(received(&written), received(&statuses[..covered]));
 }
 
-/// Payloads: the first byte chooses the codec.
+/// Payloads: the first byte chooses the codec. Descriptors whose numbers are rewritten keep everything else.
 pub fn codec(data: &[u8]) {
     const CODECS: [Codec; 6] = [
         Codec::Opus,
@@ -201,19 +203,53 @@ pub fn codec(data: &[u8]) {
     let [choice, payload @ ..] = data else { return };
     let info = payloads::inspect(CODECS[*choice as usize % CODECS.len()], payload);
     assert!(info.start_of_frame || !info.key_frame);
-    if let Ok(descriptor) = Vp8Descriptor::parse(payload) {
-        let mut rewritten = payload.to_vec();
-        descriptor.rewrite(&mut rewritten, 0x7FFF, 0xFF);
-        let again = Vp8Descriptor::parse(&rewritten).expect("the form is unchanged");
-        assert_eq!(
-            (again.len, again.start_of_frame),
-            (descriptor.len, descriptor.start_of_frame)
-        );
-        assert_eq!(
-            rewritten[again.len as usize..],
-            payload[descriptor.len as usize..]
-        );
-    }
+    rewrite_vp8(payload);
+    rewrite_vp9(payload);
+    rewrite_dependency_descriptor(payload);
+}
+
+fn rewrite_vp8(payload: &[u8]) {
+    let Ok(before) = Vp8Descriptor::parse(payload) else {
+        return;
+    };
+    let mut rewritten = payload.to_vec();
+    before.rewrite(&mut rewritten, 0x7FFF, 0xFF);
+    let after = Vp8Descriptor::parse(&rewritten).expect("the form is unchanged");
+    let kept = (after.len, after.start_of_frame, after.temporal_id);
+    assert_eq!(
+        kept,
+        (before.len, before.start_of_frame, before.temporal_id)
+    );
+    let data = before.len as usize..;
+    assert_eq!(rewritten[data.clone()], payload[data]);
+}
+
+fn rewrite_vp9(payload: &[u8]) {
+    let Ok(before) = Vp9Descriptor::parse(payload) else {
+        return;
+    };
+    let mut rewritten = payload.to_vec();
+    before.rewrite(&mut rewritten, 0x7FFF, 0xFF);
+    let after = Vp9Descriptor::parse(&rewritten).expect("the form is unchanged");
+    let kept = (after.len, after.inter_picture, after.size);
+    assert_eq!(kept, (before.len, before.inter_picture, before.size));
+    let data = before.len as usize..;
+    assert_eq!(rewritten[data.clone()], payload[data]);
+}
+
+fn rewrite_dependency_descriptor(value: &[u8]) {
+    let Ok(before) = DependencyDescriptor::parse(value) else {
+        return;
+    };
+    let mut rewritten = value.to_vec();
+    DependencyDescriptor::rewrite(&mut rewritten, !before.frame_number);
+    let after = DependencyDescriptor::parse(&rewritten).expect("the form is unchanged");
+    assert_eq!(after.frame_number, !before.frame_number);
+    assert_eq!(
+        (after.template_id, after.begins_sequence()),
+        (before.template_id, before.begins_sequence())
+    );
+    assert_eq!((rewritten[0], &rewritten[3..]), (value[0], &value[3..]));
 }
 
 #[cfg(test)]

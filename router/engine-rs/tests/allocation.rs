@@ -154,3 +154,25 @@ fn a_steady_talk_allocates_nothing() {
     assert!(sink.rtp > 1_400 * 3 * 10, "{} packets", sink.rtp);
     assert_eq!(TAKEN.get(), 0, "allocations");
 }
+
+/// All receivers change to another camera at one packet.
+#[test]
+fn a_change_allocates_nothing() {
+    let mut load = Load::new(RECEIVERS);
+    load.prepare(WARM_UP, false);
+    load.play(|call| call());
+    load.change_camera();
+    for _ in 0..WARM_UP / 4 {
+        load.prepare_frame(false);
+        load.play(|call| call());
+    }
+    load.prepare_frame(true);
+    let before = load.sink.rtp;
+    load.play(counted);
+    assert_eq!(
+        load.sink.rtp - before,
+        (4 * RECEIVERS) as u64,
+        "of the second camera alone"
+    );
+    assert_eq!(TAKEN.get(), 0);
+}

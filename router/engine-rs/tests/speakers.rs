@@ -6,9 +6,10 @@ mod common;
 use common::talk::{GROUP, MUTED, ROOM, SPEECH, speaker_of};
 use common::{Peer, Talk};
 use fork_router_engine::core::{Command, Event};
-use fork_router_engine::ids::{GroupId, ProducerId, SlotId};
+use fork_router_engine::ids::{GroupId, ProducerId, SlotId, Ssrc};
 use fork_router_engine::speakers::GroupState;
 use fork_router_engine::time::Micros;
+use fork_router_engine::wire::rtcp::write_bye;
 use fork_router_engine::wire::rtp::RtpHeader;
 
 /// Members who send the sound of a room, but these who speak.
@@ -209,29 +210,60 @@ fn a_muted_or_silent_or_removed_speaker_frees_the_place() {
 
 #[test]
 fn a_following_slot_cannot_be_assigned_until_it_is_free() {
-    let mut talk = Talk::new(3, &[0, 0, 2]);
-    talk.run(100, &[(1, ROOM)]);
+    let mut talk = Talk::new(1, &[0, 0, 2]);
     let (first, second) = (SlotId(300), SlotId(301));
+    talk.run(100, &voices(2, &[]));
     talk.world
         .command(Command::Assign(second, Some(ProducerId(2))));
     talk.world.command(Command::Assign(first, None));
-    talk.run(40, &[(1, ROOM), (3, MUTED)]);
+    talk.heard(3);
+    talk.run(40, &voices(2, &[]));
     assert_eq!(talk.heard(3), [1, 0]);
     talk.world.command(Command::RemoveSpeakers(GROUP));
-    talk.run(40, &[(1, ROOM)]);
     talk.heard(3);
-    talk.run(40, &[(1, ROOM), (2, SPEECH)]);
+    talk.run(40, &voices(2, &[2]));
     assert_eq!(talk.heard(3), [0, 0], "its followers went quiet");
-    let reasons: Vec<&str> = talk
-        .slot_stats(3)
-        .iter()
-        .map(|stats| stats.reason)
-        .collect();
-    assert_eq!(reasons, ["nothing is assigned"; 2]);
+    let stats = talk.slot_stats(3);
+    assert!(stats.iter().all(|it| it.reason == "nothing is assigned"));
     talk.world
         .command(Command::Assign(second, Some(ProducerId(2))));
-    talk.run(40, &[(1, ROOM), (2, SPEECH)]);
+    talk.run(40, &voices(2, &[]));
     assert_eq!(talk.heard(3), [0, 2]);
+}
+
+#[test]
+fn who_was_in_a_group_that_is_gone_is_in_none() {
+    let mut talk = Talk::new(2, &[0, 0, 1]);
+    talk.world.command(Command::RemoveSpeakers(GROUP));
+    let group = GroupId(8);
+    talk.world.command(Command::CreateSpeakers(group, 2));
+    talk.world.command(Command::JoinSpeakers {
+        producer: ProducerId(2),
+        group,
+        participant: 2,
+    });
+    talk.world.command(Command::FollowSpeakers {
+        slots: vec![SlotId(300)],
+        group,
+        participant: 3,
+    });
+    talk.run(100, &[(1, SPEECH)]);
+    assert_eq!(talk.slot_stats(3)[0].producer, None, "1 is not taken for 2");
+    talk.run(100, &voices(2, &[]));
+    assert_eq!(talk.heard(3), [2]);
+}
+
+#[test]
+fn a_goodbye_frees_the_place_at_once() {
+    let mut talk = Talk::new(1, &[0, 0, 1]);
+    talk.run(100, &voices(2, &[]));
+    let mut bye = [0; 100];
+    let len = write_bye(&mut bye, &[Ssrc(1)]).unwrap();
+    let member = talk.member(1);
+    let (from, data) = (member.peer.tuple, member.peer.protect_rtcp(&bye[..len]));
+    talk.world.receive(from, &data);
+    talk.run(20, &[(2, ROOM)]);
+    assert_eq!(talk.heard(3), [2]);
 }
 
 #[test]
@@ -351,6 +383,28 @@ fn a_thousand_muted_microphones_cost_nothing() {
     assert_eq!(state.stages, [producers(&[1, 2, 3, 4])]);
 }
 
+/// A packet of this speaker goes to the slots that show him, and to no other.
+fn say_and_check(talk: &mut Talk, speaker: u64, level: Option<u8>) {
+    let all = 1..=talk.members.len() as u64;
+    let before: Vec<_> = all.clone().map(|number| talk.slot_stats(number)).collect();
+    talk.say(speaker, level);
+    talk.deliver();
+    for (number, before) in all.zip(before) {
+        let after = talk.slot_stats(number);
+        for (before, after) in before.iter().zip(&after) {
+            let shows = after.producer == Some(ProducerId(speaker));
+            let paused = after.reason.contains("paused");
+            let sent = after.packets_sent - before.packets_sent;
+            assert_eq!(sent, u64::from(shows && !paused), "{speaker}: {after:?}");
+        }
+        let heard = talk.heard(number);
+        assert!(
+            heard.iter().all(|it| [0, speaker].contains(it)),
+            "{heard:?}"
+        );
+    }
+}
+
 /// Joins, leaves, mutes and departures in any order leave no index behind that points to somebody else.
 #[test]
 fn any_churn_ends_in_nothing() {
@@ -387,7 +441,7 @@ fn any_churn_ends_in_nothing() {
             talk.world.command(command);
             for speaker in 1..=7 {
                 let level = talk.world.random(140) as u8;
-                talk.say(speaker, (level < 128).then_some(level));
+                say_and_check(&mut talk, speaker, (level < 128).then_some(level));
             }
             talk.pass();
         }

@@ -175,7 +175,7 @@ pub enum Command {
     RemoveProducer(ProducerId),
     /// Adds a slot, showing nothing.
     AddSlot(SlotConfig),
-    /// Shows a producer in a slot, from its next key frame on, or nothing.
+    /// Shows a producer in a slot, or nothing. Video changes at the next key frame, and what was shown goes on until then.
     Assign(SlotId, Option<ProducerId>),
     /// Adds a speaker group without members; the number is the most places of any stage.
     CreateSpeakers(GroupId, usize),

@@ -6,6 +6,7 @@
 use super::Core;
 use super::arena::Ix;
 use super::command::MediaKind;
+use super::slots::SlotEntry;
 use crate::ids::{GroupId, ProducerId, SlotId};
 use crate::speakers::{Changed, MAX_PLACES, Owned};
 use crate::time::Micros;
@@ -181,18 +182,19 @@ impl Core {
     }
 
     fn show_speaker(&mut self, slot: Ix<SlotId>, wanted: Option<Ix<ProducerId>>) {
-        if self.slots.get(slot).is_none_or(|it| it.producer == wanted) {
+        let shows = |it: &SlotEntry| it.assigned_producer() == wanted;
+        if self.slots.get(slot).is_none_or(shows) {
             return;
         }
         let Some(producer_ix) = wanted else {
             return self.empty_slot(slot);
         };
-        self.leave_route(slot);
+        self.leave_all_routes(slot);
         self.enter_route(slot, producer_ix);
         let producer = self.producers.get(producer_ix);
         if let (Some(producer), Some(entry)) = (producer, self.slots.get_mut(slot)) {
             entry.slot.assign(Some(&producer.config));
-            entry.slot.set_paused(producer.paused);
+            entry.slot.set_paused(producer.config.id, producer.paused);
         }
     }
 

@@ -1,12 +1,14 @@
-//! From a producer to the slots that show it, and again what their receivers lost. The hot path: indices, no hashing, no
+//! From a producer to the slots that show it or wait for it, and again what their receivers lost. The hot path: indices, no hashing, no
 //! allocation; the packet is rewritten straight into the sink's scratch space and encrypted there.
 
 use super::arena::Ix;
+use super::slots::SlotEntry;
 use super::streams::Stream;
 use super::timers::Owner;
 use super::{Core, Sink};
 use crate::ids::{SlotId, TransportId};
 use crate::recv::{MediaPacket, ReceiveStream};
+use crate::route::slot::Incoming;
 use crate::time::Micros;
 use crate::wire::DropReason;
 use crate::wire::rtcp::{Fir, Nack, Pli, ReportBlocks};
@@ -15,7 +17,7 @@ use crate::wire::rtcp::{Fir, Nack, Pli, ReportBlocks};
 const MAX_NACKED: usize = 1_000;
 
 impl Core {
-    /// Sends a packet of a producer to everyone who watches this encoding.
+    /// Sends a packet of a producer to everyone who watches this encoding, or waited for it to begin.
     pub(super) fn forward(
         &mut self,
         now: Micros,
@@ -30,6 +32,7 @@ impl Core {
             timers,
             totals,
             current,
+            changed,
             ..
         } = self;
         let Some(producer) = producers.get(stream.producer) else {
@@ -39,6 +42,11 @@ impl Core {
             .streams
             .get(stream.encoding as usize)
             .and_then(ReceiveStream::anchor);
+        let from = Incoming {
+            producer: producer.config.id,
+            encoding: stream.encoding,
+            anchor,
+        };
         for slot in &producer.route {
             let Some(entry) = slots.get_mut(*slot) else {
                 continue;
@@ -50,9 +58,10 @@ impl Core {
                 continue;
             }
             *current = Some(transport.id);
-            let written = entry
-                .slot
-                .on_packet(stream.encoding, packet, anchor, sink.scratch());
+            let written = entry.slot.on_packet(from, packet, sink.scratch());
+            if entry.has_changed() {
+                changed.push(*slot);
+            }
             let Some(len) = written else { continue };
             transport.send_rtp(now, len, sink, totals);
             if let Some(at) = entry.slot.report_deadline()
@@ -61,6 +70,7 @@ impl Core {
                 timers.arm(&mut transport.alarm, Owner::Transport(entry.transport), at);
             }
         }
+        self.leave_former_routes();
     }
 
     /// Sends lost packets again, within the slot's budget.
@@ -133,7 +143,7 @@ impl Core {
 
     /// A receiver needs a key frame of what its slot shows.
     fn ask_for_key_frame(&mut self, now: Micros, slot: Ix<SlotId>, encoding: Option<u8>) {
-        let producer = self.slots.get(slot).and_then(|entry| entry.producer);
+        let producer = self.slots.get(slot).and_then(SlotEntry::current);
         let (Some(ix), Some(encoding)) = (producer, encoding) else {
             return;
         };

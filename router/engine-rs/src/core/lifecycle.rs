@@ -74,7 +74,7 @@ impl Core {
         let producer = self.producers.get_mut(ix)?;
         let owner = producer.transport;
         for slot in std::mem::take(&mut producer.route) {
-            self.empty_slot(slot);
+            self.on_producer_gone(slot, ix);
         }
         self.producers.remove(id);
         if let Some(transport) = self.transports.get_mut(owner) {

@@ -55,6 +55,8 @@ pub struct Core {
     producers: Arena<ProducerId, Producer>,
     slots: Arena<SlotId, SlotEntry>,
     groups: Arena<GroupId, SpeakerGroup>,
+    /// Slots that have to leave a route which is being walked; empty in between.
+    changed: Vec<Ix<SlotId>>,
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
     wall_offset: i64,
     timers: Timers,
@@ -72,6 +74,7 @@ impl Core {
             producers: Arena::new(),
             slots: Arena::new(),
             groups: Arena::new(),
+            changed: Vec::new(),
             wall_offset,
             tuples: FxHashMap::default(),
             timers: Timers::default(),

@@ -206,7 +206,7 @@ impl Core {
                 continue;
             };
             let producer = entry
-                .producer
+                .current()
                 .and_then(|producer| self.producers.get_mut(producer));
             let stream = producer.zip(entry.slot.encoding());
             let anchor =

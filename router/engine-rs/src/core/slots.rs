@@ -16,14 +16,23 @@ use crate::wire::rtcp::{MAX_COUNT, write_bye};
 use arrayvec::ArrayVec;
 use rand_chacha::rand_core::Rng;
 
+/// A slot's place in the route of one producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Whose route.
+    pub producer: Ix<ProducerId>,
+    /// Where in it, so that leaving costs the same however many are there.
+    position: usize,
+}
+
 /// A sending m-line of one peer, and where it hangs.
 pub struct SlotEntry {
     /// The peer it leaves to.
     pub transport: Ix<TransportId>,
     /// What it is assigned.
-    pub producer: Option<Ix<ProducerId>>,
-    /// Its position in that producer's route.
-    route_position: usize,
+    pub assigned: Option<Membership>,
+    /// What it shows until the key frame of the assigned one comes. Only then it is in two routes.
+    pub outgoing: Option<Membership>,
     /// The speakers it follows; it cannot be assigned then.
     pub follows: Option<Follows>,
     /// Its numbers and its rewriting.
@@ -31,6 +40,17 @@ pub struct SlotEntry {
 }
 
 impl SlotEntry {
+    /// The producer whose packets it sends, or will when something comes.
+    pub fn current(&self) -> Option<Ix<ProducerId>> {
+        let current = self.outgoing.or(self.assigned);
+        current.map(|membership| membership.producer)
+    }
+
+    /// The producer it is assigned: shown, or waited for.
+    pub fn assigned_producer(&self) -> Option<Ix<ProducerId>> {
+        self.assigned.map(|membership| membership.producer)
+    }
+
     /// Snapshot of the slot, with the reason that holds for one that follows speakers.
     pub fn stats(&mut self, now: Micros) -> SlotStats {
         let mut stats = self.slot.stats(now);
@@ -38,6 +58,12 @@ impl SlotEntry {
             stats.reason = self.slot.reason().of_follower().text();
         }
         stats
+    }
+
+    /// The change to the assigned producer is over, but the former one's route still has the slot.
+    #[inline]
+    pub fn has_changed(&self) -> bool {
+        self.outgoing.is_some() && !self.slot.is_changing()
     }
 }
 
@@ -60,13 +86,15 @@ impl Core {
             id,
             SlotEntry {
                 transport,
-                producer: None,
-                route_position: 0,
+                assigned: None,
+                outgoing: None,
                 follows: None,
                 slot,
             },
         )?;
         self.transports.get_mut(transport)?.slots.push(ix);
+        // All slots may change at one packet, which must not allocate.
+        self.changed.reserve(self.slots.len());
         Some(())
     }
 
@@ -87,38 +115,65 @@ impl Core {
         let producer_ix = self.producers.find(producer)?;
         let producer = self.producers.get_mut(producer_ix)?;
         let entry = self.slots.get_mut(ix)?;
-        if entry.producer == Some(producer_ix) || entry.slot.config().kind != producer.config.kind {
+        if entry.assigned_producer() == Some(producer_ix)
+            || entry.slot.config().kind != producer.config.kind
+        {
             return None;
         }
-        self.leave_route(ix);
-        self.enter_route(ix, producer_ix);
-        let (producer, entry) = (
-            self.producers.get_mut(producer_ix)?,
-            self.slots.get_mut(ix)?,
-        );
         entry.slot.assign(Some(&producer.config));
-        entry.slot.set_paused(producer.paused);
+        entry.slot.set_paused(producer.config.id, producer.paused);
+        self.move_to_route(ix, producer_ix);
         self.select(now, producer_ix, Some(ix));
         Some(())
     }
 
-    /// Puts a slot without a producer into the route of this one.
+    /// The slot was assigned this producer: it joins its route, and stays in that of what it shows meanwhile.
+    fn move_to_route(&mut self, ix: Ix<SlotId>, producer: Ix<ProducerId>) {
+        let Some(entry) = self.slots.get_mut(ix) else {
+            return;
+        };
+        let (assigned, outgoing) = (entry.assigned.take(), entry.outgoing.take());
+        if outgoing.is_some_and(|it| it.producer == producer) {
+            // Back to what is shown: the one that waited is given up.
+            entry.assigned = outgoing;
+            return self.leave_route(ix, assigned);
+        }
+        let kept = if entry.slot.is_changing() {
+            outgoing.or(assigned)
+        } else {
+            None
+        };
+        entry.outgoing = kept;
+        for left in [assigned, outgoing] {
+            if left != kept {
+                self.leave_route(ix, left);
+            }
+        }
+        self.enter_route(ix, producer);
+    }
+
+    /// Puts a slot into the route of what it is assigned from now on.
     pub(super) fn enter_route(&mut self, ix: Ix<SlotId>, producer_ix: Ix<ProducerId>) {
         let producer = self.producers.get_mut(producer_ix);
         if let (Some(producer), Some(entry)) = (producer, self.slots.get_mut(ix)) {
-            entry.producer = Some(producer_ix);
-            entry.route_position = producer.route.len();
+            entry.assigned = Some(Membership {
+                producer: producer_ix,
+                position: producer.route.len(),
+            });
             producer.route.push(ix);
         }
     }
 
-    /// Takes a slot out of its producer's route, at a cost that does not grow with the route: thousands may leave at once.
-    pub(super) fn leave_route(&mut self, ix: Ix<SlotId>) {
-        let Some(entry) = self.slots.get_mut(ix) else {
+    /// Takes a slot out of a producer's route, at a cost that does not grow with the route: thousands may leave at once.
+    fn leave_route(&mut self, ix: Ix<SlotId>, membership: Option<Membership>) {
+        let Some(Membership {
+            producer: producer_ix,
+            position,
+        }) = membership
+        else {
             return;
         };
-        let (producer, position) = (entry.producer.take(), entry.route_position);
-        let Some(producer) = producer.and_then(|producer| self.producers.get_mut(producer)) else {
+        let Some(producer) = self.producers.get_mut(producer_ix) else {
             return;
         };
         // The route of a producer on its way out was taken away before.
@@ -128,15 +183,51 @@ impl Core {
         producer.route.swap_remove(position);
         let moved = producer.route.get(position).copied();
         if let Some(moved) = moved.and_then(|moved| self.slots.get_mut(moved)) {
-            moved.route_position = position;
+            let memberships = [&mut moved.assigned, &mut moved.outgoing];
+            for membership in memberships.into_iter().flatten() {
+                if membership.producer == producer_ix {
+                    membership.position = position;
+                }
+            }
+        }
+    }
+
+    pub(super) fn leave_all_routes(&mut self, ix: Ix<SlotId>) {
+        if let Some(entry) = self.slots.get_mut(ix) {
+            let left = [entry.assigned.take(), entry.outgoing.take()];
+            for membership in left {
+                self.leave_route(ix, membership);
+            }
+        }
+    }
+
+    /// The slot shows what it was assigned, or nothing of what it showed before: it leaves the former route.
+    pub(super) fn leave_former_route(&mut self, ix: Ix<SlotId>) {
+        let entry = self.slots.get_mut(ix).filter(|entry| entry.has_changed());
+        if let Some(entry) = entry {
+            let left = entry.outgoing.take();
+            self.leave_route(ix, left);
         }
     }
 
     /// A slot shows nothing from now on.
     pub(super) fn empty_slot(&mut self, ix: Ix<SlotId>) {
-        self.leave_route(ix);
+        self.leave_all_routes(ix);
         if let Some(entry) = self.slots.get_mut(ix) {
             entry.slot.assign(None);
+        }
+    }
+
+    /// A producer in whose route the slot was is gone. When another was to follow, that one goes on waiting.
+    pub(super) fn on_producer_gone(&mut self, ix: Ix<SlotId>, producer: Ix<ProducerId>) {
+        let Some(entry) = self.slots.get_mut(ix) else {
+            return;
+        };
+        if entry.outgoing.is_some_and(|it| it.producer == producer) {
+            entry.slot.stop();
+            entry.outgoing = None;
+        } else {
+            self.empty_slot(ix);
         }
     }
 
@@ -144,9 +235,7 @@ impl Core {
         let ix = self.slots.find(id)?;
         let entry = self.slots.get_mut(ix)?;
         entry.slot.set_limits(limits);
-        if let Some(producer) = entry.producer {
-            self.select(now, producer, Some(ix));
-        }
+        self.select_all_of(now, ix);
         Some(())
     }
 
@@ -160,14 +249,25 @@ impl Core {
         let producer = self.producers.get_mut(ix)?;
         producer.paused = paused;
         self.pause_speaker(ix, paused);
-        let producer = self.producers.get_mut(ix)?;
-        for slot in &producer.route {
-            if let Some(entry) = self.slots.get_mut(*slot) {
-                entry.slot.set_paused(paused);
+        let route = self.producers.get(ix)?.route.clone();
+        for slot in route {
+            if let Some(entry) = self.slots.get_mut(slot) {
+                entry.slot.set_paused(id, paused);
+                self.leave_former_route(slot);
             }
         }
         self.select(now, ix, None);
         Some(())
+    }
+
+    /// Lets a slot choose among the encodings of what it shows, and of what it waits for.
+    fn select_all_of(&mut self, now: Micros, ix: Ix<SlotId>) {
+        let Some(entry) = self.slots.get(ix) else {
+            return;
+        };
+        for membership in [entry.outgoing, entry.assigned].into_iter().flatten() {
+            self.select(now, membership.producer, Some(ix));
+        }
     }
 
     /// Lets one slot of a producer, or all, choose its encoding by what is measured now; asks for the key frames needed.
@@ -176,7 +276,12 @@ impl Core {
         let Some(producer) = self.producers.get_mut(ix) else {
             return;
         };
-        let Producer { streams, route, .. } = producer;
+        let Producer {
+            config,
+            streams,
+            route,
+            ..
+        } = producer;
         let measured: ArrayVec<Measured, MAX_ENCODINGS> = streams
             .iter_mut()
             .take(MAX_ENCODINGS)
@@ -191,7 +296,10 @@ impl Core {
             if !receiver.is_some_and(|receiver| receiver.can_send(now)) {
                 continue;
             }
-            let wanted = entry.slot.select(&measured, now);
+            let wanted = entry.slot.select(config.id, &measured, now);
+            if entry.has_changed() {
+                self.changed.push(*slot);
+            }
             if let Some(stream) = wanted.and_then(|wanted| streams.get_mut(wanted as usize)) {
                 stream.request_key_frame(now);
             }
@@ -200,6 +308,15 @@ impl Core {
             producer.plan_select(now);
         }
         self.arm_producer(ix);
+        self.leave_former_routes();
+    }
+
+    /// Slots that changed meanwhile leave the routes of what they showed before.
+    #[inline]
+    pub(super) fn leave_former_routes(&mut self) {
+        while let Some(slot) = self.changed.pop() {
+            self.leave_former_route(slot);
+        }
     }
 
     /// The peer can be reached now: its slots choose what to show.
@@ -208,9 +325,7 @@ impl Core {
             return;
         };
         for slot in transport.slots.clone() {
-            if let Some(producer) = self.slots.get(slot).and_then(|entry| entry.producer) {
-                self.select(now, producer, Some(slot));
-            }
+            self.select_all_of(now, slot);
         }
     }
 
@@ -234,7 +349,7 @@ impl Core {
     /// Removes a slot from everything but its transport's list.
     pub(super) fn drop_slot(&mut self, ix: Ix<SlotId>) {
         self.unfollow(ix);
-        self.leave_route(ix);
+        self.leave_all_routes(ix);
         if let Some(id) = self.slots.get(ix).map(|entry| entry.slot.config().id) {
             self.slots.remove(id);
         }

@@ -103,7 +103,7 @@ impl Core {
     /// The producer has fallen silent.
     pub(super) fn quiet_speaker(&mut self, ix: Ix<ProducerId>) {
         let speaker = self.producers.get(ix).and_then(|it| it.speaker);
-        self.change_speaker(speaker, Group::leave_stages);
+        self.change_speaker(speaker, Group::stop);
     }
 
     /// The producer was muted by the server, or may be heard again.

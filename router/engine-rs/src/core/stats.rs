@@ -128,6 +128,10 @@ pub struct SlotStats {
     pub rtx_ssrc: Option<Ssrc>,
     /// The producer assigned.
     pub producer: Option<ProducerId>,
+    /// The producer that is sent, which may be the one assigned before.
+    pub shown_producer: Option<ProducerId>,
+    /// A producer is assigned, but not sent yet: its key frame is not here, or `reason` says why.
+    pub waiting: bool,
     /// Index of the encoding shown.
     pub encoding: Option<u8>,
     /// Why the slot shows what it shows.
@@ -142,6 +146,9 @@ pub struct SlotStats {
     pub bytes_sent: u64,
     /// Header bytes of those packets.
     pub header_bytes_sent: u64,
+    /// Of those packets, sent without the producer's contributor id or something else of ours: fifteen CSRCs were there
+    /// already, or no room.
+    pub trimmed_packets_sent: u64,
     /// Packets sent again.
     pub retransmitted_packets_sent: u64,
     /// Payload bytes sent again.

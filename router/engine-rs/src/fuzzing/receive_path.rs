@@ -1,11 +1,12 @@
 //! The whole receive path: datagrams of a publisher, a receiver and a stranger into one core, with time passing.
 //!
 //! The input is a list of records: a byte that chooses the action, two that give the length, then the datagram. Encryption
-//! is left out, so that the fuzzer reaches what lies behind it.
+//! is left out, so that the fuzzer reaches what lies behind it. Some actions are commands on the receiver's slot and on the
+//! two producers that it can show.
 
 use crate::core::command::{
     Codec, CodecConfig, Command, EncodingConfig, Extension, ExtensionIds, Feedback, IceCredentials,
-    MediaKind, ProducerConfig, SlotConfig, TransportConfig,
+    Limits, MediaKind, ProducerConfig, SlotConfig, TransportConfig,
 };
 use crate::core::sink::MAX_DATAGRAM;
 use crate::core::{Core, Event, Sink};
@@ -114,6 +115,25 @@ fn connect(core: &mut Core, sink: &mut Check, id: u64) {
     }
 }
 
+/// Actions from here on are commands.
+const COMMANDS: u8 = 0xF0;
+
+fn command(value: u16) -> Command {
+    let producer = ProducerId(u64::from(value >> 8 & 1) + 1);
+    match value % 4 {
+        0 => Command::Assign(SlotId(1), None),
+        1 => Command::PauseProducer(producer, value & 0x200 != 0),
+        2 => Command::SetLimits(
+            SlotId(1),
+            Limits {
+                max_temporal_layers: Some((value >> 8) as u8 & 3),
+                ..Limits::default()
+            },
+        ),
+        _ => Command::Assign(SlotId(1), Some(producer)),
+    }
+}
+
 fn call(sink: &mut Check) -> Core {
     let mut core = Core::new([7; 32], 1_700_000_000_000_000);
     connect(&mut core, sink, 1);
@@ -140,6 +160,15 @@ fn call(sink: &mut Check) -> Core {
         contributor: 9,
         media_timeout: Micros::from_secs(5),
     };
+    let other = ProducerConfig {
+        id: ProducerId(2),
+        mid: Mid::from("2").ok(),
+        encodings: vec![EncodingConfig {
+            ssrc: Some(Ssrc(3)),
+            ..EncodingConfig::default()
+        }],
+        ..producer.clone()
+    };
     let slot = SlotConfig {
         id: SlotId(1),
         transport: TransportId(2),
@@ -153,6 +182,7 @@ fn call(sink: &mut Check) -> Core {
     };
     let commands = [
         Command::AddProducer(producer),
+        Command::AddProducer(other),
         Command::AddSlot(slot),
         Command::Assign(SlotId(1), Some(ProducerId(1))),
     ];
@@ -173,6 +203,11 @@ pub fn receive_path(data: &[u8]) {
     let mut rest = data;
     while let [action, high, low, following @ ..] = rest {
         let value = u16::from_be_bytes([*high, *low]);
+        if *action >= COMMANDS {
+            core.handle_command(now, command(value), &mut sink);
+            rest = following;
+            continue;
+        }
         if action % 4 == 0 {
             now = now + Micros(u64::from(value) * 100);
             rest = following;

@@ -12,6 +12,7 @@ pub mod history;
 pub mod keyframe;
 pub mod nack;
 pub mod packet;
+pub mod parameter_sets;
 pub mod reception;
 pub mod stream;
 pub mod twcc;

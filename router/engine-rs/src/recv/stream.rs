@@ -12,6 +12,7 @@ use super::history::History;
 use super::keyframe::KeyFrameRequests;
 use super::nack::{Effect, NackTracker};
 use super::packet::MediaPacket;
+use super::parameter_sets::ParameterSets;
 use super::reception::{Arrival, Reception};
 use crate::core::command::{Codec, CodecConfig, Feedback, MediaKind, ProducerConfig};
 use crate::core::stats::EncodingStats;
@@ -70,6 +71,7 @@ pub struct ReceiveStream {
     nack: NackTracker,
     history: History,
     key_frames: KeyFrameRequests,
+    parameter_sets: ParameterSets,
     bitrate: BitrateMeter,
     frames: FrameMeter,
     size: Option<(u16, u16)>,
@@ -96,6 +98,7 @@ impl ReceiveStream {
             nack: NackTracker::default(),
             history: History::new(producer.kind),
             key_frames: KeyFrameRequests::default(),
+            parameter_sets: ParameterSets::default(),
             bitrate: BitrateMeter::default(),
             frames: FrameMeter::default(),
             size: None,
@@ -127,6 +130,7 @@ impl ReceiveStream {
         if self.codec != Some(index) {
             self.codec = Some(index);
             self.reception.set_clock_rate(self.codecs[index].clock_rate);
+            self.parameter_sets = ParameterSets::default();
         }
         let seq = self.seqs.unwrap(header.seq);
         let seq = self.number(seq);
@@ -135,6 +139,7 @@ impl ReceiveStream {
             return Err(drop_reason(arrival));
         }
         let mut packet = self.packet(bytes, *header, extensions, seq, now);
+        self.note_beginning(&mut packet);
         packet.restarts = restarted || arrival == Arrival::Jump;
         if arrival == Arrival::Jump {
             self.nack.restart(seq);
@@ -172,9 +177,18 @@ impl ReceiveStream {
         if !arrival.is_new() {
             return Err(drop_reason(arrival));
         }
-        let packet = self.packet(bytes, original, extensions, seq, now);
+        let mut packet = self.packet(bytes, original, extensions, seq, now);
+        self.note_beginning(&mut packet);
         self.take(&packet);
         Ok(Some(packet))
+    }
+
+    /// A stream with parameter sets of its own begins at these, not at the slices behind them.
+    fn note_beginning(&mut self, packet: &mut MediaPacket) {
+        let content = &mut packet.content;
+        let begins = self.parameter_sets.begins(content, packet.header.timestamp);
+        let told = content.dependency.is_some_and(|it| it.begins_sequence());
+        content.begins_key_frame = begins || told;
     }
 
     fn number(&self, seq: SeqNo) -> SeqNo {
@@ -195,7 +209,10 @@ impl ReceiveStream {
             .find(|codec| codec.payload_type == header.payload_type);
         let payload = header.payload.of(bytes);
         let content = match codec {
-            Some(codec) if !payload.is_empty() => read_content(codec.codec, payload),
+            Some(codec) if !payload.is_empty() => {
+                let descriptor = extensions.dependency_descriptor.unwrap_or_default();
+                read_content(codec.codec, payload).with_dependency(descriptor.of(bytes))
+            }
             _ => Content::default(),
         };
         MediaPacket {

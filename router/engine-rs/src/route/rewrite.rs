@@ -1,7 +1,7 @@
 //! A received packet written anew for one receiver, header and payload in one pass (RFC 3550 section 5.1).
 //!
 //! Everything that identifies the publisher's hop is replaced: SSRC, sequence number, timestamp, payload type, extension
-//! ids. The producer's contributor id goes behind the CSRCs that are there. Only end-to-end extensions pass, and only
+//! ids, picture and frame numbers. The producer's contributor id goes behind the CSRCs that are there. Only end-to-end extensions pass, and only
 //! those both sides agreed on; padding does not. A packet that would not fit a datagram loses our additions first.
 //!
 //! The result depends only on the packet, the plan and the numbers, so that a packet repeated without RTX is the same
@@ -11,10 +11,11 @@ use super::picture::PictureNumbers;
 use crate::core::command::{Codec, CodecConfig, Extension, ProducerConfig, SlotConfig};
 use crate::ids::{Mid, PayloadType, Ssrc};
 use crate::recv::MediaPacket;
-use crate::wire::MAX_DATAGRAM;
-use crate::wire::ext::{Element, ExtensionMap};
+use crate::wire::dependency_descriptor::DependencyDescriptor;
+use crate::wire::ext::{Element, ExtensionMap, MAX_BLOCK, OutgoingIds};
 use crate::wire::rtp::{MAX_CSRCS, OutgoingHeader, write_header};
 use crate::wire::rtx::OSN_LEN;
+use crate::wire::{MAX_DATAGRAM, Span};
 use arrayvec::ArrayVec;
 
 /// Largest plain RTP packet: a datagram less the tag of `AEAD_AES_128_GCM`, the longest one (RFC 7714 section 13.2).
@@ -56,7 +57,7 @@ pub struct Numbers {
     pub seq: u16,
     /// Media timestamp.
     pub timestamp: u32,
-    /// VP8's numbers.
+    /// Numbers of the picture and the frame.
     pub picture: PictureNumbers,
 }
 
@@ -76,7 +77,7 @@ pub struct Written {
     pub len: usize,
     /// Of these, header.
     pub header_len: usize,
-    /// Something had to be left out to fit a datagram.
+    /// Something of ours had to be left out: no room in the datagram, or among the CSRCs.
     pub trimmed: bool,
 }
 
@@ -85,7 +86,7 @@ pub struct Written {
 pub struct RewritePlan {
     ssrc: Ssrc,
     mid: Option<Mid>,
-    ids: ExtensionMap,
+    ids: OutgoingIds,
     allow_two_byte: bool,
     contributor: u32,
     codecs: Vec<PlannedCodec>,
@@ -97,7 +98,7 @@ impl RewritePlan {
         Self {
             ssrc: slot.ssrc,
             mid: slot.mid,
-            ids: ExtensionMap::new(&slot.extensions),
+            ids: ExtensionMap::new(&slot.extensions).outgoing(),
             allow_two_byte: slot.allow_mixed_extensions,
             contributor: producer.contributor,
             codecs: producer
@@ -116,6 +117,12 @@ impl RewritePlan {
     /// The receiver accepts some codec of the producer.
     pub fn has_codec(&self) -> bool {
         !self.codecs.is_empty()
+    }
+
+    /// The receiver agreed on the dependency descriptor, and can be sent one: with its structure it needs two-byte
+    /// elements (RFC 8285 section 4.3), and without the structure the rest could not be read.
+    pub fn sends_dependency(&self) -> bool {
+        self.allow_two_byte && self.ids.id_of(Extension::DependencyDescriptor).is_some()
     }
 
     /// Writes the packet. `None` when it does not fit a datagram whatever is left out.
@@ -144,17 +151,16 @@ impl RewritePlan {
             allow_two_byte: self.allow_two_byte,
         };
         let room = MAX_RTP.checked_sub(osn + payload.len())?;
-        let (header_len, trimmed) = self.write_fitting(packet, header, room, out)?;
+        let frame_number = Some(numbers.picture.frame_number).filter(|_| self.sends_dependency());
+        let values = ElementValues::new(packet, frame_number);
+        let (header_len, trimmed) = self.write_fitting(&values, header, room, out)?;
         let body = out.get_mut(header_len..header_len + osn + payload.len())?;
         let (front, body) = body.split_at_mut(osn);
         front.copy_from_slice(&numbers.seq.to_be_bytes()[..osn]);
         body.copy_from_slice(payload);
-        if let Some(descriptor) = packet.content.vp8 {
-            descriptor.rewrite(
-                body,
-                numbers.picture.picture_id,
-                numbers.picture.tl0_picture_index,
-            );
+        if let Some(descriptor) = packet.content.descriptor {
+            let picture = numbers.picture;
+            descriptor.rewrite(body, picture.picture_id, picture.tl0_picture_index);
         }
         Some(Written {
             len: header_len + osn + payload.len(),
@@ -166,22 +172,24 @@ impl RewritePlan {
     /// Writes the header with all that fits into `room` bytes: its length, and whether something was left out.
     fn write_fitting(
         &self,
-        packet: &MediaPacket,
+        values: &ElementValues,
         header: OutgoingHeader,
         room: usize,
         out: &mut [u8],
     ) -> Option<(usize, bool)> {
-        let values = ElementValues::new(packet);
+        let own = values.packet.header.csrcs().len();
         for trim in Trim::STEPS {
-            let csrcs = self.csrcs(packet, *trim);
-            let elements = self.elements(packet, &values, csrcs.len(), *trim);
+            let csrcs = self.csrcs(values.packet, *trim);
+            let elements = self.elements(values, csrcs.len(), *trim);
             let header = OutgoingHeader {
                 csrcs: &csrcs,
                 extensions: &elements,
                 ..header
             };
             match write_header(out, &header) {
-                Ok(len) if len <= room => return Some((len, *trim != Trim::Nothing)),
+                Ok(len) if len <= room => {
+                    return Some((len, *trim != Trim::Nothing || csrcs.len() == own));
+                }
                 _ => {}
             }
         }
@@ -216,7 +224,7 @@ impl RewritePlan {
         })
     }
 
-    /// The packet's own CSRCs, ours last: dropped when there are fifteen already.
+    /// The packet's own CSRCs, ours last: left out when there are fifteen already.
     fn csrcs(&self, packet: &MediaPacket, trim: Trim) -> ArrayVec<u32, MAX_CSRCS> {
         let mut csrcs = ArrayVec::new();
         let _ = csrcs.try_extend_from_slice(packet.header.csrcs());
@@ -229,7 +237,6 @@ impl RewritePlan {
     /// Most important first: what exceeds the extension block is left out from the end.
     fn elements<'a>(
         &'a self,
-        packet: &MediaPacket<'a>,
         values: &'a ElementValues,
         csrc_count: usize,
         trim: Trim,
@@ -240,66 +247,70 @@ impl RewritePlan {
                 elements.push(Element { id, value });
             }
         };
-        if trim < Trim::All {
+        if trim < Trim::AllButDependency {
             add(Extension::Mid, self.mid.as_ref().map(|mid| mid.as_bytes()));
         }
-        if trim < Trim::AllButMid {
-            let seen = &packet.extensions;
-            let bytes = packet.bytes;
+        if trim < Trim::All {
             add(
                 Extension::DependencyDescriptor,
-                seen.dependency_descriptor.map(|span| span.of(bytes)),
+                values.dependency.as_deref(),
             );
-            add(
-                Extension::AudioLevel,
-                values.level.as_ref().map(<[u8; 1]>::as_slice),
-            );
+        }
+        if trim < Trim::Optional {
+            let packet = values.packet;
+            let seen = &packet.extensions;
+            let passed_on = |span: Option<Span>| span.map(|span| span.of(packet.bytes));
+            let level = values.level.as_ref().map(<[u8; 1]>::as_slice);
+            let csrc_levels = values
+                .csrc_levels
+                .get(..csrc_count)
+                .filter(|levels| !levels.is_empty());
+            add(Extension::AudioLevel, level);
             add(
                 Extension::VideoOrientation,
-                seen.video_orientation.map(|span| span.of(bytes)),
+                passed_on(seen.video_orientation),
             );
-            add(
-                Extension::AbsCaptureTime,
-                seen.abs_capture_time.map(|span| span.of(bytes)),
-            );
-            add(
-                Extension::PlayoutDelay,
-                seen.playout_delay.map(|span| span.of(bytes)),
-            );
-            add(
-                Extension::CsrcAudioLevel,
-                values
-                    .csrc_levels
-                    .get(..csrc_count)
-                    .filter(|levels| !levels.is_empty()),
-            );
+            add(Extension::AbsCaptureTime, passed_on(seen.abs_capture_time));
+            add(Extension::PlayoutDelay, passed_on(seen.playout_delay));
+            add(Extension::CsrcAudioLevel, csrc_levels);
         }
         elements
     }
 }
 
-/// What is left out of a packet that is too large, step by step.
+/// What is left out of a packet that is too large, step by step. The dependency descriptor goes last: a receiver that
+/// agreed on it takes a frame without one for a frame of another stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Trim {
     Nothing,
     Contributor,
-    AllButMid,
+    Optional,
+    AllButDependency,
     All,
 }
 
 impl Trim {
-    const STEPS: &[Self] = &[Self::Nothing, Self::Contributor, Self::AllButMid, Self::All];
+    const STEPS: &[Self] = &[
+        Self::Nothing,
+        Self::Contributor,
+        Self::Optional,
+        Self::AllButDependency,
+        Self::All,
+    ];
 }
 
-/// Values that are not in the packet as they leave.
-struct ElementValues {
+/// A packet, and the values that do not leave as they came.
+struct ElementValues<'a> {
+    packet: &'a MediaPacket<'a>,
     level: Option<[u8; 1]>,
     /// One per CSRC that leaves, ours last: the publisher's own level speaks for it (RFC 6465). Empty when unknown.
     csrc_levels: ArrayVec<u8, MAX_CSRCS>,
+    dependency: Option<ArrayVec<u8, MAX_BLOCK>>,
 }
 
-impl ElementValues {
-    fn new(packet: &MediaPacket) -> Self {
+impl<'a> ElementValues<'a> {
+    /// `frame_number`: what the dependency descriptor is sent with, if it is.
+    fn new(packet: &'a MediaPacket<'a>, frame_number: Option<u16>) -> Self {
         let level = packet.extensions.audio_level;
         let given = packet
             .extensions
@@ -314,10 +325,21 @@ impl ElementValues {
             let _ = csrc_levels.try_push(level.map_or(SILENCE, |level| level.level & 0x7F));
         }
         Self {
+            packet,
             level: level.map(|level| [level.to_byte()]),
             csrc_levels,
+            dependency: frame_number.and_then(|number| renumbered(packet, number)),
         }
     }
+}
+
+/// The packet's dependency descriptor with another frame number. One that could not be read is not passed on.
+fn renumbered(packet: &MediaPacket, frame_number: u16) -> Option<ArrayVec<u8, MAX_BLOCK>> {
+    packet.content.dependency?;
+    let value = packet.extensions.dependency_descriptor?.of(packet.bytes);
+    let mut value = ArrayVec::try_from(value).ok()?;
+    DependencyDescriptor::rewrite(&mut value, frame_number);
+    Some(value)
 }
 
 fn plan_codec(codec: &CodecConfig, accepted: &[CodecConfig]) -> Option<PlannedCodec> {

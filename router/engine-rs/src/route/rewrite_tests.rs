@@ -14,6 +14,7 @@ const MID: u8 = 4;
 const LEVEL: u8 = 5;
 const CSRC_LEVEL: u8 = 6;
 const ORIENTATION: u8 = 9;
+const DEPENDENCY: u8 = 7;
 
 fn slot_config(codec_of: Codec) -> SlotConfig {
     SlotConfig {
@@ -29,10 +30,20 @@ fn slot_config(codec_of: Codec) -> SlotConfig {
             (Extension::AudioLevel, LEVEL),
             (Extension::CsrcAudioLevel, CSRC_LEVEL),
             (Extension::VideoOrientation, ORIENTATION),
+            (Extension::DependencyDescriptor, DEPENDENCY),
             (Extension::TransportCc, 3),
         ]),
         allow_mixed_extensions: false,
     }
+}
+
+/// For a receiver that understands two-byte elements.
+fn mixed_plan(codec_of: Codec) -> RewritePlan {
+    let slot = SlotConfig {
+        allow_mixed_extensions: true,
+        ..slot_config(codec_of)
+    };
+    RewritePlan::new(&slot, &producer(1, codec_of, 1))
 }
 
 fn plan(codec_of: Codec) -> RewritePlan {
@@ -47,15 +58,19 @@ fn received(bytes: &[u8], codec_of: Codec) -> MediaPacket<'_> {
         (Extension::TransportCc, 2),
         (Extension::CsrcAudioLevel, 3),
         (Extension::VideoOrientation, 13),
+        (Extension::DependencyDescriptor, 14),
     ];
     let map = ExtensionMap::new(&ExtensionIds(ids));
+    let extensions = ExtensionValues::parse(bytes, header.extension.as_ref(), &map);
+    let dependency = extensions.dependency_descriptor.unwrap_or_default();
     MediaPacket {
         bytes,
         header,
-        extensions: ExtensionValues::parse(bytes, header.extension.as_ref(), &map),
+        extensions,
         seq: SeqNo(u64::from(header.seq)),
         arrived: Micros(0),
-        content: read_content(codec_of, header.payload.of(bytes)),
+        content: read_content(codec_of, header.payload.of(bytes))
+            .with_dependency(dependency.of(bytes)),
         restarts: false,
     }
 }
@@ -66,6 +81,7 @@ fn write(plan: &RewritePlan, packet: &MediaPacket, form: Form) -> Option<(Vec<u8
         timestamp: 888,
         picture: PictureNumbers {
             picture_id: 0x1234,
+            frame_number: 0xABCD,
             tl0_picture_index: 99,
         },
     };
@@ -206,7 +222,7 @@ fn fifteen_contributors_leave_no_place_for_ours() {
     )
     .expect("fits");
     assert_eq!(read(&out).0.csrcs(), csrcs.as_slice());
-    assert!(!written.trimmed);
+    assert!(written.trimmed, "ours is missed");
 }
 
 #[test]
@@ -239,11 +255,11 @@ fn vp8_numbers_are_patched_in_media_and_rtx() {
         let (out, _) = write(&plan(Codec::Vp8), &packet, form).expect("fits");
         let sent = &read(&out).0.payload.of(&out)[skip..];
         let content = read_content(Codec::Vp8, sent);
-        let descriptor = content.vp8.expect("still VP8");
+        let descriptor = content.descriptor.expect("still VP8");
         assert_eq!(
             (
-                descriptor.picture_id.map(|id| id.value),
-                descriptor.tl0_pic_idx
+                descriptor.picture_id().map(|id| id.value),
+                descriptor.tl0_pic_idx()
             ),
             (Some(0x1234), Some(99))
         );
@@ -314,6 +330,134 @@ fn too_large_loses_our_additions_first() {
                 )
             });
         assert_eq!(sent, expected, "{size}");
+    }
+}
+
+/// A key frame's first packet, its structure too long for a one-byte element.
+const STRUCTURE: [u8; 20] = [
+    0x80, 0, 50, 0x80, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+];
+
+fn with_dependency(value: &[u8], payload: &[u8]) -> Vec<u8> {
+    Built {
+        extensions: &[Element { id: 14, value }],
+        payload,
+        ..Built::default()
+    }
+    .bytes()
+}
+
+#[test]
+fn the_frame_number_is_patched_in_media_and_rtx() {
+    let plan = mixed_plan(Codec::Av1);
+    assert!(plan.sends_dependency());
+    for value in [&STRUCTURE[..], &[0x41, 0, 51]] {
+        let bytes = with_dependency(value, b"payload");
+        let packet = received(&bytes, Codec::Av1);
+        for form in [Form::Media, Form::Rtx(Ssrc(0xBBBB), 5)] {
+            let (out, _) = write(&plan, &packet, form).expect("fits");
+            let sent = read(&out).1.dependency_descriptor.expect("sent").of(&out);
+            assert_eq!((sent[0], &sent[1..3]), (value[0], &[0xAB, 0xCD][..]));
+            assert_eq!(sent[3..], value[3..], "nothing else changes");
+        }
+    }
+}
+
+#[test]
+fn a_dependency_descriptor_is_sent_only_to_who_can_have_all_of_it() {
+    let sent = |plan: &RewritePlan, value: &[u8]| {
+        let bytes = with_dependency(value, b"payload");
+        let (out, _) = write(plan, &received(&bytes, Codec::Av1), Form::Media).expect("fits");
+        read(&out).1.dependency_descriptor.is_some()
+    };
+    let mut slot = slot_config(Codec::Av1);
+    let source = producer(1, Codec::Av1, 1);
+    let all = mixed_plan(Codec::Av1);
+    assert!(sent(&all, &[0x41, 0, 51]));
+    assert!(!sent(&all, &[0x41, 0]), "one that cannot be read");
+    let short_elements = RewritePlan::new(&slot, &source);
+    assert!(!sent(&short_elements, &[0x41, 0, 51]));
+    slot.extensions
+        .0
+        .retain(|(extension, _)| *extension == Extension::Mid);
+    slot.allow_mixed_extensions = true;
+    let plain = RewritePlan::new(&slot, &source);
+    assert!(!plain.sends_dependency() && !sent(&plain, &STRUCTURE));
+}
+
+#[test]
+fn the_dependency_descriptor_is_left_out_last() {
+    let plan = mixed_plan(Codec::Av1);
+    // Header with the descriptor alone: 12, the block's 4, and 4 of the element.
+    let table = [
+        (MAX_RTP - 20, (true, false)),
+        (MAX_RTP - 19, (false, false)),
+    ];
+    for (size, expected) in table {
+        let bytes = with_dependency(&[0x41, 0, 51], &vec![1; size]);
+        let (out, _) = write(&plan, &received(&bytes, Codec::Av1), Form::Media).expect("fits");
+        let values = read(&out).1;
+        let left = (values.dependency_descriptor.is_some(), values.mid.is_some());
+        assert_eq!(left, expected, "{size}");
+    }
+}
+
+/// What is sent of a packet of `count` CSRCs and this size in all, with levels or without.
+fn with_csrcs(
+    count: u32,
+    size: usize,
+    levels: bool,
+    form: Form,
+) -> (Vec<u8>, Option<(Vec<u8>, Written)>) {
+    let csrcs: Vec<u32> = (1..=count).collect();
+    let values = vec![30; count.max(1) as usize];
+    let extensions = [Element {
+        id: 3,
+        value: &values,
+    }];
+    let mut built = Built {
+        csrcs: &csrcs,
+        extensions: if levels { &extensions } else { &[] },
+        payload: &[],
+        ..Built::default()
+    };
+    let payload = vec![7; size - built.bytes().len()];
+    built.payload = &payload;
+    let bytes = built.bytes();
+    let sent = write(&plan(Codec::Other), &received(&bytes, Codec::Other), form);
+    (payload, sent)
+}
+
+#[test]
+fn contributors_of_any_number_pass_at_any_size() {
+    for count in [0, 1, 14, 15] {
+        for levels in [false, true] {
+            for rtx in [false, true] {
+                let form = if rtx {
+                    Form::Rtx(Ssrc(0xBBBB), 5)
+                } else {
+                    Form::Media
+                };
+                let osn = if rtx { OSN_LEN } else { 0 };
+                for size in (1_100..1_200).chain(MAX_RTP - 60..=MAX_RTP - osn) {
+                    let (payload, sent) = with_csrcs(count, size, levels, form);
+                    let (out, written) = sent.expect("what arrives can leave");
+                    assert!(out.len() <= MAX_RTP, "{count} at {size}");
+                    let (header, values) = read(&out);
+                    assert_eq!(header.payload.of(&out)[osn..], payload);
+                    let own: Vec<u32> = (1..=count).collect();
+                    assert!(header.csrcs().starts_with(&own), "{count} at {size}");
+                    let ours = header.csrcs().get(own.len()) == Some(&0xC1);
+                    assert!(ours || written.trimmed, "counted when it is missing");
+                    if size < 1_200 {
+                        assert_eq!((ours, values.mid.is_some()), (count < 15, true));
+                    }
+                    if let Some(span) = values.csrc_levels {
+                        assert_eq!(span.len(), header.csrcs().len(), "one each");
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl Reason {
     pub const fn of_follower(self) -> Self {
         match self {
             Self::Unassigned => Self::NobodySpeaks,
-            Self::Best => Self::OneOfTheLoudest,
+            Self::Best | Self::NothingFlows => Self::OneOfTheLoudest,
             other => other,
         }
     }

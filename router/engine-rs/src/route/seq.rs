@@ -97,6 +97,13 @@ impl<T: Copy> SeqManager<T> {
         self.epoch = None;
     }
 
+    /// No packet of the current source with a higher number was accounted for.
+    pub fn is_newest(&self, seq: SeqNo) -> bool {
+        self.epoch
+            .as_ref()
+            .is_none_or(|epoch| seq.0 > epoch.highest_in)
+    }
+
     /// Gives a packet of the current source its number.
     pub fn forward(&mut self, seq: SeqNo, note: T) -> Verdict {
         let Some(out) = self.place(seq.0) else {

@@ -310,3 +310,13 @@ proptest! {
         }
     }
 }
+
+/// The frame number in a slot's note took room that was padding.
+#[test]
+fn a_mark_is_forty_bytes() {
+    let sizes = [
+        std::mem::size_of::<Mark<[u32; 4]>>(),
+        std::mem::size_of::<Mark<[u32; 5]>>(),
+    ];
+    assert_eq!(sizes, [40, 40]);
+}

@@ -1,13 +1,16 @@
 //! A slot: one sending m-line of a peer, with its SSRC, sequence and timestamp space for life, whatever it shows.
 //!
-//! `core` calls [`Slot::on_packet`] with every packet of the assigned producer, [`Slot::select`] now and then (and right
-//! after [`Slot::assign`]), and hands in the receiver's RTCP. The slot switches to an encoding at a packet its decoder
-//! can begin with, and answers NACKs from the producer's history within a budget (`slot/repair.rs`).
+//! `core` calls [`Slot::on_packet`] with every packet of the producers it shows and waits for, [`Slot::select`] now and
+//! then (and right after [`Slot::assign`]), and hands in the receiver's RTCP. The slot switches to an encoding at a packet
+//! its decoder can begin with, and answers NACKs from the producer's history within a budget (`slot/repair.rs`).
+//!
+//! Video is made before it is broken: what is shown goes on until the key frame of what was assigned comes. So a slot
+//! has up to two producers (`slot/source.rs`). Invariant: one waits only while another is shown.
 
 use super::budget::RepairBudget;
 use super::picture::{PictureMapper, PictureNumbers};
-use super::rewrite::{Form, Numbers, PlannedCodec, RewritePlan, Written};
-use super::select::{Decision, Reason, Selector};
+use super::rewrite::{Form, Numbers, PlannedCodec, Written};
+use super::select::Reason;
 use super::seq::{Dropped, SeqManager, Verdict};
 use super::timestamp::{SwitchPoint, TimestampMapper};
 use crate::core::command::{Codec, Limits, MediaKind, ProducerConfig, SlotConfig};
@@ -18,8 +21,10 @@ use crate::recv::{Measured, MediaPacket};
 use crate::send::report::{ReceiverView, SenderReports};
 use crate::time::Micros;
 use crate::wire::rtcp::{ReportBlock, SenderInfo};
+use source::Source;
 
 mod repair;
+mod source;
 
 /// Where a slot's numbers begin: random, so that they tell nothing (RFC 3550 section 5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,22 +54,15 @@ struct Note {
     payload_type: PayloadType,
 }
 
-/// One producer shown in the slot, now or just before.
-#[derive(Clone, Debug)]
-struct Shown {
-    producer: ProducerId,
-    plan: RewritePlan,
-    generation: u8,
-    single: bool,
-}
-
-/// What the slot is waiting for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    Nothing,
-    /// Whatever begins first: nothing was measured yet.
-    Any,
-    Encoding(u8),
+/// Where a packet comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming {
+    /// Its producer.
+    pub producer: ProducerId,
+    /// Index of the encoding.
+    pub encoding: u8,
+    /// The encoding's clock.
+    pub anchor: Option<Anchor>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,14 +83,15 @@ struct Counters {
 pub struct Slot {
     config: SlotConfig,
     limits: Limits,
-    current: Option<Shown>,
-    former: Option<Shown>,
+    /// Shown, or the one to be shown next when nothing is.
+    current: Option<Source>,
+    /// Assigned, and shown from its key frame on.
+    waiting: Option<Source>,
+    /// Shown before: its last packets can still be repaired.
+    former: Option<Source>,
     generation: u8,
-    paused: bool,
-    wanted: Wanted,
+    /// The encoding of `current` that is shown.
     shown: Option<u8>,
-    reason: Reason,
-    selector: Selector,
     seq: SeqManager<Note>,
     timestamps: TimestampMapper,
     pictures: PictureMapper,
@@ -116,13 +115,10 @@ impl Slot {
             config,
             limits: Limits::default(),
             current: None,
+            waiting: None,
             former: None,
             generation: 0,
-            paused: false,
-            wanted: Wanted::Nothing,
             shown: None,
-            reason: Reason::Unassigned,
-            selector: Selector::default(),
             pictures: PictureMapper::default(),
             budget: RepairBudget::default(),
             receiver: ReceiverView::default(),
@@ -131,61 +127,59 @@ impl Slot {
         }
     }
 
-    /// Shows a producer from its next key frame on, or nothing. What was shown before stops at once; its last packets
-    /// can still be repaired. The same producer again changes nothing.
+    /// Shows a producer, or nothing. Video begins at its next key frame, and what was shown goes on until then; audio
+    /// and nothing take its place at once. The same producer again changes nothing; the one shown cancels another that
+    /// waits.
     pub fn assign(&mut self, producer: Option<&ProducerConfig>) {
-        let same = self.current.as_ref().map(|shown| shown.producer)
-            == producer.map(|producer| producer.id);
-        if same {
+        let id = producer.map(|producer| producer.id);
+        if id == self.producer() {
             return;
         }
-        self.stop();
-        if let Some(shown) = self.current.take() {
-            self.former = Some(shown);
+        self.waiting = None;
+        if id == self.current.as_ref().map(|source| source.producer) {
+            return;
         }
-        self.selector = Selector::default();
-        self.paused = false;
-        self.wanted = Wanted::Nothing;
-        self.reason = Reason::Unassigned;
-        let Some(producer) = producer else { return };
-        self.generation = self.generation.wrapping_add(1);
-        let plan = RewritePlan::new(&self.config, producer);
-        self.reason = if plan.has_codec() {
-            Reason::NothingFlows
-        } else {
-            Reason::NoCodec
-        };
-        self.wanted = if plan.has_codec() {
-            Wanted::Any
-        } else {
-            Wanted::Nothing
-        };
-        let single = producer.encodings.len() <= 1;
-        self.current = Some(Shown {
-            producer: producer.id,
-            plan,
-            generation: self.generation,
-            single,
+        let next = producer.map(|producer| {
+            self.generation = self.generation.wrapping_add(1);
+            Source::new(&self.config, producer, self.generation)
         });
-    }
-
-    /// The producer assigned.
-    pub fn producer(&self) -> Option<ProducerId> {
-        self.current.as_ref().map(|shown| shown.producer)
-    }
-
-    /// The producer was paused or resumed by the server.
-    pub fn set_paused(&mut self, paused: bool) {
-        if paused == self.paused || self.current.is_none() || self.reason == Reason::NoCodec {
-            return;
+        let can_wait = self.config.kind == MediaKind::Video && self.shown.is_some();
+        match next {
+            Some(next) if can_wait && next.plan.has_codec() => self.waiting = Some(next),
+            next => {
+                self.stop();
+                self.former = self.current.take().or(self.former.take());
+                self.current = next;
+            }
         }
-        self.paused = paused;
-        self.stop();
-        (self.wanted, self.reason) = if paused {
-            (Wanted::Nothing, Reason::Paused)
-        } else {
-            (Wanted::Any, Reason::NothingFlows)
-        };
+    }
+
+    /// The producer assigned: shown, or waited for.
+    pub fn producer(&self) -> Option<ProducerId> {
+        let assigned = self.waiting.as_ref().or(self.current.as_ref());
+        assigned.map(|source| source.producer)
+    }
+
+    /// The producer shown.
+    pub fn shown_producer(&self) -> Option<ProducerId> {
+        let current = self.current.as_ref().filter(|_| self.shown.is_some());
+        current.map(|source| source.producer)
+    }
+
+    /// Another producer is shown until the key frame of the assigned one comes.
+    pub fn is_changing(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// A producer was paused or resumed by the server.
+    pub fn set_paused(&mut self, producer: ProducerId, paused: bool) {
+        let [current, waiting] = [&mut self.current, &mut self.waiting]
+            .map(|source| source.as_mut().filter(|it| it.producer == producer));
+        if let Some(waiting) = waiting {
+            waiting.set_paused(paused);
+        } else if current.is_some_and(|current| current.set_paused(paused)) {
+            self.stop();
+        }
     }
 
     /// Replaces all limits; they act at the next [`Self::select`].
@@ -193,85 +187,74 @@ impl Slot {
         self.limits = limits;
     }
 
-    fn stop(&mut self) {
+    /// What is shown stops. One that waits needs not let it go on any more.
+    pub fn stop(&mut self) {
         self.shown = None;
         self.seq.stop();
+        self.turn();
     }
 
-    /// Chooses the encoding by what is measured of all of the producer's, in order. Returns the one whose key frame is
-    /// needed now: ask for it each time, the requests merge.
-    pub fn select(&mut self, measured: &[Measured], now: Micros) -> Option<u8> {
-        if self.wanted == Wanted::Nothing
-            && (self.paused || matches!(self.reason, Reason::NoCodec | Reason::Unassigned))
-        {
-            return None;
+    /// Who waits becomes the current one.
+    fn turn(&mut self) {
+        if let Some(next) = self.waiting.take() {
+            self.pictures.set_max_layer(next.max_layer);
+            self.former = self.current.replace(next);
         }
-        let decision = self
-            .selector
-            .decide(measured, &self.limits, self.shown, now);
-        self.pictures.set_max_layer(decision.max_temporal_layer);
-        self.reason = decision.reason;
-        match decision {
-            Decision {
-                encoding: Some(encoding),
-                ..
-            } => self.wanted = Wanted::Encoding(encoding),
-            // What is shown may fall silent and come back: its line goes on. Any other may take over.
-            Decision {
-                reason: Reason::NothingFlows,
-                ..
-            } => self.wanted = Wanted::Any,
-            _ => {
-                self.wanted = Wanted::Nothing;
-                self.stop();
-            }
+    }
+
+    /// Chooses a producer's encoding by what is measured of all of its, in order. Returns the one whose key frame is
+    /// needed now: ask for it each time, the requests merge.
+    pub fn select(
+        &mut self,
+        producer: ProducerId,
+        measured: &[Measured],
+        now: Micros,
+    ) -> Option<u8> {
+        if let Some(waiting) = self.waiting.as_mut().filter(|it| it.producer == producer) {
+            waiting.select(None, measured, &self.limits, now);
+            return waiting.waits_for(None);
+        }
+        let current = self.current.as_mut().filter(|it| it.producer == producer)?;
+        let goes_on = current.select(self.shown, measured, &self.limits, now);
+        self.pictures.set_max_layer(current.max_layer);
+        if !goes_on {
+            self.stop();
+            return None;
         }
         self.waits_for()
     }
 
-    /// The encoding whose key frame the slot waits for.
+    /// The encoding of the current producer whose key frame the slot waits for.
     fn waits_for(&self) -> Option<u8> {
-        if self.config.kind == MediaKind::Audio {
-            return None;
-        }
-        match self.wanted {
-            Wanted::Encoding(encoding) => Some(encoding).filter(|_| self.shown != Some(encoding)),
-            Wanted::Any
-                if self.shown.is_none()
-                    && self.current.as_ref().is_some_and(|shown| shown.single) =>
-            {
-                Some(0)
-            }
-            _ => None,
-        }
+        let current = self.current.as_ref()?;
+        current
+            .waits_for(self.shown)
+            .filter(|_| self.config.kind == MediaKind::Video)
     }
 
-    /// A packet of one of the producer's encodings, with that encoding's clock. Returns how many bytes of `out` to send,
-    /// if any. `out` must have room for [`super::rewrite::MAX_RTP`] bytes.
+    /// A packet of a producer that the slot shows or waits for. Returns how many bytes of `out` to send, if any. `out`
+    /// must have room for [`super::rewrite::MAX_RTP`] bytes.
     pub fn on_packet(
         &mut self,
-        encoding: u8,
+        from: Incoming,
         packet: &MediaPacket,
-        anchor: Option<Anchor>,
         out: &mut [u8],
     ) -> Option<usize> {
-        let codec = self
-            .current
-            .as_ref()?
-            .plan
-            .codec(packet.header.payload_type);
-        let wanted = match self.wanted {
-            Wanted::Nothing => return None,
-            Wanted::Any => self.shown.is_none_or(|shown| shown != encoding),
-            Wanted::Encoding(wanted) => wanted == encoding && self.shown != Some(encoding),
-        };
+        if self.waiting.is_some() {
+            self.change_at(from, packet);
+        }
+        let current = self.current.as_ref()?;
+        if current.producer != from.producer || !current.wants_any() {
+            return None;
+        }
+        let encoding = from.encoding;
+        let codec = current.plan.codec(packet.header.payload_type);
         if let Some(codec) = codec {
-            let begins = packet.content.begins_key_frame
-                || !codec.waits_for_key_frame() && !packet.payload().is_empty();
-            if wanted && begins {
-                self.switch(encoding, packet, codec, anchor);
-            } else if self.shown == Some(encoding) && packet.restarts {
-                self.restart(begins, packet, codec, anchor);
+            let begins = current.can_begin(packet, codec);
+            if begins && current.wants(encoding, self.shown) {
+                self.switch(from, packet, codec);
+            } else if self.shown == Some(encoding) && self.is_new_stream(packet) {
+                self.restart(begins, from, packet, codec);
             }
         }
         if self.shown != Some(encoding) {
@@ -280,40 +263,53 @@ impl Slot {
         let Some(codec) = codec.filter(|_| !packet.payload().is_empty()) else {
             return self.skip(encoding, packet, out);
         };
-        let Some(picture) = self.pictures.map(&packet.content) else {
+        let newest = self.seq.is_newest(packet.seq);
+        let Some(picture) = self.pictures.map(&packet.content, newest) else {
             return self.skip(encoding, packet, out);
         };
-        self.send(encoding, packet, codec, picture, anchor, out)
+        self.send(from, packet, (codec, picture), out)
     }
 
-    fn switch(
-        &mut self,
-        encoding: u8,
-        packet: &MediaPacket,
-        codec: PlannedCodec,
-        anchor: Option<Anchor>,
-    ) {
-        self.shown = Some(encoding);
-        // The first one that came stays until layers are measured.
-        if self.wanted == Wanted::Any {
-            self.wanted = Wanted::Encoding(encoding);
+    /// The one that waits takes over, if this is its packet and a decoder can begin with it.
+    fn change_at(&mut self, from: Incoming, packet: &MediaPacket) {
+        let begins = |waiting: &Source| {
+            let codec = waiting.plan.codec(packet.header.payload_type)?;
+            Some(waiting.wants(from.encoding, None) && waiting.can_begin(packet, codec))
+        };
+        let waiting = self.waiting.as_ref();
+        if waiting
+            .filter(|it| it.producer == from.producer)
+            .and_then(begins)
+            == Some(true)
+        {
+            self.shown = None;
+            self.turn();
+        }
+    }
+
+    fn switch(&mut self, from: Incoming, packet: &MediaPacket, codec: PlannedCodec) {
+        self.shown = Some(from.encoding);
+        self.codec = Some(codec);
+        if let Some(current) = &mut self.current {
+            current.on_shown(from.encoding);
         }
         self.seq.switch(packet.seq);
-        self.timestamps.switch(point(packet, codec, anchor));
+        self.timestamps.switch(point(packet, codec, from.anchor));
         self.pictures.switch(&packet.content);
+        self.reports.on_switch(packet.arrived);
     }
 
-    /// The shown stream jumped, or changed its SSRC.
-    fn restart(
-        &mut self,
-        begins: bool,
-        packet: &MediaPacket,
-        codec: PlannedCodec,
-        anchor: Option<Anchor>,
-    ) {
-        match self.shown {
-            Some(encoding) if begins => self.switch(encoding, packet, codec, anchor),
-            _ => self.stop(),
+    /// The shown stream jumped, changed its SSRC, or goes on in another codec.
+    fn is_new_stream(&self, packet: &MediaPacket) -> bool {
+        let same = self.codec.map(|codec| codec.from) == Some(packet.header.payload_type);
+        packet.restarts || !same && self.seq.is_newest(packet.seq)
+    }
+
+    fn restart(&mut self, begins: bool, from: Incoming, packet: &MediaPacket, codec: PlannedCodec) {
+        if begins {
+            self.switch(from, packet, codec);
+        } else {
+            self.stop();
         }
     }
 
@@ -330,7 +326,7 @@ impl Slot {
             picture,
             encoding,
             copies: 0,
-            generation: self.generation,
+            generation: self.current.as_ref().map_or(0, |source| source.generation),
             payload_type: to,
         }
     }
@@ -350,14 +346,12 @@ impl Slot {
 
     fn send(
         &mut self,
-        encoding: u8,
+        from: Incoming,
         packet: &MediaPacket,
-        codec: PlannedCodec,
-        picture: PictureNumbers,
-        anchor: Option<Anchor>,
+        (codec, picture): (PlannedCodec, PictureNumbers),
         out: &mut [u8],
     ) -> Option<usize> {
-        let note = self.note(encoding, packet, codec.to, picture);
+        let note = self.note(from.encoding, packet, codec.to, picture);
         let Verdict::Send(number) = self.seq.forward(packet.seq, note) else {
             return None;
         };
@@ -368,8 +362,7 @@ impl Slot {
             picture,
         };
         let written = plan.write(packet, codec, numbers, Form::Media, out)?;
-        self.codec = Some(codec);
-        self.timestamps.on_sent(point(packet, codec, anchor));
+        self.timestamps.on_sent(point(packet, codec, from.anchor));
         self.count(written, packet.arrived);
         Some(written.len)
     }
@@ -383,7 +376,8 @@ impl Slot {
         self.reports.on_sent(now);
     }
 
-    /// The receiver lost the picture (PLI). Returns the encoding to ask for a key frame.
+    /// The receiver lost the picture (PLI). Returns the encoding to ask for a key frame, of what is shown: the one that
+    /// waits is asked anyway.
     pub fn on_pli(&mut self) -> Option<u8> {
         self.counters.plis += 1;
         self.key_frame_source()
@@ -450,7 +444,8 @@ impl Slot {
 
     /// Why it shows what it shows.
     pub fn reason(&self) -> Reason {
-        self.reason
+        let current = self.current.as_ref();
+        current.map_or(Reason::Unassigned, |source| source.reason)
     }
 
     /// SSRC for life.
@@ -471,6 +466,7 @@ impl Slot {
     /// Snapshot of the counters.
     pub fn stats(&mut self, now: Micros) -> SlotStats {
         let counters = self.counters;
+        let reason = self.reason();
         SlotStats {
             id: self.config.id,
             kind: self.config.kind,
@@ -478,13 +474,16 @@ impl Slot {
             ssrc: self.config.ssrc,
             rtx_ssrc: self.config.rtx_ssrc,
             producer: self.producer(),
+            shown_producer: self.shown_producer(),
+            waiting: self.producer().is_some() && self.producer() != self.shown_producer(),
             encoding: self.shown,
-            reason: self.reason.text(),
+            reason: reason.text(),
             codec: self.codec.map(|codec| codec_name(codec.codec)),
             payload_type: self.codec.map(|codec| codec.to),
             packets_sent: counters.packets,
             bytes_sent: counters.bytes,
             header_bytes_sent: counters.header_bytes,
+            trimmed_packets_sent: counters.trimmed,
             retransmitted_packets_sent: counters.repair_packets,
             retransmitted_bytes_sent: counters.repair_bytes,
             nack_count: counters.nacks,
@@ -521,6 +520,8 @@ pub const fn codec_name(codec: Codec) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod change_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub struct SwitchPoint {
 pub struct TimestampMapper {
     offset: u32,
     first: u32,
+    /// How far our time runs ahead because it may not go back: made good at later switches, or it would add up.
+    ahead: Micros,
     newest: Option<Newest>,
 }
 
@@ -46,6 +48,7 @@ impl TimestampMapper {
         Self {
             offset: 0,
             first,
+            ahead: Micros(0),
             newest: None,
         }
     }
@@ -54,13 +57,13 @@ impl TimestampMapper {
     pub fn switch(&mut self, point: SwitchPoint) {
         let target = match self.newest {
             None => self.first,
-            Some(newest) => newest.timestamp.wrapping_add(Self::step(newest, point)),
+            Some(newest) => newest.timestamp.wrapping_add(self.step(newest, point)),
         };
         self.offset = target.wrapping_sub(point.timestamp);
     }
 
     /// Ticks from the newest packet to the switch point: at least one, as two frames may not share a timestamp.
-    fn step(newest: Newest, point: SwitchPoint) -> u32 {
+    fn step(&mut self, newest: Newest, point: SwitchPoint) -> u32 {
         let captured = point
             .anchor
             .map(|anchor| anchor.time_of(point.timestamp, point.clock_rate));
@@ -74,11 +77,11 @@ impl TimestampMapper {
             }
             _ => (newest.arrived, point.arrived),
         };
-        if to <= from {
-            1
-        } else {
-            ticks_between(from, to, point.clock_rate).max(1)
-        }
+        let due = from + self.ahead;
+        let step = ticks_between(due.min(to), to, point.clock_rate).max(1);
+        let span = u64::from(step) * 1_000_000 / u64::from(point.clock_rate.max(1));
+        self.ahead = (due + Micros(span) - to).min(MAX_CLOCK_DISAGREEMENT);
+        step
     }
 
     /// Our timestamp for one of the source.
@@ -209,6 +212,26 @@ mod tests {
         // A simulcast key frame captured before the frame that was shown last.
         mapper.switch(point(70_000, 50, anchor(70_000, 10)));
         assert_eq!(mapper.map(70_000), 1);
+    }
+
+    #[test]
+    fn what_time_ran_ahead_is_made_good_and_does_not_add_up() {
+        let mut mapper = TimestampMapper::new(0);
+        let shown = |mapper: &mut TimestampMapper, point: SwitchPoint| {
+            mapper.switch(point);
+            mapper.on_sent(point);
+            mapper.map(point.timestamp)
+        };
+        shown(&mut mapper, point(0, 100, anchor(0, 100)));
+        // Two sources take turns each 100 ms, the second one 150 ms behind: its frames are old when they come.
+        for turn in 1..=100 {
+            let at = 100 + turn * 200;
+            let late = point(7_000, at, anchor(7_000, at - 250));
+            let early = point(9_000, at + 100, anchor(9_000, at + 100));
+            shown(&mut mapper, late);
+            let ours = shown(&mut mapper, early);
+            assert!(ours.abs_diff(at as u32 * 90) <= 2, "turn {turn}");
+        }
     }
 
     #[test]

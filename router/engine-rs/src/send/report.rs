@@ -54,6 +54,12 @@ impl SenderReports {
         }
     }
 
+    /// Another source is sent from now on. Its clock is told soon: the timestamps of two sources meet only as well as
+    /// both clocks were known.
+    pub fn on_switch(&mut self, now: Micros) {
+        self.next = self.next.map(|next| next.min(now + FIRST_DELAY));
+    }
+
     /// When the next report is due.
     pub fn deadline(&self) -> Option<Micros> {
         self.next

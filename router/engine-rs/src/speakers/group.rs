@@ -52,6 +52,8 @@ pub struct GroupState {
 pub struct Group {
     sources: Vec<Option<Source>>,
     free: Vec<SourceIx>,
+    /// How many sources send and compete.
+    sending: usize,
     /// Stages by ascending capacity, and how many use each.
     stages: Vec<(Stage, usize)>,
     dominance: Dominance,
@@ -85,7 +87,8 @@ impl Group {
         self.changed |= self.dominance.remove(ix);
         self.awake.retain(|awake| *awake != ix);
         let source = self.sources.get_mut(ix.0 as usize);
-        if source.and_then(Option::take).is_some() {
+        if let Some(source) = source.and_then(Option::take) {
+            self.sending -= usize::from(source.sending);
             self.free.push(ix);
         }
         changed
@@ -102,11 +105,19 @@ impl Group {
         }
         source.forget();
         self.changed |= self.dominance.release(ix);
-        self.leave_stages(ix)
+        self.stop(ix)
     }
 
     /// A track has stopped sending: it leaves its places.
-    pub fn leave_stages(&mut self, ix: SourceIx) -> Changed {
+    pub fn stop(&mut self, ix: SourceIx) -> Changed {
+        if let Some(source) = self.source(ix) {
+            let sent = std::mem::take(&mut source.sending);
+            self.sending -= usize::from(sent);
+        }
+        self.leave_stages(ix)
+    }
+
+    fn leave_stages(&mut self, ix: SourceIx) -> Changed {
         let mut changed = Changed::default();
         for (stage, _) in &mut self.stages {
             if stage.leave(ix) {
@@ -166,13 +177,11 @@ impl Group {
         let Some(source) = self.source(ix).filter(|source| source.competes) else {
             return Changed::default();
         };
+        let began = !std::mem::replace(&mut source.sending, true);
         if level.is_some_and(|level| level >= SILENT_LEVEL) {
-            let leaves = source.on_silence(now);
-            return if leaves {
-                self.leave_stages(ix)
-            } else {
-                Changed::default()
-            };
+            let rests = source.on_silence(now);
+            self.sending += usize::from(began);
+            return self.place_silent(ix, rests, now);
         }
         let sound = source.on_sound(level, now);
         if sound.active {
@@ -181,10 +190,33 @@ impl Group {
             }
             self.next_decision.get_or_insert(now + DECISION_INTERVAL);
         }
-        self.offer_places(ix, sound.speaks, now)
+        self.sending += usize::from(began);
+        self.offer_places(ix, sound.speaks, now, |_| true)
     }
 
-    fn offer_places(&mut self, ix: SourceIx, speaks: bool, now: Micros) -> Changed {
+    /// Silence is passed on where all who send have a place, as players that wait for a first packet need it; elsewhere it
+    /// costs the places after a while, so that a thousand muted microphones cost nothing.
+    fn place_silent(&mut self, ix: SourceIx, rests: bool, now: Micros) -> Changed {
+        let sending = self.sending;
+        let mut changed = self.offer_places(ix, false, now, |stage| sending <= stage.capacity());
+        if rests {
+            for (stage, _) in &mut self.stages {
+                if sending > stage.capacity() && stage.leave(ix) {
+                    changed.insert(stage.capacity());
+                }
+            }
+            self.changed |= !changed.is_empty();
+        }
+        changed
+    }
+
+    fn offer_places(
+        &mut self,
+        ix: SourceIx,
+        speaks: bool,
+        now: Micros,
+        open: impl Fn(&Stage) -> bool,
+    ) -> Changed {
         let mut changed = Changed::default();
         let Self {
             sources, stages, ..
@@ -194,7 +226,7 @@ impl Group {
             source.map_or(Standing::default(), Source::standing)
         };
         for (stage, _) in stages {
-            if stage.on_packet(now, ix, speaks, &of) {
+            if open(stage) && stage.on_packet(now, ix, speaks, &of) {
                 changed.insert(stage.capacity());
             }
         }

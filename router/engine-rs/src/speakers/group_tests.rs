@@ -301,6 +301,19 @@ fn a_newcomer_is_heard_from_the_packet_at_hand() {
 }
 
 #[test]
+fn a_click_displaces_nobody() {
+    let mut talk = Talk::new(3, &[1]);
+    talk.run(2_000, &[ROOM, ROOM, MUTED]);
+    for _ in 0..10 {
+        talk.run(20, &[ROOM, ROOM, Voice::Level(10)]);
+        talk.run(500, &[ROOM, ROOM, MUTED]);
+    }
+    assert_eq!(talk.places(0), [1, 2]);
+    talk.run(40, &[ROOM, ROOM, Voice::Level(10)]);
+    assert_eq!(talk.places(0)[0], 3);
+}
+
+#[test]
 fn a_muted_source_leaves_after_a_second_and_is_back_at_once() {
     let mut talk = Talk::new(3, &[1]);
     talk.run(2_000, &[Voice::Speech, ROOM, ROOM]);
@@ -452,9 +465,10 @@ fn reports_are_coalesced_and_end_on_the_true_state() {
     let mut talk = Talk::new(2, &[1]);
     talk.run(20, &[MUTED, MUTED]);
     assert_eq!(talk.reports.len(), 1, "the empty stage, at once");
+    // Meanwhile decisions are made, each 300 ms.
     for _ in 0..100 {
-        talk.run(20, &[ROOM, MUTED]);
-        talk.run(20, &[MUTED, MUTED]);
+        talk.run(20, &[ROOM, Voice::Fluent]);
+        talk.run(20, &[MUTED, Voice::Fluent]);
         talk.group.leave_stages(talk.sources[0]);
     }
     talk.run(400, &[MUTED, MUTED]);
@@ -545,4 +559,27 @@ proptest! {
         prop_assert_eq!(group.deadline(), None);
         prop_assert_eq!(told, group.state());
     }
+}
+
+#[test]
+fn silence_is_passed_on_where_all_who_send_have_a_place() {
+    let mut talk = Talk::new(4, &[1, 3]);
+    talk.run(5_000, &[MUTED, MUTED]);
+    assert_eq!(
+        (talk.places(0), talk.places(1)),
+        (vec![0, 0], vec![1, 2, 0, 0]),
+        "two send, which is more than one place and less than three"
+    );
+    assert_eq!(talk.dominant(), None);
+    talk.run(2_000, &[MUTED, MUTED, MUTED, MUTED]);
+    assert_eq!(talk.places(1), [0, 0, 0, 0], "four have three places");
+    let last = talk.sources[3];
+    talk.group.stop(last);
+    talk.run(20, &[MUTED, MUTED, MUTED]);
+    assert_eq!(talk.places(1), [1, 2, 3, 0], "one has stopped sending");
+    let gone = talk.sources[0];
+    talk.group.leave(gone);
+    talk.run(20, &[Voice::Absent, MUTED, MUTED, MUTED]);
+    assert_eq!(talk.places(1)[1..3], [2, 3]);
+    assert_eq!(talk.places(1)[0], 4, "and one has left");
 }

@@ -25,16 +25,6 @@ pub struct Owned {
     pub participant: u64,
 }
 
-/// Since when there is digital silence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Silence {
-    /// There is sound.
-    No,
-    Since(Micros),
-    /// Since so long that the source left its places.
-    Left,
-}
-
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -42,12 +32,14 @@ pub struct Source {
     pub owned: Owned,
     /// It may be heard: it is not muted by the server.
     pub competes: bool,
+    /// Packets come.
+    pub sending: bool,
     /// It is listed among those who were active lately.
     pub listed: bool,
     /// Its speech on three time scales.
     pub activity: Activity,
     has_levels: bool,
-    silence: Silence,
+    silent_since: Option<Micros>,
     last_speech: Option<Micros>,
     loudness: i32,
 }
@@ -67,10 +59,11 @@ impl Source {
         Self {
             owned,
             competes,
+            sending: false,
             listed: false,
             activity: Activity::default(),
             has_levels: false,
-            silence: Silence::No,
+            silent_since: None,
             last_speech: None,
             loudness: i32::from(UNKNOWN_LOUDNESS) * PARTS,
         }
@@ -88,7 +81,7 @@ impl Source {
     /// A packet that is not digitally silent.
     #[inline]
     pub fn on_sound(&mut self, level: Option<u8>, now: Micros) -> Sound {
-        self.silence = Silence::No;
+        self.silent_since = None;
         let Some(level) = level else {
             return self.on_unknown(now);
         };
@@ -120,25 +113,16 @@ impl Source {
         }
     }
 
-    /// A packet that is digitally silent. True once, when the source has to leave its places.
+    /// A packet that is digitally silent. True when it has been so for long.
     #[inline]
     pub fn on_silence(&mut self, now: Micros) -> bool {
-        if self.silence == Silence::Left {
-            return false;
+        let since = *self.silent_since.get_or_insert(now);
+        let rests = now >= since + SILENCE_LEAVES;
+        if !rests {
+            self.has_levels = true;
+            self.activity.on_level(SILENT_LEVEL, now);
         }
-        self.has_levels = true;
-        self.activity.on_level(SILENT_LEVEL, now);
-        match self.silence {
-            Silence::Since(since) if now >= since + SILENCE_LEAVES => {
-                self.silence = Silence::Left;
-                true
-            }
-            Silence::No => {
-                self.silence = Silence::Since(now);
-                false
-            }
-            _ => false,
-        }
+        rests
     }
 
     /// Forgets what was heard: it may not be heard now.

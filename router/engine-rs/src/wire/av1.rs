@@ -1,6 +1,6 @@
 //! AV1 payloads (RTP Payload Format For AV1, sections 4.3 and 4.4): aggregation header and OBU elements; the picture
 //! size from the sequence header (AV1 bitstream specification, section 5.5). The dependency descriptor, which travels
-//! as header extension, is not read.
+//! as header extension, is read in `dependency_descriptor.rs`.
 
 use super::ParseError;
 use super::bits::BitReader;

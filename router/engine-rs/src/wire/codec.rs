@@ -8,10 +8,16 @@ use crate::media::Codec;
 
 /// One payload, as far as a forwarder cares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one packet"
+)]
 pub struct FrameInfo {
     /// A decoder can start with this packet: it opens a key frame, or the parameter sets before one. Always true for
     /// audio.
     pub key_frame: bool,
+    /// Carries parameter sets that the pictures behind it need; only H.264 has them apart from the key frame.
+    pub parameter_sets: bool,
     /// The first packet of a frame, as far as the payload tells; H.264 tells only that a NAL unit starts.
     pub start_of_frame: bool,
     /// Width and height of the picture in pixels, where the packet says so; of the largest spatial layer.

@@ -100,18 +100,32 @@ impl Iterator for Elements<'_> {
     }
 }
 
+/// The extension ids of one m-line for writing: one byte each, as every producer of a slot keeps them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutgoingIds([u8; KNOWN]);
+
+impl OutgoingIds {
+    /// The id of an extension, when negotiated.
+    pub const fn id_of(&self, extension: Extension) -> Option<u8> {
+        match self.0[extension as usize] {
+            0 => None,
+            id => Some(id),
+        }
+    }
+}
+
 /// The extension ids of one m-line, both ways in constant time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtensionMap {
     by_id: [Option<Extension>; 256],
-    ids: [u8; KNOWN],
+    outgoing: OutgoingIds,
 }
 
 impl Default for ExtensionMap {
     fn default() -> Self {
         Self {
             by_id: [None; 256],
-            ids: [0; KNOWN],
+            outgoing: OutgoingIds::default(),
         }
     }
 }
@@ -120,11 +134,12 @@ impl ExtensionMap {
     /// Builds the map. Id 0 is padding and ignored; of an id or an extension given twice, the last counts.
     pub fn new(ids: &ExtensionIds) -> Self {
         let mut map = Self::default();
+        let outgoing = &mut map.outgoing.0;
         for (extension, id) in ids.0.iter().filter(|(_, id)| *id != 0) {
             if let Some(replaced) = map.by_id[*id as usize].replace(*extension) {
-                map.ids[replaced as usize] = 0;
+                outgoing[replaced as usize] = 0;
             }
-            let former = std::mem::replace(&mut map.ids[*extension as usize], *id);
+            let former = std::mem::replace(&mut outgoing[*extension as usize], *id);
             if former != 0 && former != *id {
                 map.by_id[former as usize] = None;
             }
@@ -139,10 +154,12 @@ impl ExtensionMap {
 
     /// The id of an extension, when negotiated.
     pub const fn id_of(&self, extension: Extension) -> Option<u8> {
-        match self.ids[extension as usize] {
-            0 => None,
-            id => Some(id),
-        }
+        self.outgoing.id_of(extension)
+    }
+
+    /// The half that is needed for writing.
+    pub const fn outgoing(&self) -> OutgoingIds {
+        self.outgoing
     }
 }
 

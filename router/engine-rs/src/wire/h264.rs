@@ -26,9 +26,10 @@ pub(super) fn inspect(payload: &[u8]) -> Result<FrameInfo, ParseError> {
         FU_A => {
             let head = read_u8(payload, 1)?;
             let start = head & 0x80 != 0;
-            let key_frame = start && matches!(head & 0x1F, IDR | SPS);
+            let kind = head & 0x1F;
             Ok(FrameInfo {
-                key_frame,
+                key_frame: start && matches!(kind, IDR | SPS),
+                parameter_sets: start && kind == SPS,
                 start_of_frame: start,
                 ..FrameInfo::default()
             })
@@ -46,6 +47,7 @@ fn of_nal_units<'a>(units: impl Iterator<Item = &'a [u8]>) -> FrameInfo {
         match unit.first().map(|head| head & 0x1F) {
             Some(SPS) => {
                 info.key_frame = true;
+                info.parameter_sets = true;
                 info.size = parse_sps(unit).ok().flatten().or(info.size);
             }
             Some(IDR) => info.key_frame = true,

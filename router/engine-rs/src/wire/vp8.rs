@@ -2,8 +2,9 @@
 //! rewriting of picture id and TL0PICIDX in place, which never changes the length.
 
 use super::ParseError;
-use super::bytes::{read_array, read_u8, read_u16};
+use super::bytes::{read_array, read_u8};
 use super::codec::{FrameInfo, PictureSize};
+use super::picture_id::PictureId;
 
 /// What marks the start of a key frame, behind its three-byte frame tag.
 const START_CODE: [u8; 3] = [0x9D, 0x01, 0x2A];
@@ -27,15 +28,6 @@ pub struct Vp8Descriptor {
     pub len: u8,
 }
 
-/// A picture id and its width on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PictureId {
-    /// The value, of 7 or 15 bits.
-    pub value: u16,
-    /// It has 15 bits.
-    pub wide: bool,
-}
-
 /// Offset of the picture id, which comes right behind the two fixed bytes.
 const PICTURE_ID_AT: usize = 2;
 
@@ -52,9 +44,9 @@ impl Vp8Descriptor {
         let picture_id = if extensions & 0x80 == 0 {
             None
         } else {
-            Some(parse_picture_id(payload, at)?)
+            Some(PictureId::parse(payload, at)?)
         };
-        at += picture_id.map_or(0, |id| if id.wide { 2 } else { 1 });
+        at += picture_id.map_or(0, PictureId::len);
         let tl0_pic_idx = if extensions & 0x40 == 0 {
             None
         } else {
@@ -80,13 +72,8 @@ impl Vp8Descriptor {
     pub fn rewrite(&self, payload: &mut [u8], picture_id: u16, tl0_pic_idx: u8) {
         let mut at = PICTURE_ID_AT;
         if let Some(id) = self.picture_id {
-            let [high, low] = picture_id.to_be_bytes();
-            match payload.get_mut(at..) {
-                Some([first, second, ..]) if id.wide => (*first, *second) = (high | 0x80, low),
-                Some([first, ..]) if !id.wide => *first = low & 0x7F,
-                _ => return,
-            }
-            at += if id.wide { 2 } else { 1 };
+            id.rewrite(payload, at, picture_id);
+            at += id.len();
         }
         if self.tl0_pic_idx.is_some()
             && let Some(place) = payload.get_mut(at)
@@ -94,20 +81,6 @@ impl Vp8Descriptor {
             *place = tl0_pic_idx;
         }
     }
-}
-
-fn parse_picture_id(payload: &[u8], at: usize) -> Result<PictureId, ParseError> {
-    let first = read_u8(payload, at)?;
-    if first & 0x80 == 0 {
-        return Ok(PictureId {
-            value: u16::from(first),
-            wide: false,
-        });
-    }
-    Ok(PictureId {
-        value: read_u16(payload, at)? & 0x7FFF,
-        wide: true,
-    })
 }
 
 pub(super) fn inspect(payload: &[u8]) -> Result<FrameInfo, ParseError> {
@@ -120,8 +93,8 @@ pub(super) fn inspect(payload: &[u8]) -> Result<FrameInfo, ParseError> {
         start_of_frame: descriptor.start_of_frame,
         size: if key_frame { parse_size(data) } else { None },
         temporal_id: descriptor.temporal_id,
-        spatial_id: None,
         switching_point: descriptor.layer_sync,
+        ..FrameInfo::default()
     })
 }
 

@@ -1,12 +1,16 @@
-//! VP9 payload descriptor (RFC 9628 section 4.2). The frame header behind it is not read: the scalability structure
-//! names the picture's size, and senders put it into every key frame.
+//! VP9 payload descriptor (RFC 9628 section 4.2), and the rewriting of picture id and TL0PICIDX in place, which never
+//! changes the length. The frame header behind it is not read: the scalability structure names the picture's size, and
+//! senders put it into every key frame.
 
 use super::ParseError;
 use super::bytes::{read_u8, read_u16};
 use super::codec::{FrameInfo, PictureSize};
+use super::picture_id::PictureId;
 
 /// Most reference indices of a frame in flexible mode.
 const MAX_REFERENCES: usize = 3;
+/// Offset of the picture id, which comes right behind the fixed byte.
+const PICTURE_ID_AT: usize = 1;
 
 /// A parsed descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +21,8 @@ pub struct Vp9Descriptor {
     pub start_of_frame: bool,
     /// Last packet of a layer frame (E).
     pub end_of_frame: bool,
-    /// Picture id, of 7 or 15 bits.
-    pub picture_id: Option<u16>,
+    /// Picture id, the same in all layer frames of a picture.
+    pub picture_id: Option<PictureId>,
     /// Layer indices.
     pub layer: Option<Vp9Layer>,
     /// Size of the largest spatial layer.
@@ -48,12 +52,13 @@ impl Vp9Descriptor {
         let first = read_u8(payload, 0)?;
         let has = |bit: u8| first & bit != 0;
         let (inter_picture, flexible) = (has(0x40), has(0x10));
-        let mut at = 1;
+        let mut at = PICTURE_ID_AT;
         let picture_id = if has(0x80) {
-            Some(parse_picture_id(payload, &mut at)?)
+            Some(PictureId::parse(payload, at)?)
         } else {
             None
         };
+        at += picture_id.map_or(0, PictureId::len);
         let layer = if has(0x20) {
             Some(parse_layer(payload, &mut at, flexible)?)
         } else {
@@ -77,16 +82,21 @@ impl Vp9Descriptor {
             len: at as u16,
         })
     }
-}
 
-fn parse_picture_id(payload: &[u8], at: &mut usize) -> Result<u16, ParseError> {
-    let first = read_u8(payload, *at)?;
-    if first & 0x80 == 0 {
-        *at += 1;
-        return Ok(u16::from(first));
+    /// Overwrites picture id and TL0PICIDX in the payload that this descriptor was parsed from; a field that is not
+    /// there stays away. A picture id keeps its width: the high bits that do not fit are cut off.
+    pub fn rewrite(&self, payload: &mut [u8], picture_id: u16, tl0_pic_idx: u8) {
+        if let Some(id) = self.picture_id {
+            id.rewrite(payload, PICTURE_ID_AT, picture_id);
+        }
+        // Behind the byte of the layer indices.
+        let at = PICTURE_ID_AT + self.picture_id.map_or(0, PictureId::len) + 1;
+        if self.layer.is_some_and(|layer| layer.tl0_pic_idx.is_some())
+            && let Some(place) = payload.get_mut(at)
+        {
+            *place = tl0_pic_idx;
+        }
     }
-    *at += 2;
-    Ok(read_u16(payload, *at - 2)? & 0x7FFF)
 }
 
 fn parse_layer(payload: &[u8], at: &mut usize, flexible: bool) -> Result<Vp9Layer, ParseError> {
@@ -157,12 +167,14 @@ pub(super) fn inspect(payload: &[u8]) -> Result<FrameInfo, ParseError> {
         temporal_id: layer.map(|layer| layer.temporal_id),
         spatial_id: layer.map(|layer| layer.spatial_id),
         switching_point: layer.is_some_and(|layer| layer.switching_point),
+        ..FrameInfo::default()
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// I L B V, 15-bit picture id, layer 0/0, TL0PICIDX, two spatial layers with sizes, a group of two pictures.
     const KEY_FRAME: [u8; 19] = [
@@ -173,7 +185,11 @@ mod tests {
     #[test]
     fn a_key_frame_gives_the_size_of_its_largest_layer() {
         let descriptor = Vp9Descriptor::parse(&KEY_FRAME).unwrap();
-        assert_eq!((descriptor.picture_id, descriptor.len), (Some(0x0102), 18));
+        let id = PictureId {
+            value: 0x0102,
+            wide: true,
+        };
+        assert_eq!((descriptor.picture_id, descriptor.len), (Some(id), 18));
         assert_eq!(descriptor.layer.unwrap().tl0_pic_idx, Some(9));
         let info = inspect(&KEY_FRAME).unwrap();
         assert!(info.key_frame && info.start_of_frame && info.switching_point);
@@ -230,5 +246,53 @@ mod tests {
             Err(ParseError::TooShort),
             "last reference"
         );
+    }
+    #[test]
+    fn numbers_are_rewritten_where_they_are() {
+        // Payload, what it becomes: all fields, a narrow id, flexible mode without TL0PICIDX, no id.
+        let table: [(&[u8], &[u8]); 4] = [
+            (
+                &[0xA8, 0x81, 0x02, 0x10, 9, 77],
+                &[0xA8, 0xBA, 0xBC, 0x10, 0x55, 77],
+            ),
+            (&[0xA8, 0x01, 0x10, 9, 77], &[0xA8, 0x3C, 0x10, 0x55, 77]),
+            (&[0xB8, 0x81, 0x02, 0x10, 77], &[0xB8, 0xBA, 0xBC, 0x10, 77]),
+            (&[0x28, 0x10, 9, 77], &[0x28, 0x10, 0x55, 77]),
+        ];
+        for (payload, expected) in table {
+            let mut written = payload.to_vec();
+            let descriptor = Vp9Descriptor::parse(payload).unwrap();
+            descriptor.rewrite(&mut written, 0x3ABC, 0x55);
+            assert_eq!(written, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rewriting_changes_only_what_is_there(
+            payload in prop::collection::vec(any::<u8>(), 0..24),
+            picture_id in 0_u16..0x8000,
+            tl0_pic_idx in any::<u8>(),
+        ) {
+            let Ok(before) = Vp9Descriptor::parse(&payload) else { return Ok(()) };
+            let mut written = payload.clone();
+            before.rewrite(&mut written, picture_id, tl0_pic_idx);
+            let after = Vp9Descriptor::parse(&written).unwrap();
+            let expected = Vp9Descriptor {
+                picture_id: before.picture_id.map(|id| PictureId {
+                    value: if id.wide { picture_id } else { picture_id & 0x7F },
+                    ..id
+                }),
+                layer: before.layer.map(|layer| Vp9Layer {
+                    tl0_pic_idx: layer.tl0_pic_idx.map(|_| tl0_pic_idx),
+                    ..layer
+                }),
+                ..before
+            };
+            prop_assert_eq!(after, expected);
+            let index = before.layer.and_then(|layer| layer.tl0_pic_idx).unwrap_or(0);
+            after.rewrite(&mut written, before.picture_id.map_or(0, |id| id.value), index);
+            prop_assert_eq!(written, payload);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! Steady load on a core: one publisher at a thousand packets a second, many receivers, nothing kept of what leaves.
 
 use super::Call;
-use super::media::Encoder;
+use super::media::{Encoder, video_producer};
 use super::plain_srtp::{PlainSrtp, TAG};
 use fork_router_engine::core::sink::MAX_DATAGRAM;
 use fork_router_engine::core::{Command, Event, Sink};
-use fork_router_engine::ids::{Ssrc, Tuple};
+use fork_router_engine::ids::{Mid, ProducerId, Ssrc, Tuple};
 use fork_router_engine::srtp::SRTP_MAX_OVERHEAD;
 use fork_router_engine::time::Micros;
 use fork_router_engine::wire::rtcp::write_nack;
@@ -89,6 +89,30 @@ impl Load {
             prepared: Vec::new(),
             rtx_seq: 0,
         }
+    }
+
+    /// A second camera of the same publisher, for whose key frame all receivers wait from now on.
+    pub fn change_camera(&mut self) {
+        let transport = self.call.publisher.transport;
+        let mut config = video_producer(2, transport, &[]);
+        config.mid = Mid::from("2").ok();
+        self.call.world.command(Command::AddProducer(config));
+        for subscriber in 0..self.call.subscribers.len() {
+            let id = self.call.subscribers[subscriber].slot.id;
+            self.call
+                .world
+                .command(Command::Assign(id, Some(ProducerId(2))));
+        }
+        self.encoder = Encoder {
+            mid: Some("2"),
+            ..Encoder::video(0x4321)
+        };
+    }
+
+    /// Makes one frame of four packets.
+    pub fn prepare_frame(&mut self, key: bool) {
+        self.prepared = self.encoder.frame(key, 4);
+        self.encoder.pass(360);
     }
 
     /// Makes the next packets, in frames of four, the first a key frame. With `losses`, some come late and by RTX.

@@ -9,6 +9,7 @@ use fork_router_engine::core::command::{
 };
 use fork_router_engine::ids::{PayloadType, ProducerId, SlotId, Ssrc, TransportId};
 use fork_router_engine::recv::ReceiveStream;
+use fork_router_engine::route::slot::Incoming;
 use fork_router_engine::route::{Slot, SlotSeed};
 use fork_router_engine::time::Micros;
 use fork_router_engine::wire::DropReason;
@@ -468,11 +469,12 @@ impl World {
                     stream.on_rtp(&bytes, &header, &values, now).map(Some)
                 };
                 let Ok(Some(packet)) = packet else { continue };
-                if self.slot.producer() == Some(track.config.id)
-                    && let Some(len) =
-                        self.slot
-                            .on_packet(encoding as u8, &packet, stream.anchor(), &mut out)
-                {
+                let from = Incoming {
+                    producer: track.config.id,
+                    encoding: encoding as u8,
+                    anchor: stream.anchor(),
+                };
+                if let Some(len) = self.slot.on_packet(from, &packet, &mut out) {
                     self.downlink.send(out[..len].to_vec(), self.now_ms);
                 }
             }
@@ -500,21 +502,15 @@ impl World {
 
     fn select(&mut self) {
         let now = self.now();
-        let shown = self.slot.producer();
-        let Some(track) = self
-            .tracks
-            .iter_mut()
-            .find(|track| Some(track.config.id) == shown)
-        else {
-            return;
-        };
-        let measured: Vec<_> = track
-            .streams
-            .iter_mut()
-            .map(|stream| stream.measure(now))
-            .collect();
-        if let Some(encoding) = self.slot.select(&measured, now) {
-            track.streams[usize::from(encoding)].request_key_frame(now);
+        for track in &mut self.tracks {
+            let measured: Vec<_> = track
+                .streams
+                .iter_mut()
+                .map(|stream| stream.measure(now))
+                .collect();
+            if let Some(encoding) = self.slot.select(track.config.id, &measured, now) {
+                track.streams[usize::from(encoding)].request_key_frame(now);
+            }
         }
     }
 

@@ -4,7 +4,8 @@
 
 use super::super::rewrite::{Form, Numbers, Written};
 use super::super::seq::Origin;
-use super::{Note, Shown, Slot};
+use super::source::Source;
+use super::{Incoming, Note, Slot};
 use crate::ids::{ProducerId, SeqNo};
 use crate::recv::{MediaPacket, ReceiveStream};
 use crate::time::Micros;
@@ -56,22 +57,27 @@ impl Slot {
         out: &mut [u8],
     ) -> Result<usize, DropReason> {
         let (producer, encoding) = self
-            .producer()
+            .shown_producer()
             .zip(self.shown)
             .ok_or(DropReason::NackNotInHistory)?;
         let stream = stream(producer, encoding).ok_or(DropReason::NackNotInHistory)?;
         let packet = stream
             .replay(source, now)
             .ok_or(DropReason::NackNotInHistory)?;
-        let sent = self.on_packet(encoding, &packet, stream.anchor(), out);
+        let from = Incoming {
+            producer,
+            encoding,
+            anchor: stream.anchor(),
+        };
+        let sent = self.on_packet(from, &packet, out);
         sent.ok_or(DropReason::NackNotInHistory)
     }
 
-    fn shown_in(&self, generation: u8) -> Option<&Shown> {
+    fn shown_in(&self, generation: u8) -> Option<&Source> {
         [&self.current, &self.former]
             .into_iter()
             .flatten()
-            .find(|shown| shown.generation == generation)
+            .find(|source| source.generation == generation)
     }
 
     fn repeat(

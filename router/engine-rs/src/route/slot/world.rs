@@ -6,7 +6,7 @@ use crate::ids::{SlotId, TransportId};
 use crate::recv::ReceiveStream;
 use crate::recv::testing::{Built, codec, producer, vp8};
 use crate::wire::DropReason;
-use crate::wire::ext::ExtensionValues;
+use crate::wire::ext::{ExtensionMap, ExtensionValues};
 use crate::wire::rtp::RtpHeader;
 
 pub const SEED: SlotSeed = SlotSeed {
@@ -16,11 +16,18 @@ pub const SEED: SlotSeed = SlotSeed {
     jitter: 1,
 };
 
-pub fn slot(codec_of: Codec, rtx: bool) -> Slot {
+/// Id of the dependency descriptor, the publishers' and the slot's.
+pub const DEPENDENCY: u8 = 7;
+
+/// A slot whose receiver accepts these codecs, at payload types 120, 110 and so on down. `dependency`: it agreed on the
+/// dependency descriptor and on two-byte elements.
+pub fn slot(codecs: &[Codec], rtx: bool, dependency: bool) -> Slot {
+    let mut extensions = vec![(Extension::Mid, 4)];
+    extensions.extend(dependency.then_some((Extension::DependencyDescriptor, DEPENDENCY)));
     let config = SlotConfig {
         id: SlotId(1),
         transport: TransportId(2),
-        kind: if codec_of == Codec::Opus {
+        kind: if codecs[0] == Codec::Opus {
             MediaKind::Audio
         } else {
             MediaKind::Video
@@ -28,9 +35,15 @@ pub fn slot(codec_of: Codec, rtx: bool) -> Slot {
         mid: None,
         ssrc: Ssrc(0xAAAA),
         rtx_ssrc: rtx.then_some(Ssrc(0xBBBB)),
-        codecs: vec![codec(codec_of, 120, rtx.then_some(121))],
-        extensions: ExtensionIds(vec![(Extension::Mid, 4)]),
-        allow_mixed_extensions: false,
+        codecs: codecs
+            .iter()
+            .zip((90..=120).rev().step_by(10))
+            .map(|(codec_of, payload_type)| {
+                codec(*codec_of, payload_type, rtx.then_some(payload_type + 1))
+            })
+            .collect(),
+        extensions: ExtensionIds(extensions),
+        allow_mixed_extensions: dependency,
     };
     Slot::new(config, SEED)
 }
@@ -46,6 +59,7 @@ pub struct World {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     pub ssrc: Ssrc,
+    pub payload_type: u8,
     pub seq: u16,
     pub timestamp: u32,
     pub payload: Vec<u8>,
@@ -56,6 +70,7 @@ pub fn read(bytes: &[u8]) -> Sent {
     let header = RtpHeader::parse(bytes).expect("what we send is valid");
     Sent {
         ssrc: header.ssrc,
+        payload_type: header.payload_type.0,
         seq: header.seq,
         timestamp: header.timestamp,
         payload: header.payload.of(bytes).to_vec(),
@@ -65,16 +80,33 @@ pub fn read(bytes: &[u8]) -> Sent {
 
 impl World {
     pub fn new(codec_of: Codec, encodings: &[usize], rtx: bool) -> Self {
-        let producers = encodings.iter().enumerate().map(|(index, &count)| {
-            let config = producer(index as u64 + 1, codec_of, count);
-            let streams = (0..count)
+        let configs = encodings.iter().enumerate();
+        let configs = configs.map(|(index, &count)| producer(index as u64 + 1, codec_of, count));
+        Self::of(configs.collect(), slot(&[codec_of], rtx, false))
+    }
+
+    /// One producer of each codec, one encoding each, and a slot that accepts them all.
+    pub fn mixed(codecs: &[Codec], rtx: bool, dependency: bool) -> Self {
+        let configs = codecs.iter().enumerate();
+        let configs = configs.map(|(index, &codec)| {
+            let mut config = producer(index as u64 + 1, codec, 1);
+            let dependency = (Extension::DependencyDescriptor, DEPENDENCY);
+            config.extensions.0.push(dependency);
+            config
+        });
+        Self::of(configs.collect(), slot(codecs, rtx, dependency))
+    }
+
+    fn of(configs: Vec<ProducerConfig>, slot: Slot) -> Self {
+        let producers = configs.into_iter().map(|config| {
+            let streams = (0..config.encodings.len())
                 .map(|encoding| ReceiveStream::new(&config, encoding))
                 .collect();
             (config, streams)
         });
         let mut world = Self {
             producers: producers.collect(),
-            slot: slot(codec_of, rtx),
+            slot,
             now: Micros::from_secs(1),
         };
         world.assign(Some(0));
@@ -84,6 +116,11 @@ impl World {
     pub fn assign(&mut self, producer: Option<usize>) {
         self.slot
             .assign(producer.map(|index| &self.producers[index].0));
+    }
+
+    pub fn pause(&mut self, producer: usize, paused: bool) {
+        let id = self.producers[producer].0.id;
+        self.slot.set_paused(id, paused);
     }
 
     pub fn wait(&mut self, ms: u64) {
@@ -96,7 +133,8 @@ impl World {
             .iter_mut()
             .map(|stream| stream.measure(self.now))
             .collect();
-        self.slot.select(&measured, self.now)
+        let producer = self.producers[producer].0.id;
+        self.slot.select(producer, &measured, self.now)
     }
 
     /// A packet of an encoding arrives; what the slot sends of it.
@@ -105,16 +143,16 @@ impl World {
         let header = RtpHeader::parse(&bytes).expect("valid");
         let (config, streams) = &mut self.producers[producer];
         let stream = &mut streams[encoding];
-        let packet = stream
-            .on_rtp(&bytes, &header, &ExtensionValues::default(), self.now)
-            .ok()?;
-        if self.slot.producer() != Some(config.id) {
-            return None;
-        }
+        let map = ExtensionMap::new(&config.extensions);
+        let values = ExtensionValues::parse(&bytes, header.extension.as_ref(), &map);
+        let packet = stream.on_rtp(&bytes, &header, &values, self.now).ok()?;
+        let from = Incoming {
+            producer: config.id,
+            encoding: encoding as u8,
+            anchor: stream.anchor(),
+        };
         let mut out = [0; 1_600];
-        let len = self
-            .slot
-            .on_packet(encoding as u8, &packet, stream.anchor(), &mut out)?;
+        let len = self.slot.on_packet(from, &packet, &mut out)?;
         Some(read(&out[..len]))
     }
 

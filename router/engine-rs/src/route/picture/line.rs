@@ -1,0 +1,110 @@
+//! One line of outgoing numbers, whatever sources follow each other: the picture ids of a slot, or its frame numbers.
+//!
+//! Each source is an *epoch* with one offset, chosen so that its first number follows the highest sent before. Numbers
+//! are widened to 64 bits on arrival and cut to the packet's own width on the way out.
+
+use super::super::epoch::Epoch;
+
+/// Drops remembered, and the reordering believed, in frames.
+const SPAN: u64 = 256;
+/// Where numbers are widened from, and where a line begins: the first number sent is the next one. There is room below
+/// for what came before, and it is a multiple of every width.
+const ORIGIN: u64 = 1 << 32;
+
+/// A number as it travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WireNumber {
+    /// Its value.
+    pub value: u16,
+    /// Its width: it counts modulo two to this power.
+    pub bits: u32,
+}
+
+/// What becomes of the numbers of frames that are not forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gaps {
+    /// Later frames move up. For VP8, whose decoders read a gap as a lost frame and hold back what follows.
+    Closed,
+    /// They stay away. For VP9 and the dependency descriptor, whose frames name what they refer to by the distance of
+    /// numbers, or by their place in a group of pictures: a closed gap would make them refer to another frame.
+    Kept,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Line {
+    epoch: Option<Epoch>,
+    highest_out: u64,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            epoch: None,
+            highest_out: ORIGIN,
+        }
+    }
+}
+
+impl Line {
+    /// A new source begins with this number, or has none.
+    pub fn switch(&mut self, first: Option<WireNumber>) {
+        let next = self.highest_out + 1;
+        self.epoch = None;
+        self.epoch = first.map(|number| Epoch::new(self.widen(number), next, SPAN));
+    }
+
+    /// A key frame that begins behind what was sent before it, or far ahead: its encoder began to count anew.
+    pub fn is_new_count(&self, number: WireNumber) -> bool {
+        let number = self.widen(number);
+        self.epoch.as_ref().is_some_and(|epoch| {
+            number < epoch.highest_in || number > epoch.highest_in.saturating_add(SPAN)
+        })
+    }
+
+    /// The outgoing number; `None` when the frame is dropped, or too old. `passes` is asked once per frame, at the first
+    /// packet that comes of it, so that a frame is dropped or passed whole.
+    pub fn map(
+        &mut self,
+        number: WireNumber,
+        gaps: Gaps,
+        passes: impl FnOnce() -> bool,
+    ) -> Option<u64> {
+        let number = self.widen(number);
+        let next = self.highest_out + 1;
+        let epoch = self
+            .epoch
+            .get_or_insert_with(|| Epoch::new(number, next, SPAN));
+        if epoch.is_too_old(number) || epoch.is_dropped(number) {
+            return None;
+        }
+        if number > epoch.highest_in {
+            epoch.advance(number);
+            if !passes() {
+                epoch.drop_highest();
+                return None;
+            }
+        }
+        let out = match gaps {
+            Gaps::Closed => epoch.out_of(number),
+            Gaps::Kept => epoch.first_out + (number - epoch.first_in),
+        };
+        self.highest_out = self.highest_out.max(out);
+        Some(out)
+    }
+
+    /// The number congruent to what travels that is nearest to the highest seen; half way counts as ahead.
+    fn widen(&self, number: WireNumber) -> u64 {
+        let value = ORIGIN + u64::from(number.value);
+        let Some(epoch) = &self.epoch else {
+            return value;
+        };
+        let modulus = 1u64 << number.bits;
+        let ahead = value.wrapping_sub(epoch.highest_in) & (modulus - 1);
+        if ahead > modulus / 2 {
+            (epoch.highest_in + ahead).saturating_sub(modulus)
+        } else {
+            epoch.highest_in + ahead
+        }
+    }
+}
