@@ -1,1 +1,1 @@
-"""Measurements: forwarding, joining, rooms of all sizes, switching; and the clients and links they use."""
+"""Measurements of the router: forwarding, joining, rooms, switching; and the clients and links they are made with."""
