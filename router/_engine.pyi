@@ -151,13 +151,15 @@ class SpeakersChanged:
     who has a place hears the spare one there.
     """
 
-    __match_args__ = ("group", "dominant", "recent", "stages")
+    __match_args__ = ("group", "dominant", "recent", "stages", "levels")
     group: int
     dominant: int | None
     """The producer that took the floor last, also when it is silent now."""
     recent: list[int]
     """Producers that were dominant, the latest first, at most 32; those that are gone are left out."""
     stages: list[list[int | None]]
+    levels: list[tuple[int, int]]
+    """How loud the producers in places were in their last packet, in -dBov, where packets say so (RFC 6464)."""
 
 Event = (
     StunReceived

@@ -60,5 +60,6 @@ def contributors_of(slot: "RTCSlot") -> tuple[RTCContributor, ...]:
     track = slot.track
     if track is None:
         return ()
-    own = RTCContributor(track.contributor, None, track)
+    level = None if slot.listening is None else slot.listening.speakers.level_of(track)
+    own = RTCContributor(track.contributor, level, track)
     return (*track.contributors, own) if len(track.contributors) < MAX_CSRCS else track.contributors

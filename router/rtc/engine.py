@@ -153,9 +153,9 @@ class MediaEngine:
                     self._sockets[socket].on_stun(source, data)
             case EncodingActive() | ProducerSilent() | Contributors():
                 self._dispatch_producer(event)
-            case SpeakersChanged(group, dominant, recent, stages):
+            case SpeakersChanged(group):
                 if group in self._speakers:
-                    self._speakers[group].on_speakers_changed(dominant, recent, stages)
+                    self._speakers[group].on_speakers_changed(event)
             case _:
                 self._dispatch_transport(event)
 

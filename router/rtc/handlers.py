@@ -7,6 +7,7 @@ engine object itself, at `TransportRemoved`, when it also lets go of the SRTP se
 
 from typing import Protocol
 
+from router._engine import SpeakersChanged
 from router.rtc.ice import Address
 
 
@@ -46,5 +47,5 @@ class ProducerHandler(Protocol):
 class SpeakersHandler(Protocol):
     """A speaker group."""
 
-    def on_speakers_changed(self, dominant: int | None, recent: list[int], stages: list[list[int | None]]) -> None:
-        """Who speaks, as producers: see `SpeakersChanged` in `_engine.pyi`."""
+    def on_speakers_changed(self, event: SpeakersChanged) -> None:
+        """Who speaks, as producers."""

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from router.errors import ConfigError, EngineError
 from router.rtc.events import EventEmitter, HandlerAttribute
 
 if TYPE_CHECKING:
+    from router._engine import SpeakersChanged
     from router.rtc.connection import RTCConnection
     from router.rtc.slot import RTCSlot
     from router.rtc.stream import RTCMediaStreamTrack
@@ -53,9 +54,11 @@ class RTCSpeakers(EventEmitter):
         """By capacity: who has which place, the spare place last."""
         self._tracks: WeakValueDictionary[int, RTCMediaStreamTrack] = WeakValueDictionary()
         """By the engine's producer id."""
+        self._levels: dict[int, int] = {}
+        """Of those in places, by producer id."""
         self._participants: dict[int, int] = {}
         """Owner by producer id."""
-        self._followers: WeakSet[RTCSlot] = WeakSet()
+        self._followers: WeakKeyDictionary[RTCSlot, None] = WeakKeyDictionary()
         worker = origin.get_sockets()[0].options.worker
         self._id = self._engine.native.create_speakers(worker, max_heard=max_heard)
         self._engine.register_speakers(self._id, self)
@@ -77,7 +80,7 @@ class RTCSpeakers(EventEmitter):
         capacity = min(len(slots), self.max_heard)
         for place, slot in enumerate(slots):
             slot.listening = Listening(self, participant, place, capacity)
-            self._followers.add(slot)
+            self._followers[slot] = None
 
     def heard_in(self, listening: Listening) -> "RTCMediaStreamTrack | None":
         """What a slot hears, as far as this loop was told."""
@@ -88,6 +91,10 @@ class RTCSpeakers(EventEmitter):
         if track is not None and self._owner(track) == listening.participant:
             track = places[-1]
         return None if track is None or self._owner(track) == listening.participant else track
+
+    def level_of(self, track: "RTCMediaStreamTrack") -> int | None:
+        """How loud a heard track was when this loop was told of it, in -dBov."""
+        return None if track.producer is None else self._levels.get(track.producer)
 
     def close(self) -> None:
         """Nobody is heard any more. Idempotent."""
@@ -116,16 +123,16 @@ class RTCSpeakers(EventEmitter):
         self._tracks.pop(producer, None)
         self._participants.pop(producer, None)
 
-    def on_speakers_changed(self, dominant: int | None, recent: list[int], stages: list[list[int | None]]) -> None:
+    def on_speakers_changed(self, event: "SpeakersChanged") -> None:
         """From the engine."""
         find = self._tracks.get
-        before = (self.dominant, self.recent)
-        self.dominant = None if dominant is None else find(dominant)
-        self.recent = tuple(track for producer in recent if (track := find(producer)) is not None)
-        stages_before = self._stages
+        before, stages_before = (self.dominant, self.recent), self._stages
+        self.dominant = None if event.dominant is None else find(event.dominant)
+        self.recent = tuple(track for producer in event.recent if (track := find(producer)) is not None)
+        self._levels = dict(event.levels)
         self._stages = {
             len(places) - 1: tuple(None if producer is None else find(producer) for producer in places)
-            for places in stages
+            for places in event.stages
         }
         if self._stages != stages_before:
             for slot in tuple(self._followers):

@@ -52,6 +52,7 @@ class Track:
 
 class Slot:
     track: Track | None = None
+    listening = None
 
 
 class Connection:

@@ -55,16 +55,16 @@ class Listener:
     """A `SpeakersHandler` that waits for a state."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int | None, list[int], list[list[int | None]]]] = []
+        self.told: list[_engine.SpeakersChanged] = []
         self.changed = asyncio.Event()
 
-    def on_speakers_changed(self, dominant: int | None, recent: list[int], stages: list[list[int | None]]) -> None:
-        self.told.append((dominant, recent, stages))
+    def on_speakers_changed(self, event: _engine.SpeakersChanged) -> None:
+        self.told.append(event)
         self.changed.set()
 
     async def wait_for(self, reached: Callable[[int | None, list[list[int | None]]], bool]) -> None:
         async with asyncio.timeout(10):
-            while not self.told or not reached(self.told[-1][0], self.told[-1][2]):
+            while not self.told or not reached(self.told[-1].dominant, self.told[-1].stages):
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -157,7 +157,7 @@ async def test_the_handler_of_the_group_hears_who_speaks() -> None:
         await listener.wait_for(lambda dominant, stages: dominant == producers[1] and stages[0][0] == producers[1])
         native.remove_producer(producers[1])
         await listener.wait_for(lambda dominant, stages: dominant is None and stages == [[producers[0], None]])
-        assert listener.told[-1][1] == []
+        assert listener.told[-1].recent == []
         (stats,) = native.transport_stats([peers[2].transport])
         assert (stats["slots"][0]["producer"], stats["slots"][0]["reason"]) == (producers[0], "one of the loudest")
         engine.unregister_speakers(group)
@@ -194,10 +194,12 @@ def test_the_event_matches_by_position(engine: _engine.Engine) -> None:
     while not events:
         events = engine.poll_events()
     match events[0]:
-        case _engine.SpeakersChanged(told, None, [], [[None, None]]):
+        case _engine.SpeakersChanged(told, None, [], [[None, None]], []):
             assert told == group
         case other:
             pytest.fail(f"{other} does not match")
-    assert repr(events[0]) == f"SpeakersChanged(group={group}, dominant=None, recent=[], stages=[[None, None]])"
+    assert repr(events[0]) == (
+        f"SpeakersChanged(group={group}, dominant=None, recent=[], stages=[[None, None]], levels=[])"
+    )
     with pytest.raises(AttributeError):
         events[0].group = 3

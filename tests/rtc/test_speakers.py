@@ -1,6 +1,7 @@
 """Speakers as objects: what the engine is told, and what its events mean for slots and handlers."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.rtc.offers import offer, player, section
 from tests.rtc.peers import record
 
 ADA, BOB, EVE = 1, 2, 3
+LOUD = 20
 
 
 @pytest.fixture
@@ -34,9 +36,19 @@ def listen(origin: RTCConnection, audio: int) -> tuple[RTCConnection, tuple[RTCS
     return fork, tuple(slot for slot in fork.slots if slot.kind == "audio")
 
 
+@dataclass(frozen=True)
+class Changed:
+    """`SpeakersChanged` of the stub."""
+
+    dominant: int | None
+    recent: list[int]
+    stages: list[list[int | None]]
+    levels: list[tuple[int, int]]
+
+
 def tell(fake: FakeEngine, dominant: int | None, recent: list[int], *stages: list[int | None]) -> None:
     (handler,) = fake.speakers_handlers.values()
-    handler.on_speakers_changed(dominant, recent, list(stages))
+    handler.on_speakers_changed(Changed(dominant, recent, list(stages), [(dominant or 0, LOUD)]))
 
 
 async def test_the_engine_learns_who_competes_and_who_listens(
@@ -87,9 +99,9 @@ async def test_handlers_are_told_of_speakers_and_of_what_slots_hear(
     tell(fake, ada.producer, [ada.producer or 0], [ada.producer, bob.producer, None])
     tell(fake, ada.producer, [ada.producer or 0], [ada.producer, bob.producer, None])
     assert changes == [(ada, (ada,))]
-    assert [(slot.mid, [item.id for item in told]) for _, slot, told in heard] == [
-        (slots[0].mid, [ada.contributor]),
-        (slots[1].mid, [bob.contributor]),
+    assert [(slot.mid, [(item.id, item.level) for item in told]) for _, slot, told in heard] == [
+        (slots[0].mid, [(ada.contributor, LOUD)]),
+        (slots[1].mid, [(bob.contributor, None)]),
     ]
 
 

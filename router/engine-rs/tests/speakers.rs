@@ -26,7 +26,7 @@ fn reports(talk: &mut Talk) -> Vec<GroupState> {
     let events = talk.world.take_events().into_iter();
     events
         .filter_map(|event| match event {
-            Event::SpeakersChanged { group, state } => {
+            Event::SpeakersChanged { group, state, .. } => {
                 assert_eq!(group, GROUP);
                 Some(state)
             }

@@ -90,5 +90,7 @@ pub enum Event {
         group: GroupId,
         /// What is true now.
         state: GroupState,
+        /// How loud those in places were last, in -dBov.
+        levels: Vec<(ProducerId, u8)>,
     },
 }

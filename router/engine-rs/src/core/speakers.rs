@@ -165,10 +165,12 @@ impl Core {
         if !entry.alarm.take(at) {
             return;
         }
-        if let Some(state) = entry.group.handle_timeout(now) {
+        let state = entry.group.handle_timeout(now).cloned();
+        if let Some(state) = state {
             sink.event(Event::SpeakersChanged {
                 group: entry.id,
-                state: state.clone(),
+                state,
+                levels: entry.group.levels(),
             });
         }
         self.settle_speakers(ix, Changed::default());

@@ -61,6 +61,7 @@ macro_rules! show_as_python {
 type Address = (String, u16);
 type Sources = Vec<(u32, Option<u8>)>;
 type Stages = Vec<Vec<Option<u64>>>;
+type Levels = Vec<(u64, u8)>;
 
 show_as_python!(
     u8,
@@ -71,6 +72,7 @@ show_as_python!(
     Address,
     Sources,
     Stages,
+    Levels,
     &'static str
 );
 
@@ -97,10 +99,15 @@ event!(SpeakersChanged {
     group: u64,
     dominant: Option<u64>,
     recent: Vec<u64>,
-    stages: Stages
+    stages: Stages,
+    levels: Levels
 });
 
-fn speakers_changed(group: GroupId, state: &GroupState) -> SpeakersChanged {
+fn speakers_changed(
+    group: GroupId,
+    state: &GroupState,
+    levels: &[(ProducerId, u8)],
+) -> SpeakersChanged {
     let place = |place: &Option<ProducerId>| place.map(|producer| producer.0);
     SpeakersChanged {
         group: group.0,
@@ -110,6 +117,10 @@ fn speakers_changed(group: GroupId, state: &GroupState) -> SpeakersChanged {
             .stages
             .iter()
             .map(|stage| stage.iter().map(place).collect())
+            .collect(),
+        levels: levels
+            .iter()
+            .map(|(producer, level)| (producer.0, *level))
             .collect(),
     }
 }
@@ -191,7 +202,11 @@ pub fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
                 },
             },
         ),
-        Event::SpeakersChanged { group, state } => object(py, speakers_changed(group, &state)),
+        Event::SpeakersChanged {
+            group,
+            state,
+            levels,
+        } => object(py, speakers_changed(group, &state, &levels)),
         Event::Contributors { producer, sources } => object(
             py,
             Contributors {

@@ -294,6 +294,23 @@ impl Group {
         self.next_decision = (!self.awake.is_empty()).then(|| now + DECISION_INTERVAL);
     }
 
+    /// How loud those in places were last, in -dBov, as far as their packets tell.
+    pub fn levels(&self) -> Vec<(ProducerId, u8)> {
+        let mut levels = Vec::new();
+        for ix in self
+            .stages
+            .iter()
+            .flat_map(|(stage, _)| stage.places())
+            .flatten()
+        {
+            let source = self.sources.get(ix.0 as usize).and_then(Option::as_ref);
+            if let Some((level, owned)) = source.and_then(|it| Some((it.level?, it.owned))) {
+                levels.push((owned.producer, level));
+            }
+        }
+        levels
+    }
+
     /// What is true now.
     pub fn state(&self) -> GroupState {
         let producer = |ix: SourceIx| self.owned(ix).map(|owned| owned.producer);

@@ -583,3 +583,12 @@ fn silence_is_passed_on_where_all_who_send_have_a_place() {
     assert_eq!(talk.places(1)[1..3], [2, 3]);
     assert_eq!(talk.places(1)[0], 4, "and one has left");
 }
+
+#[test]
+fn levels_are_those_of_the_last_packets_in_places() {
+    let mut talk = Talk::new(3, &[1]);
+    talk.run(40, &[Voice::Level(30), Voice::Unknown, Voice::Absent]);
+    assert_eq!(talk.group.levels(), [(ProducerId(1), 30)]);
+    talk.run(20, &[Voice::Level(50)]);
+    assert_eq!(talk.group.levels(), [(ProducerId(1), 50)]);
+}

@@ -38,7 +38,8 @@ pub struct Source {
     pub listed: bool,
     /// Its speech on three time scales.
     pub activity: Activity,
-    has_levels: bool,
+    /// What its last packet with a level carried.
+    pub level: Option<u8>,
     silent_since: Option<Micros>,
     last_speech: Option<Micros>,
     loudness: i32,
@@ -62,7 +63,7 @@ impl Source {
             sending: false,
             listed: false,
             activity: Activity::default(),
-            has_levels: false,
+            level: None,
             silent_since: None,
             last_speech: None,
             loudness: i32::from(UNKNOWN_LOUDNESS) * PARTS,
@@ -74,18 +75,18 @@ impl Source {
         Standing {
             last_speech: self.last_speech,
             loudness: (self.loudness / PARTS) as u8,
-            has_levels: self.has_levels,
+            has_levels: self.level.is_some(),
         }
     }
 
     /// A packet that is not digitally silent.
     #[inline]
     pub fn on_sound(&mut self, level: Option<u8>, now: Micros) -> Sound {
+        self.level = level.or(self.level);
         self.silent_since = None;
         let Some(level) = level else {
             return self.on_unknown(now);
         };
-        self.has_levels = true;
         if !self.activity.on_level(level, now) {
             return Sound::default();
         }
@@ -103,7 +104,7 @@ impl Source {
 
     /// A packet without a level. A stream that has shown levels does not lose them by one packet.
     fn on_unknown(&mut self, now: Micros) -> Sound {
-        let speaks = !self.has_levels;
+        let speaks = self.level.is_none();
         if speaks {
             self.last_speech = Some(now);
         }
@@ -116,10 +117,10 @@ impl Source {
     /// A packet that is digitally silent. True when it has been so for long.
     #[inline]
     pub fn on_silence(&mut self, now: Micros) -> bool {
+        self.level = Some(SILENT_LEVEL);
         let since = *self.silent_since.get_or_insert(now);
         let rests = now >= since + SILENCE_LEAVES;
         if !rests {
-            self.has_levels = true;
             self.activity.on_level(SILENT_LEVEL, now);
         }
         rests
