@@ -65,11 +65,12 @@ class Events:
 
     async def _read(self) -> None:
         async for text in self.socket:
-            message = json.loads(text)
-            self.counts[message["type"]] += 1
+            told = json.loads(text)
+            self.counts[told["type"]] += 1
             self.bytes += len(text)
-            if self.keeps:
-                self.messages.append((asyncio.get_running_loop().time(), message))
-            if self.on_message:
-                self.on_message(message)
+            for message in told["deltas"] if told["type"] == "batch" else (told,):
+                if self.keeps:
+                    self.messages.append((asyncio.get_running_loop().time(), message))
+                if self.on_message:
+                    self.on_message(message)
             self._arrived.set()

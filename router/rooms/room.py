@@ -59,7 +59,7 @@ class Room:
         self.limits = registry.limits
         self.participants: dict[str, Participant] = {}
         """By identity, in order of joining."""
-        self.roster = Roster(name, registry.limits)
+        self.roster = Roster(name, registry.limits, registry.call_later)
         self.settlement = Settlement(self.find_track, self.roster.tell_slots)
         self.moderation = Moderation(self, registry.removed, registry.metrics)
         self.closed = False

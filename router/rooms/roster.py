@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from router.errors import CapacityError, RouterError
+from router.rooms.fanout import CallLater, Fanout
 from router.rooms.limits import RoomLimits
 from router.rooms.participant import Participant
 from router.rooms.roster_log import RosterLog
@@ -50,7 +51,7 @@ class Since:
 class Roster:
     """What everybody may know, its watchers and the log of its changes."""
 
-    def __init__(self, room_name: str, limits: RoomLimits) -> None:
+    def __init__(self, room_name: str, limits: RoomLimits, call_later: CallLater) -> None:
         self.locked = False
         self._room_name = room_name
         self._limits = limits
@@ -61,6 +62,7 @@ class Roster:
         self._recent: list[str] = []
         self._watchers: dict[Watcher, None] = {}
         self._by_identity: dict[str, dict[Watcher, None]] = {}
+        self._fanout = Fanout(self._watchers.keys(), call_later)
 
     @property
     def version(self) -> int:
@@ -114,6 +116,7 @@ class Roster:
 
     def end_watchers(self, slug: str, detail: str) -> None:
         """Closes all of them."""
+        self._fanout.stop()
         for watcher in tuple(self._watchers):
             watcher.end(slug, detail)
         self._watchers.clear()
@@ -174,8 +177,7 @@ class Roster:
     def _tell(self, kind: str, fields: str) -> None:
         text = f'{{"type":"{kind}","version":{self.version + 1},{fields}}}'
         self._log.append(text)
-        for watcher in tuple(self._watchers):
-            watcher.send(text)
+        self._fanout.tell(text)
 
     # -- slots ---------------------------------------------------------------------------------------------------
 

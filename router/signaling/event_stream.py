@@ -48,7 +48,9 @@ class EventStream:
         """Messages at the head of the queue that are part of, or stand before the end of, catching up."""
         self._uncounted_bytes = 0
         self._wake = asyncio.Event()
-        self._sending: asyncio.Future[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
+        """The task of `run`, while it is in a send that may be given up."""
+        self._gave_up = False
         self._ending: tuple[str, str, int] | None = None
 
     def send(self, text: str) -> None:
@@ -83,7 +85,12 @@ class EventStream:
         self._queue.clear()
         self._queued_bytes = self._uncounted = self._uncounted_bytes = 0
         self._end("slow-consumer", "messages were not read fast enough", CLOSE_TRY_LATER)
-        if self._sending is not None:
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Interrupts a send that does not end."""
+        if self._sending is not None and not self._gave_up:
+            self._gave_up = True
             self._sending.cancel()
 
     def end(self, slug: str, detail: str) -> None:
@@ -99,7 +106,7 @@ class EventStream:
             self._ending = (slug, detail, code)
             self._wake.set()
             if self._sending is not None:
-                asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._sending.cancel)
+                asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._give_up)
 
     async def run(self) -> None:
         """Sends until the stream has ended or the client is gone."""
@@ -114,14 +121,16 @@ class EventStream:
         except (WebSocketDisconnect, RuntimeError, TimeoutError):
             # The client has gone or does not read; the reading side notices too.
             return
+        except asyncio.CancelledError:
+            # Given up in the moment in which the send ended after all.
+            if not self._was_given_up():
+                raise
 
     async def _send_queued(self) -> None:
         while self._queue:
             text = self._pop()
             if self._ending is None:
-                self._sending = asyncio.ensure_future(self._websocket.send_text(text))
-                await self._await_sending(self._sending)
-                self._sending = None
+                await self._send_or_give_up(text)
             else:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._websocket.send_text(text)
@@ -135,14 +144,21 @@ class EventStream:
             self._uncounted_bytes -= size
         return text
 
-    async def _await_sending(self, sending: asyncio.Future[None]) -> None:
-        """Waits for one message, which `_end` may give up; being cancelled oneself is another matter."""
+    async def _send_or_give_up(self, text: str) -> None:
+        """Sends one message, which `_give_up` may interrupt; being cancelled by others is another matter."""
+        self._sending = asyncio.current_task()
         try:
-            await sending
+            await self._websocket.send_text(text)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._ending is None or (task is not None and task.cancelling()):
+            if not self._was_given_up():
                 raise
+        finally:
+            self._sending = None
+
+    def _was_given_up(self) -> bool:
+        """Whether a cancellation that arrived was `_give_up`'s, and nobody else's."""
+        task = asyncio.current_task()
+        return self._gave_up and task is not None and not task.uncancel()
 
     async def _close(self, slug: str, detail: str, code: int) -> None:
         with contextlib.suppress(TimeoutError):

@@ -39,6 +39,7 @@ export class Roster {
   /** Applies one message; false for messages that are none of the roster's. */
   handle(message) {
     if (message.type === "welcome") this.#onWelcome(message);
+    else if (message.type === "batch") message.deltas.forEach((delta) => this.#onDelta(delta));
     else if (message.type === "resumed") this.#resyncing = false;
     else if (this.#deltas[message.type]) this.#onDelta(message);
     else return false;
