@@ -15,7 +15,7 @@ from router.rooms.offers import Endpoint, admit_answer
 from router.rooms.pending_forks import CounterOffer, PendingForks
 from router.rooms.rights import JoinGrant
 from router.rooms.static_offer import StaticOffer
-from router.rtc.agreement import agree
+from router.rtc.agreement import check_answer
 from router.rtc.context import MAX_NONCE_LENGTH, NAME_LENGTH
 from router.rtc.description import RTCCandidate, RTCDescription
 
@@ -82,8 +82,8 @@ class RoomForks:
         offer = self.offer.description
         endpoint: Endpoint = "fork" if session_id is None else "whep"
         # Before the fork is taken: whoever may not answer must not cost the fork its rightful one.
-        agreed = _agree(offer, answer)
-        admitted = admit_answer(answer, agreed, grant)
+        _check_answer(offer, answer)
+        admitted = admit_answer(answer, grant)
         room.check_admission(grant, admitted, endpoint)
         fork = self.pending.take(ufrag, answer.ufrag)
         fork.set_description(offer, "local")
@@ -103,8 +103,8 @@ class RoomForks:
             raise ConflictError("this fork has been answered already", slug="already-answered")
 
 
-def _agree(offer: RTCDescription, answer: RTCDescription) -> RTCDescription:
+def _check_answer(offer: RTCDescription, answer: RTCDescription) -> None:
     try:
-        return agree(offer, answer)
+        check_answer(offer, answer)
     except RemoteSdpError as error:
         raise UnprocessableError(str(error), slug=error.slug) from error

@@ -42,11 +42,11 @@ def admit_offer(offer: RTCDescription, grant: JoinGrant, endpoint: OfferingEndpo
     return AdmittedOffer(replace(offer, media=sections), tracks, slots)
 
 
-def admit_answer(answer: RTCDescription, agreed: RTCDescription, grant: JoinGrant) -> AdmittedOffer:
-    """The answer to our offer, if its sender has a right to all that was agreed (`agreed` is our side of it)."""
-    directions = [section.direction for section in agreed.media if not section.rejected]
-    tracks = sum(direction in ("recvonly", "sendrecv") for direction in directions)
-    slots = sum(direction in ("sendonly", "sendrecv") for direction in directions)
+def admit_answer(answer: RTCDescription, grant: JoinGrant) -> AdmittedOffer:
+    """The answer to our offer, if its sender has a right to all that it says it will do."""
+    directions = [section.direction for section in answer.media if not section.rejected and section.kind != "data"]
+    tracks = sum(direction in ("sendonly", "sendrecv") for direction in directions)
+    slots = sum(direction in ("recvonly", "sendrecv") for direction in directions)
     if tracks:
         grant.require_publish()
     if slots:

@@ -17,8 +17,8 @@ SENDING: frozenset[MediaDirection] = frozenset({"sendonly", "sendrecv"})
 RECEIVING: frozenset[MediaDirection] = frozenset({"recvonly", "sendrecv"})
 
 
-def agree(local: RTCDescription, remote: RTCDescription) -> RTCDescription:
-    """Our description as it is in force, or `RemoteSdpError` with the slug `answer-mismatch`."""
+def check_answer(local: RTCDescription, remote: RTCDescription) -> None:
+    """Refuses a description that cannot go with ours: `RemoteSdpError` with the slug `answer-mismatch`."""
     if remote.lite and local.lite:
         raise RemoteSdpError("the description says a=ice-lite: expected a full ICE agent, for we are lite")
     if local.dtls_role == "actpass" and remote.dtls_role == "actpass":
@@ -27,6 +27,13 @@ def agree(local: RTCDescription, remote: RTCDescription) -> RTCDescription:
         raise RemoteSdpError(
             f"expected {len(local.media)} m-lines in the offer's order, got {len(remote.media)}", slug=MISMATCH
         )
+    for ours, theirs in zip(local.media, remote.media, strict=True):
+        _check_pair(ours, theirs)
+
+
+def agree(local: RTCDescription, remote: RTCDescription) -> RTCDescription:
+    """Our description as it is in force; raises what `check_answer` does."""
+    check_answer(local, remote)
     media = tuple(_agree_section(*pair) for pair in zip(local.media, remote.media, strict=True))
     return replace(
         local,
@@ -36,7 +43,6 @@ def agree(local: RTCDescription, remote: RTCDescription) -> RTCDescription:
 
 
 def _agree_section(ours: RTCMediaSection, theirs: RTCMediaSection) -> RTCMediaSection:
-    _check_pair(ours, theirs)
     if ours.rejected or theirs.rejected:
         return RTCMediaSection(mid=ours.mid, kind=ours.kind, rejected=True, protocol=ours.protocol)
     sends = ours.direction in SENDING and theirs.direction in RECEIVING
@@ -78,12 +84,21 @@ def _common_codecs(ours: RTCMediaSection, theirs: RTCMediaSection) -> tuple[RTCC
     found = []
     for codec in theirs.codecs:
         own = offered.get(codec.payload_type)
-        if own is None or codec_format(own) != codec_format(codec):
+        if own is None or not _same_format(own, codec):
             continue
-        repaired = own.rtx_payload_type == codec.rtx_payload_type
-        feedback = tuple(kind for kind in own.feedback if kind in codec.feedback)
-        found.append(replace(own, feedback=feedback, rtx_payload_type=own.rtx_payload_type if repaired else None))
+        if (own.feedback, own.rtx_payload_type) != (codec.feedback, codec.rtx_payload_type):
+            repaired = own.rtx_payload_type == codec.rtx_payload_type
+            feedback = tuple(kind for kind in own.feedback if kind in codec.feedback)
+            own = replace(own, feedback=feedback, rtx_payload_type=own.rtx_payload_type if repaired else None)
+        found.append(own)
     return tuple(found)
+
+
+def _same_format(one: RTCCodec, other: RTCCodec) -> bool:
+    """Nearly always word for word; only H264 may differ in words alone."""
+    if (one.name, one.clock_rate, one.parameters) == (other.name, other.clock_rate, other.parameters):
+        return True
+    return codec_format(one) == codec_format(other)
 
 
 def _has_extension(section: RTCMediaSection, id_: int, uri: str) -> bool:
