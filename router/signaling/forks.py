@@ -12,14 +12,14 @@ from router.rooms.session import Session
 from router.rtc.sdp import parse
 from router.signaling.auth import read_grant
 from router.signaling.body import check_content_type
-from router.signaling.resources import SDP, Resource
+from router.signaling.resources import SDP, JoiningResource
 
 FORK_UFRAG = "Fork-Ufrag"
 MAX_UFRAG_CHARACTERS = 256
 """RFC 8445 section 5.3."""
 
 
-class ForksResource(Resource):
+class ForksResource(JoiningResource):
     """The forks of one room."""
 
     async def post(self, request: Request) -> Response:
@@ -32,23 +32,8 @@ class ForksResource(Resource):
         answer = parse(await self.read_body(request))
         session = await self.state.registry.open_room(name).forks.answer(grant, ufrag, answer)
         response = JSONResponse(_describe(session), status_code=201)
-        response.headers["Location"] = self.locate("fork", name, session.id)
-        response.headers["ETag"] = session.etag
-        response.headers["Cache-Control"] = "no-store"
-        self.add_links(response)
+        self.name_session(response, "fork", session)
         return response
-
-    async def get(self, _request: Request) -> Response:
-        """Nothing to see, as for the other endpoints."""
-        return Response(status_code=204)
-
-    async def head(self, request: Request) -> Response:
-        """As GET."""
-        return await self.get(request)
-
-    async def options(self, _request: Request) -> Response:
-        """For CORS."""
-        return Response(status_code=200, headers={"Accept-Post": SDP})
 
 
 def _read_ufrag(request: Request) -> str:

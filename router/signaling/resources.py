@@ -45,31 +45,21 @@ class Resource:
         path = f"{PATHS[endpoint].format(room=quote(room, safe=''))}/{session_id}"
         return (self.state.settings.public_url or "") + path
 
+    def name_session(self, response: Response, endpoint: Endpoint, session: Session) -> None:
+        """Tells a new session's URL, its entity tag and the ICE servers."""
+        response.headers["Location"] = self.locate(endpoint, session.room.name, session.id)
+        response.headers["ETag"] = session.etag
+        response.headers["Cache-Control"] = "no-store"
+        self.add_links(response)
+
     def add_links(self, response: Response) -> None:
         """One header field per URL; OBS and whip-whep-js split joined values badly."""
         for link in write_ice_links(self.state.settings.ice_servers):
             response.headers.append("Link", link)
 
 
-class EndpointResource(Resource):
-    """`/whip/{room}` or `/whep/{room}`."""
-
-    endpoint: OfferingEndpoint
-
-    async def post(self, request: Request) -> Response:
-        """Offer in, answer out."""
-        self.count(request)
-        room = request.path_params["room"]
-        grant = read_grant(request, self.state.tokens, room)
-        check_content_type(request, SDP)
-        offer = parse(await self.read_body(request))
-        session = await self.state.registry.join(room, grant, offer, self.endpoint)
-        response = Response(write_answer(session), status_code=201, media_type=SDP)
-        response.headers["Location"] = self.locate(self.endpoint, room, session.id)
-        response.headers["ETag"] = session.etag
-        response.headers["Cache-Control"] = "no-store"
-        self.add_links(response)
-        return response
+class JoiningResource(Resource):
+    """What takes descriptions by POST and has nothing to show."""
 
     async def get(self, _request: Request) -> Response:
         """RFC 9725 section 4.1: a 2xx without content, whatever the room."""
@@ -86,6 +76,24 @@ class EndpointResource(Resource):
         if not is_preflight and "authorization" in request.headers:
             read_grant(request, self.state.tokens, request.path_params["room"])
             self.add_links(response)
+        return response
+
+
+class EndpointResource(JoiningResource):
+    """`/whip/{room}` or `/whep/{room}`."""
+
+    endpoint: OfferingEndpoint
+
+    async def post(self, request: Request) -> Response:
+        """Offer in, answer out."""
+        self.count(request)
+        room = request.path_params["room"]
+        grant = read_grant(request, self.state.tokens, room)
+        check_content_type(request, SDP)
+        offer = parse(await self.read_body(request))
+        session = await self.state.registry.join(room, grant, offer, self.endpoint)
+        response = Response(write_answer(session), status_code=201, media_type=SDP)
+        self.name_session(response, self.endpoint, session)
         return response
 
 
