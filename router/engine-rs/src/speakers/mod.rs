@@ -1,7 +1,7 @@
 //! Who speaks, and who is heard: dominant and recent speakers, and the N loudest in sticky places, from the audio levels
 //! that packets carry (RFC 6464). Pure: levels and times in, decisions out. `docs/speakers.md` tells the algorithm.
 //!
-//! Invariants: a source that is digitally silent costs one comparison per packet and no timer; nothing allocates while
+//! Invariants: a source that is digitally silent costs a look at each stage per packet, no timer; nothing allocates while
 //! who is heard stays the same; every list but that of the sources, which Python makes, has a named cap.
 
 mod activity;
