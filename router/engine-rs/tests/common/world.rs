@@ -1,7 +1,7 @@
 //! The core under test with its clock and what came out of it.
 
 use super::peer::Peer;
-use fork_router_engine::core::sink::MAX_DATAGRAM;
+use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
 use fork_router_engine::core::{Command, Core, Event, Sink};
 use fork_router_engine::ids::Tuple;
 use fork_router_engine::srtp::{SRTP_MAX_OVERHEAD, SrtpError, SrtpSession};
@@ -22,7 +22,7 @@ impl Sink for ListSink {
         &mut self.scratch
     }
 
-    fn commit(&mut self, len: usize, to: Tuple) {
+    fn commit(&mut self, len: usize, to: Tuple, _: Class) {
         assert!(len <= MAX_DATAGRAM + SRTP_MAX_OVERHEAD);
         self.sent.push((to, self.scratch[..len].to_vec()));
         self.scratch.fill(0xEE);
