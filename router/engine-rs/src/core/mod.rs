@@ -122,12 +122,7 @@ impl Core {
     }
 
     /// Forwards the media of the batch that was taken in. To be called before commands and timeouts.
-    pub fn forward_pending(
-        &mut self,
-        now: Micros,
-        received: &impl Received,
-        sink: &mut impl Sink,
-    ) {
+    pub fn forward_pending(&mut self, now: Micros, received: &impl Received, sink: &mut impl Sink) {
         self.on_forward(now, received, sink);
     }
 

@@ -118,10 +118,7 @@ impl Pending {
                 while let Some(place) = next.filter(|_| !pass.is_full()) {
                     let entry = &self.entries[place];
                     pass.push(Outbound {
-                        packet: entry
-                            .outbound
-                            .packet
-                            .attached(received.bytes(entry.index)),
+                        packet: entry.outbound.packet.attached(received.bytes(entry.index)),
                         ..entry.outbound
                     });
                     next = entry.next;

@@ -1,12 +1,12 @@
 //! One peer: its paths, its keys, its tables, and the two doors through which anything leaves to it.
 
 use super::Sink;
-use super::sink::Class;
 use super::arena::Ix;
 use super::bucket::TokenBucket;
 use super::command::TransportConfig;
 use super::counters::{Totals, Traffic};
 use super::reports::Reports;
+use super::sink::Class;
 use super::streams::Streams;
 use super::timers::Alarm;
 use crate::ice::{Agent, Link, PlainPeer};

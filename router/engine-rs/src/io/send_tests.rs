@@ -91,7 +91,10 @@ fn receivers_of_both_families_get_their_own() {
         let mut sender = sender(&socket);
         let all = payloads(&[700; 24]);
         let to: Vec<_> = peers.iter().map(|it| it.local_addr().unwrap()).collect();
-        let datagrams = all.iter().enumerate().map(|(i, data)| video(data, to[i / 8]));
+        let datagrams = all
+            .iter()
+            .enumerate()
+            .map(|(i, data)| video(data, to[i / 8]));
         sender.send(socket.descriptor(), datagrams);
         for (i, payload) in all.iter().enumerate() {
             assert_eq!(&receive(&peers[i / 8]), payload);
@@ -151,6 +154,9 @@ fn a_datagram_that_cannot_be_sent_is_skipped() {
     let mut sender = sender(&socket);
     let datagrams = all.iter().zip(targets).map(|(data, to)| video(data, to));
     sender.send(socket.descriptor(), datagrams);
-    assert_eq!([receive(&peer), receive(&peer), receive(&peer)], [[0], [2], [5]]);
+    assert_eq!(
+        [receive(&peer), receive(&peer), receive(&peer)],
+        [[0], [2], [5]]
+    );
     assert_eq!((sender.counters.datagrams, sender.counters.errors), (3, 3));
 }

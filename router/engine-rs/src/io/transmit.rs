@@ -284,7 +284,10 @@ mod tests {
             };
             let (counters, _) = run(&mut script, &singles(4));
             assert_eq!(script.calls, [(0, 4), (1, 4), (2, 4)]);
-            assert_eq!((counters.datagrams, counters.errors, script.waits), (3, 1, 0));
+            assert_eq!(
+                (counters.datagrams, counters.errors, script.waits),
+                (3, 1, 0)
+            );
         }
     }
 
@@ -337,7 +340,10 @@ mod tests {
             ..Script::default()
         };
         let (counters, _) = run(&mut script, &singles(5));
-        assert_eq!((counters.datagrams, counters.waits, script.waits), (5, 1, 1));
+        assert_eq!(
+            (counters.datagrams, counters.waits, script.waits),
+            (5, 1, 1)
+        );
         let mut script = Script {
             answers: vec![again(), Ok(1), again()],
             writable: true,

@@ -38,7 +38,10 @@ impl<'a> MediaPacket<'a> {
 
     /// All but the bytes, to be kept for a while.
     pub fn detached(&self) -> MediaPacket<'static> {
-        MediaPacket { bytes: &[], ..*self }
+        MediaPacket {
+            bytes: &[],
+            ..*self
+        }
     }
 
     /// With the bytes again that it was parsed from; the buffer may be longer.

@@ -366,7 +366,8 @@ impl Slot {
         };
         let written = plan.write(packet, codec, numbers, Form::Media, out)?;
         if written.padding != 0 {
-            self.seq.update(number, |note| note.padding = written.padding);
+            self.seq
+                .update(number, |note| note.padding = written.padding);
         }
         self.timestamps.on_sent(point(packet, codec, from.anchor));
         self.count(written, packet.arrived);

@@ -2,7 +2,7 @@
 
 use super::peer::Peer;
 use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
-use fork_router_engine::core::{Command, Core, Event, Sink};
+use fork_router_engine::core::{Command, Core, Datagram, Event, Received, Sink};
 use fork_router_engine::ids::Tuple;
 use fork_router_engine::srtp::{SRTP_MAX_OVERHEAD, SrtpError, SrtpSession};
 use fork_router_engine::time::Micros;
@@ -30,6 +30,15 @@ impl Sink for ListSink {
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+}
+
+/// Datagrams where they were received.
+struct Batch(Vec<Vec<u8>>);
+
+impl Received for Batch {
+    fn bytes(&self, index: usize) -> &[u8] {
+        &self.0[index]
     }
 }
 
@@ -90,6 +99,21 @@ impl World {
         buffer.resize(datagram.len() + SRTP_MAX_OVERHEAD, 0);
         self.core
             .handle_datagram(self.now, from, &mut buffer, datagram.len(), &mut self.sink);
+        assert_eq!(self.core.current_transport(), None);
+    }
+
+    /// Datagrams that one wake-up of the worker found waiting.
+    pub fn receive_batch(&mut self, datagrams: &[(Tuple, Vec<u8>)]) {
+        let mut batch = Batch(datagrams.iter().map(|(_, data)| data.clone()).collect());
+        for (index, (from, datagram)) in datagrams.iter().enumerate() {
+            let data = &mut batch.0[index];
+            data.resize(datagram.len() + SRTP_MAX_OVERHEAD, 0);
+            let len = datagram.len();
+            let datagram = Datagram { data, len, index };
+            self.core
+                .take_datagram(self.now, *from, datagram, &mut self.sink);
+        }
+        self.core.forward_pending(self.now, &batch, &mut self.sink);
         assert_eq!(self.core.current_transport(), None);
     }
 
