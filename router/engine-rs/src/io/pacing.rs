@@ -68,8 +68,8 @@ impl Pacing {
             (3 * self.load + load) / 4
         };
         let received = work.received - self.before.received;
-        if received > 0 {
-            let fanout = (work.sent - self.before.sent) / received;
+        let sent = work.sent - self.before.sent;
+        if let Some(fanout) = sent.checked_div(received) {
             self.fanout = (3 * self.fanout + fanout).div_ceil(4);
         }
         self.window_start = now;
