@@ -196,6 +196,13 @@ class WorkerCounters(TypedDict):
     send_batches: int
     kernel_drops: int
     """Datagrams the kernel dropped on full receive buffers (SO_RXQ_OVFL)."""
+    gro_datagrams: int
+    """Of the datagrams received, those in which the kernel had joined packets of one sender (UDP_GRO), and how many
+    packets they were; `datagrams_received` counts each packet."""
+    gro_segments: int
+    receive_buffer_bytes: int
+    """What the kernel granted the worker's socket that has the least."""
+    send_buffer_bytes: int
     send_errors: int
     events_dropped: int
     panics: int
