@@ -210,6 +210,11 @@ class WorkerCounters(TypedDict):
     transports: int
     producers: int
     slots: int
+    speaker_groups: int
+    tuples: int
+    """Addresses that lead to a transport."""
+    timers: int
+    """Entries in the core's timer heap; those of what is gone stay until they are due."""
     busy_us: int
     """Time spent outside the poll call."""
     nack_received: int

@@ -114,8 +114,14 @@ impl Core {
     /// Totals of this core.
     pub fn counters(&self) -> CoreCounters {
         let (producers, slots) = (self.producers.len(), self.slots.len());
-        self.totals
-            .snapshot(self.transports.len(), producers, slots)
+        CoreCounters {
+            speaker_groups: self.groups.len() as u64,
+            tuples: self.tuples.len() as u64,
+            timers: self.timers.len() as u64,
+            ..self
+                .totals
+                .snapshot(self.transports.len(), producers, slots)
+        }
     }
 
     /// Everything about one peer; `None` when it is gone.

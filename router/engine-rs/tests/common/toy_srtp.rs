@@ -3,11 +3,13 @@
 //! The sender side also checks that no index is ever used for two different packets (`threats-and-faults.md` S7).
 
 use fork_router_engine::srtp::{SrtpError, SrtpSession};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 const TAG: usize = 10;
 const WINDOW: u64 = 1024;
+/// So far back the sender remembers what it sent; older indexes must not be used again at all.
+const MEMORY: u64 = 1100;
 
 pub struct ToySrtp {
     send_key: u64,
@@ -15,7 +17,8 @@ pub struct ToySrtp {
     sent: HashMap<u32, (u64, HashMap<u64, u64>)>,
     received: HashMap<u32, (u64, Vec<u64>)>,
     sent_rtcp: u32,
-    received_rtcp: Vec<u32>,
+    /// Of the last [`MEMORY`] at least.
+    received_rtcp: HashSet<u32>,
 }
 
 fn hash(value: impl Hash) -> u64 {
@@ -57,7 +60,7 @@ impl ToySrtp {
             sent: HashMap::new(),
             received: HashMap::new(),
             sent_rtcp: 0,
-            received_rtcp: Vec::new(),
+            received_rtcp: HashSet::new(),
         }
     }
 
@@ -82,6 +85,14 @@ impl SrtpSession for ToySrtp {
             plain,
             "two packets under index {index} of {ssrc:x}"
         );
+        let oldest = highest.saturating_sub(MEMORY);
+        assert!(
+            index >= oldest,
+            "index {index} of {ssrc:x} again, {highest} was sent"
+        );
+        if packets.len() as u64 > 2 * MEMORY {
+            packets.retain(|index, _| *index >= oldest);
+        }
         scramble(&mut buffer[12..len], self.send_key);
         let tag = tag(self.send_key, index, &buffer[..len]);
         buffer[len..len + TAG].copy_from_slice(&tag);
@@ -134,7 +145,11 @@ impl SrtpSession for ToySrtp {
         if tag(self.receive_key, u64::from(index), &buffer[..plain + 4]) != buffer[plain + 4..len] {
             return Err(SrtpError::Auth);
         }
-        self.received_rtcp.push(index);
+        self.received_rtcp.insert(index);
+        if self.received_rtcp.len() as u64 > 2 * MEMORY {
+            let oldest = index.saturating_sub(MEMORY as u32);
+            self.received_rtcp.retain(|seen| *seen >= oldest);
+        }
         scramble(&mut buffer[8..plain], self.receive_key);
         Ok(plain)
     }
