@@ -71,7 +71,11 @@ mod tests {
         allowance.refill(START + Micros::from_millis(10));
         assert_eq!(taken(&mut allowance, 1000, false), 160_000);
         allowance.refill(START + Micros::from_secs(1_000));
-        assert_eq!(taken(&mut allowance, 1024, false), burst, "no more than the burst");
+        assert_eq!(
+            taken(&mut allowance, 1024, false),
+            burst,
+            "no more than the burst"
+        );
     }
 
     #[test]

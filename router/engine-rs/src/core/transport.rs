@@ -1,11 +1,13 @@
 //! One peer: its paths, its keys, its tables, and the two doors through which anything leaves to it.
 
 use super::Sink;
+use super::allowance::Allowance;
 use super::arena::Ix;
 use super::bucket::TokenBucket;
 use super::command::TransportConfig;
 use super::counters::{Totals, Traffic};
 use super::reports::Reports;
+use super::sink::Class;
 use super::streams::Streams;
 use super::timers::Alarm;
 use crate::ice::{Agent, Link, PlainPeer};
@@ -20,6 +22,10 @@ use crate::wire::{DropCounters, DropReason};
 /// DTLS datagrams handed to Python at once, and per second, per transport.
 const DTLS_BURST: u64 = 64;
 const DTLS_RATE: u64 = 50;
+
+/// Media to a peer of whom nothing authentic came for so long waits until something comes. Consent (RFC 7675) would let
+/// it go on for 30 s; a path that is dead fills the send buffer's queues meanwhile.
+pub const MEDIA_SILENCE: Micros = Micros::from_secs(15);
 
 /// State of one peer.
 pub struct Transport {
@@ -63,6 +69,8 @@ pub struct Transport {
     pub received: Traffic,
     /// Datagrams sent.
     pub sent: Traffic,
+    /// Media it may be sent now.
+    pub allowance: Allowance,
     /// Drops by reason.
     pub drops: DropCounters,
     /// How often a pair was selected.
@@ -93,6 +101,7 @@ impl Transport {
             clock: PeerClock::default(),
             received: Traffic::default(),
             sent: Traffic::default(),
+            allowance: Allowance::new(),
             drops: DropCounters::default(),
             pair_changes: 0,
         }
@@ -134,23 +143,32 @@ impl Transport {
     /// Sends the first `len` bytes of the scratch space as they are: STUN.
     pub fn send_plain(&mut self, len: usize, to: Tuple, sink: &mut impl Sink) {
         self.sent.count(len);
-        sink.commit(len, to);
+        sink.commit(len, to, Class::Control);
     }
 
-    /// Encrypts and sends the RTP packet in the first `len` bytes of the scratch space.
+    /// Encrypts the RTP packet in the first `len` bytes of the scratch space and sends it to what [`Self::media_outlet`]
+    /// gave.
     #[inline]
     pub fn send_rtp(
         &mut self,
-        now: Micros,
-        len: usize,
+        to: Tuple,
+        (len, class): (usize, Class),
         sink: &mut impl Sink,
         totals: &mut Totals,
-    ) -> bool {
-        let to = self.link.rtp_outlet(now);
-        let sent = self.send_secured(to, sink, totals, |srtp, buffer| {
+    ) {
+        if !self.allowance.take(len, class == Class::Audio) {
+            return self.drop_packet(DropReason::PeerRate, totals);
+        }
+        let padding = padding_of(&sink.scratch()[..len]);
+        if padding != 0 {
+            totals.padding.count(padding);
+        }
+        let sent = self.send_secured(Some(to), class, sink, totals, |srtp, buffer| {
             srtp.protect_rtp(buffer, len)
         });
-        sent.inspect(|len| totals.rtp_sent.count(*len)).is_some()
+        if let Some(len) = sent {
+            totals.rtp_sent.count(len);
+        }
     }
 
     /// Encrypts and sends the RTCP packet in the first `len` bytes of the scratch space.
@@ -162,7 +180,7 @@ impl Transport {
         totals: &mut Totals,
     ) -> bool {
         let to = self.link.rtcp_outlet(now);
-        let sent = self.send_secured(to, sink, totals, |srtp, buffer| {
+        let sent = self.send_secured(to, Class::Control, sink, totals, |srtp, buffer| {
             srtp.protect_rtcp(buffer, len)
         });
         sent.is_some()
@@ -171,6 +189,7 @@ impl Transport {
     fn send_secured<E>(
         &mut self,
         to: Option<Tuple>,
+        class: Class,
         sink: &mut impl Sink,
         totals: &mut Totals,
         protect: impl FnOnce(&mut dyn SrtpSession, &mut [u8]) -> Result<usize, E>,
@@ -184,13 +203,36 @@ impl Transport {
             return None;
         };
         self.sent.count(len);
-        sink.commit(len, to);
+        sink.commit(len, to, class);
         Some(len)
+    }
+
+    /// Where media can leave to now, if there are keys and a path with somebody at its end.
+    #[inline]
+    pub fn media_outlet(&mut self, now: Micros) -> Option<Tuple> {
+        self.allowance.refill(now);
+        self.outlet(now)
     }
 
     /// Media can leave to it now.
     #[inline]
     pub fn can_send(&self, now: Micros) -> bool {
-        self.srtp.is_some() && self.link.rtp_outlet(now).is_some()
+        self.outlet(now).is_some()
+    }
+
+    #[inline]
+    fn outlet(&self, now: Micros) -> Option<Tuple> {
+        self.srtp.as_ref()?;
+        let is_silent = now >= self.last_authenticated + MEDIA_SILENCE;
+        self.link.rtp_outlet(now).filter(|_| !is_silent)
+    }
+}
+
+/// Bytes of padding of a packet that we made: its last byte counts them (RFC 3550 section 5.1).
+#[inline]
+fn padding_of(packet: &[u8]) -> usize {
+    match (packet.first(), packet.last()) {
+        (Some(first), Some(count)) if first & 0x20 != 0 => usize::from(*count),
+        _ => 0,
     }
 }

@@ -12,6 +12,7 @@
 use super::messages::{empty_headers, empty_vectors};
 use super::sockaddr::{RAW_ADDRESS_LEN, RawAddress};
 use super::socket::UdpSocket;
+use crate::core::Received;
 use crate::core::sink::MAX_DATAGRAM;
 use crate::srtp::SRTP_MAX_OVERHEAD;
 use arrayvec::ArrayVec;
@@ -268,17 +269,6 @@ impl ReceiveBatch {
         })
     }
 
-    /// The bytes of packet `index`, as the core left them, with the spare room behind it.
-    pub fn bytes(&self, index: usize) -> &[u8] {
-        let packet = self.packets[index];
-        let room = if packet.is_copied {
-            self.copies.get(index)
-        } else {
-            self.messages.get(packet.message)
-        };
-        &room[..PACKET_BYTES]
-    }
-
     /// The socket's drop counter as the last system call told it; absent while it is zero. A run counts once.
     pub fn overflow(&self) -> Option<u32> {
         self.overflow
@@ -307,6 +297,18 @@ impl ReceiveBatch {
             next = unsafe { libc::CMSG_NXTHDR(header, message).as_ref() };
         }
         told
+    }
+}
+
+impl Received for ReceiveBatch {
+    fn bytes(&self, index: usize) -> &[u8] {
+        let packet = self.packets[index];
+        let room = if packet.is_copied {
+            self.copies.get(index)
+        } else {
+            self.messages.get(packet.message)
+        };
+        &room[..PACKET_BYTES]
     }
 }
 

@@ -1,7 +1,7 @@
 //! What only the shell can count: batches, kernel drops, time. Plain numbers, owned by one worker.
 
 use super::receive::RunCounters;
-use super::send::SendCounters;
+use super::transmit::SendCounters;
 use crate::core::CoreCounters;
 use crate::time::Micros;
 

@@ -15,7 +15,7 @@ pub struct ToySrtp {
     send_key: u64,
     receive_key: u64,
     sent: HashMap<u32, (u64, HashMap<u64, u64>)>,
-    received: HashMap<u32, (u64, Vec<u64>)>,
+    received: HashMap<u32, (u64, HashSet<u64>)>,
     sent_rtcp: u32,
     /// Of the last [`MEMORY`] at least.
     received_rtcp: HashSet<u32>,
@@ -115,11 +115,13 @@ impl SrtpSession for ToySrtp {
         if tag(self.receive_key, index, &buffer[..plain]) != buffer[plain..len] {
             return Err(SrtpError::Auth);
         }
-        let (highest, seen) = self.received.entry(ssrc).or_insert((index, Vec::new()));
+        let (highest, seen) = self.received.entry(ssrc).or_insert((index, HashSet::new()));
         *highest = index.max(*highest);
-        seen.push(index);
-        let lowest = highest.saturating_sub(WINDOW);
-        seen.retain(|index| *index >= lowest);
+        seen.insert(index);
+        if seen.len() as u64 > 2 * WINDOW {
+            let lowest = highest.saturating_sub(WINDOW);
+            seen.retain(|index| *index >= lowest);
+        }
         scramble(&mut buffer[12..plain], self.receive_key);
         Ok(plain)
     }
