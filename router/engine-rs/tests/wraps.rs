@@ -24,6 +24,8 @@ const CHANGE: u32 = 188;
 const WARM_UP: u32 = 30_000;
 /// A packet that is older than so many is lost for good.
 const PATIENCE: i64 = 600;
+/// So far back the model of the cipher looks: a little more than the history that repairs come from.
+const MEMORY: u64 = 1_100;
 const SLOT: SlotId = SlotId(9);
 /// What bounded tables may differ by between two moments: those of the cipher's model may double once more. One byte a
 /// packet would be more.
@@ -77,6 +79,7 @@ struct Camera {
 impl Camera {
     fn new(world: &mut World, number: u16) -> Self {
         let mut peer = Peer::new(number);
+        peer.srtp.memory = Some(MEMORY);
         world.connect(&mut peer);
         let id = u64::from(number);
         world.command(Command::AddProducer(video_producer(
@@ -223,6 +226,7 @@ impl Stage {
         let mut world = World::new(seed);
         let cameras = [1, 2].map(|number| Camera::new(&mut world, number));
         let mut watcher = Peer::new(100);
+        watcher.srtp.memory = Some(MEMORY);
         world.connect(&mut watcher);
         let slot = video_slot(SLOT.0, watcher.transport, true);
         world.command(Command::AddSlot(slot));

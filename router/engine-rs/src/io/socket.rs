@@ -167,9 +167,11 @@ pub(super) mod tests {
         .unwrap()
     }
 
-    /// A blocking socket with room for more than a batch.
+    /// A blocking socket with room for more than a batch, which gets single datagrams.
     pub fn receiver(host: &str) -> std::net::UdpSocket {
-        let socket = std::net::UdpSocket::from(loopback(host).descriptor);
+        let bound = loopback(host);
+        set_option(bound.descriptor(), libc::SOL_UDP, libc::UDP_GRO, 0).unwrap();
+        let socket = std::net::UdpSocket::from(bound.descriptor);
         socket.set_nonblocking(false).unwrap();
         let patience = std::time::Duration::from_secs(2);
         socket.set_read_timeout(Some(patience)).unwrap();

@@ -8,16 +8,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 const TAG: usize = 10;
 const WINDOW: u64 = 1024;
-/// So far back the sender remembers what it sent; older indexes must not be used again at all.
-const MEMORY: u64 = 1100;
 
 pub struct ToySrtp {
+    /// How far back it remembers, if not for ever: older indexes must not be sent again at all.
+    pub memory: Option<u64>,
     send_key: u64,
     receive_key: u64,
     sent: HashMap<u32, (u64, HashMap<u64, u64>)>,
     received: HashMap<u32, (u64, HashSet<u64>)>,
     sent_rtcp: u32,
-    /// Of the last [`MEMORY`] at least.
     received_rtcp: HashSet<u32>,
 }
 
@@ -55,6 +54,7 @@ fn head(packet: &[u8]) -> (u32, u16) {
 impl ToySrtp {
     pub fn new(send_key: u64, receive_key: u64) -> Self {
         Self {
+            memory: None,
             send_key,
             receive_key,
             sent: HashMap::new(),
@@ -66,7 +66,10 @@ impl ToySrtp {
 
     /// The other side's session.
     pub fn mirrored(&self) -> Self {
-        Self::new(self.receive_key, self.send_key)
+        Self {
+            memory: self.memory,
+            ..Self::new(self.receive_key, self.send_key)
+        }
     }
 }
 
@@ -85,13 +88,12 @@ impl SrtpSession for ToySrtp {
             plain,
             "two packets under index {index} of {ssrc:x}"
         );
-        let oldest = highest.saturating_sub(MEMORY);
-        assert!(
-            index >= oldest,
-            "index {index} of {ssrc:x} again, {highest} was sent"
-        );
-        if packets.len() as u64 > 2 * MEMORY {
-            packets.retain(|index, _| *index >= oldest);
+        if let Some(memory) = self.memory {
+            let oldest = highest.saturating_sub(memory);
+            assert!(index >= oldest, "index {index} of {ssrc:x} again");
+            if packets.len() as u64 > 2 * memory {
+                packets.retain(|index, _| *index >= oldest);
+            }
         }
         scramble(&mut buffer[12..len], self.send_key);
         let tag = tag(self.send_key, index, &buffer[..len]);
@@ -148,8 +150,10 @@ impl SrtpSession for ToySrtp {
             return Err(SrtpError::Auth);
         }
         self.received_rtcp.insert(index);
-        if self.received_rtcp.len() as u64 > 2 * MEMORY {
-            let oldest = index.saturating_sub(MEMORY as u32);
+        if let Some(memory) = self.memory
+            && self.received_rtcp.len() as u64 > 2 * memory
+        {
+            let oldest = index.saturating_sub(memory as u32);
             self.received_rtcp.retain(|seen| *seen >= oldest);
         }
         scramble(&mut buffer[8..plain], self.receive_key);
