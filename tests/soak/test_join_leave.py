@@ -83,7 +83,7 @@ async def wait_quiet(router: RouterProcess, empty: dict[str, int]) -> None:
     """Until nobody is left, whatever else was opened."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + DRAIN_TIMEOUT_S
-    while any((held := await read_held(router))[name] != count for name, count in empty.items()):
+    while (held := await read_held(router)) != {**held, **empty}:
         assert loop.time() < deadline, f"still there: {held}, at first {empty}"
         await asyncio.sleep(0.5)
 
