@@ -5,6 +5,7 @@
 
 use super::batch::SendBatch;
 use super::clock;
+use super::pacing::{Pacing, Work};
 use super::queue::{CommandQueue, EventSender};
 use super::receive::ReceiveBatch;
 use super::socket::UdpSocket;
@@ -57,6 +58,7 @@ pub struct Worker {
     counters: IoCounters,
     /// The core's timers do not run before.
     timers_rest_until: Micros,
+    pacing: Pacing,
     running: bool,
 }
 
@@ -78,6 +80,7 @@ impl Worker {
             polled: Vec::new(),
             counters: IoCounters::default(),
             timers_rest_until: Micros(0),
+            pacing: Pacing::default(),
             running: true,
         };
         worker.poll_sockets();
@@ -86,14 +89,35 @@ impl Worker {
 
     /// Runs until told to stop.
     pub fn run(mut self) {
+        clock::sleep_precisely();
         let mut now = clock::now();
         while self.running {
             let timeout = self.wake_at().map(|at| at - now);
             wait(&mut self.polled, timeout);
+            self.gather();
             let woken = clock::now();
             self.handle_wakeup(woken);
             now = clock::now();
             self.counters.busy = self.counters.busy + (now - woken);
+            self.pacing.update(now, self.work());
+        }
+    }
+
+    /// Lets packets that follow the first one arrive, where it pays to forward them together. A command ends it.
+    fn gather(&mut self) {
+        let gathering = self.pacing.gathering();
+        let (commands, sockets) = self.polled.split_at_mut(1);
+        let is_readable = sockets.iter().any(|socket| socket.revents != 0);
+        if gathering > Micros(0) && is_readable && commands[0].revents == 0 {
+            wait(commands, Some(gathering));
+        }
+    }
+
+    fn work(&self) -> Work {
+        Work {
+            busy: self.counters.busy,
+            received: self.counters.datagrams_received,
+            sent: self.batch.sender.counters.datagrams,
         }
     }
 
@@ -174,24 +198,34 @@ impl Worker {
         }
     }
 
+    /// One system call's worth, in batches of as many packets as [`Pacing`] allows.
     fn receive_batch(&mut self, index: usize) {
-        let Ok(count) = self.receive.receive(&self.batch.sockets[index]) else {
-            return;
-        };
-        if count == 0 {
-            return;
+        loop {
+            let limit = self.pacing.taken();
+            let received = self.receive.receive(&self.batch.sockets[index], limit);
+            let Ok(count) = received else {
+                return;
+            };
+            if count == 0 {
+                return;
+            }
+            let now = clock::now();
+            self.batch.begin_forwarding(now);
+            let socket = self.batch.sockets[index].id();
+            for index in 0..count {
+                self.take_datagram(now, socket, index);
+            }
+            self.forward(now);
+            if !self.receive.has_more() {
+                break;
+            }
+            self.batch.flush();
+            self.handle_timeout(now);
         }
-        let now = clock::now();
-        self.batch.begin_forwarding(now);
         self.counters.receive_batches += 1;
-        if let Some(counter) = self.receive.overflow(count - 1) {
+        if let Some(counter) = self.receive.overflow() {
             self.counters.kernel_drops += self.batch.sockets[index].note_overflow(counter);
         }
-        let socket = self.batch.sockets[index].id();
-        for index in 0..count {
-            self.take_datagram(now, socket, index);
-        }
-        self.forward(now);
     }
 
     /// Forwards what was taken in. A panic costs the receiver at hand, and this batch.
@@ -272,6 +306,7 @@ impl Worker {
 
     fn snapshot(&self) -> WorkerCounters {
         let mut core = self.core.counters();
+        let sockets = &self.batch.sockets;
         let slug = DropReason::Oversized.slug();
         if let Some((_, drops)) = core.dropped.iter_mut().find(|(reason, _)| *reason == slug) {
             *drops += self.counters.oversized;
@@ -282,6 +317,9 @@ impl Worker {
                 sent: self.batch.sender.counters,
                 forward_delay: self.batch.forward_delay,
                 events_dropped: self.batch.events.dropped(),
+                runs: self.receive.runs,
+                receive_buffer_bytes: smallest(sockets, UdpSocket::receive_buffer_bytes),
+                send_buffer_bytes: smallest(sockets, UdpSocket::send_buffer_bytes),
                 ..self.counters.clone()
             },
             core,
@@ -294,6 +332,10 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.commands.close();
     }
+}
+
+fn smallest(sockets: &[UdpSocket], bytes: impl Fn(&UdpSocket) -> usize) -> u64 {
+    sockets.iter().map(bytes).min().unwrap_or(0) as u64
 }
 
 /// Sleeps until a descriptor is readable or the time is over.
