@@ -16,6 +16,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 from cryptography import x509
@@ -110,7 +111,7 @@ class RTCCertificate:
             raise ConfigError("keys: the private key does not belong to the certificate")
         return cls(parsed, private)
 
-    @property
+    @cached_property
     def fingerprint(self) -> RTCFingerprint:
         """Its SHA-256, as descriptions carry it."""
         der = self.certificate.public_bytes(serialization.Encoding.DER)

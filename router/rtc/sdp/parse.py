@@ -25,6 +25,7 @@ from router.rtc.sdp.transport import (
     parse_role,
     require_fingerprints,
 )
+from router.rtc.shared import shared_parts
 
 RTP_PROTOCOL = "UDP/TLS/RTP/SAVPF"
 DATA_PROTOCOL = "UDP/DTLS/SCTP"
@@ -152,7 +153,7 @@ def _parse_section(mid: str, session: Block, block: Block) -> RTCMediaSection:
     if shape is None or "mid" not in block.attributes or _parse_direction(block) is None:
         return _read_section(mid, session, block)
     if shape.section is None:
-        shape.section = _read_section(mid, session, shape.block)
+        shape.section = shared_parts.share_section(_read_section(mid, session, shape.block))
     return _add_sources(shape.section, block)
 
 
