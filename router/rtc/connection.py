@@ -344,6 +344,8 @@ class RTCConnection(EventEmitter):
     def on_transport_pair(self, socket: RTCSocket, address: Address) -> None:
         """From the transport."""
         self._active_socket = socket
+        if not self.has_handlers("activeconnectioncandidate"):
+            return
         own = (socket.address, socket.port)
         local = next(iter(socket.candidates), None) or make_candidate("host", own, base=own)
         found = (item for item in self._remote_candidates if (item.address, item.port) == address)
