@@ -105,11 +105,13 @@ def serve(
 
 
 async def _serve(settings: Settings) -> None:
+    from router.garbage import suit_collector
     from router.server import RouterServer, catch_stop_signals, raise_file_limit
 
     raise_file_limit()
     asked = catch_stop_signals()
     async with RouterServer(settings) as server:
+        suit_collector()
         if settings.dev:
             print(f"Open http://{settings.public_host}:{server.public_port}/ in a browser.", file=sys.stderr)
         await asked.wait()
