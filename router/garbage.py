@@ -10,7 +10,7 @@ import gc
 from typing import Final
 
 THRESHOLDS: Final = (5_000, 10, 5)
-"""New objects before the youngest are looked at; looks at them before the middle-aged are; looks at these before all."""
+"""New objects before the youngest are looked at; such looks before the older ones are; such looks before all are."""
 
 
 def suit_collector() -> None:
