@@ -31,7 +31,7 @@ from router.rtc.srtp import SrtpSessions, check_binding, function_addresses, ope
 
 logger = logging.getLogger(__name__)
 
-EVENTS_PER_WAKEUP = 32
+EVENTS_PER_WAKEUP = 16
 """Then the loop serves others first; the rest is waiting still. Half a millisecond each, if all are handshakes."""
 
 
