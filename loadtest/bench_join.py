@@ -27,8 +27,8 @@ from router import _engine
 ROOM = "bench"
 WAYS = ("whep", "offer")
 ROUTER_CORE, GENERATOR_CORE = 0, 1
-SETTLE_S = 12.0
-"""The router keeps what handshakes need for ten seconds."""
+SETTLE_S = 45.0
+"""The router keeps what handshakes need for ten seconds, and gives free memory back every thirty."""
 BUSY = 0.9
 """Share of a core above which its owner was the bottleneck."""
 
