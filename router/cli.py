@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 something failed, 2 the configuration or the command line 
 stderr that names the setting and the fix; tracebacks are for bugs.
 """
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -105,14 +106,18 @@ def serve(
 
 
 async def _serve(settings: Settings) -> None:
+    from router.memory import keep_trimmed, suit_collector
     from router.server import RouterServer, catch_stop_signals, raise_file_limit
 
     raise_file_limit()
     asked = catch_stop_signals()
     async with RouterServer(settings) as server:
+        suit_collector()
+        trimming = asyncio.create_task(keep_trimmed(), name="keep_trimmed")
         if settings.dev:
             print(f"Open http://{settings.public_host}:{server.public_port}/ in a browser.", file=sys.stderr)
         await asked.wait()
+        trimming.cancel()
 
 
 def _nest(flags: dict[str, Any]) -> dict[str, Any]:

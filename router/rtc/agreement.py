@@ -9,8 +9,16 @@ payload types or extensions is not followed (RFC 8843 section 10.3 wants one mea
 from dataclasses import replace
 
 from router.errors import RemoteSdpError
-from router.rtc.description import MediaDirection, RTCCodec, RTCDescription, RTCEncoding, RTCMediaSection
+from router.rtc.description import (
+    MediaDirection,
+    RTCCodec,
+    RTCDescription,
+    RTCEncoding,
+    RTCHeaderExtension,
+    RTCMediaSection,
+)
 from router.rtc.formats import codec_format
+from router.rtc.shared import remember, shared_parts
 
 MISMATCH = "answer-mismatch"
 SENDING: frozenset[MediaDirection] = frozenset({"sendonly", "sendrecv"})
@@ -47,14 +55,14 @@ def _agree_section(ours: RTCMediaSection, theirs: RTCMediaSection) -> RTCMediaSe
         return RTCMediaSection(mid=ours.mid, kind=ours.kind, rejected=True, protocol=ours.protocol)
     sends = ours.direction in SENDING and theirs.direction in RECEIVING
     receives = ours.direction in RECEIVING and theirs.direction in SENDING
-    codecs = _common_codecs(ours, theirs)
+    codecs = _common_codecs(ours.codecs, theirs.codecs)
     if ours.kind != "data" and not codecs:
         sends = receives = False
     return replace(
         ours,
         direction=_direction(sends, receives),
         codecs=codecs,
-        extensions=tuple(item for item in ours.extensions if _has_extension(theirs, item.id, item.uri)),
+        extensions=_common_extensions(ours.extensions, theirs.extensions),
         encodings=_encodings(ours, codecs) if sends else (),
         receive_rids=_common_rids(ours, theirs) if receives else (),
         reduced_size_rtcp=ours.reduced_size_rtcp and theirs.reduced_size_rtcp,
@@ -78,11 +86,12 @@ def _direction(sends: bool, receives: bool) -> MediaDirection:
     return "sendonly" if sends else "recvonly" if receives else "inactive"
 
 
-def _common_codecs(ours: RTCMediaSection, theirs: RTCMediaSection) -> tuple[RTCCodec, ...]:
+@remember
+def _common_codecs(ours: tuple[RTCCodec, ...], theirs: tuple[RTCCodec, ...]) -> tuple[RTCCodec, ...]:
     """In the peer's order, which says what it wants most."""
-    offered = {codec.payload_type: codec for codec in ours.codecs}
+    offered = {codec.payload_type: codec for codec in ours}
     found = []
-    for codec in theirs.codecs:
+    for codec in theirs:
         own = offered.get(codec.payload_type)
         if own is None or not _same_format(own, codec):
             continue
@@ -91,7 +100,7 @@ def _common_codecs(ours: RTCMediaSection, theirs: RTCMediaSection) -> tuple[RTCC
             feedback = tuple(kind for kind in own.feedback if kind in codec.feedback)
             own = replace(own, feedback=feedback, rtx_payload_type=own.rtx_payload_type if repaired else None)
         found.append(own)
-    return tuple(found)
+    return shared_parts.share_codecs(tuple(found))
 
 
 def _same_format(one: RTCCodec, other: RTCCodec) -> bool:
@@ -101,8 +110,12 @@ def _same_format(one: RTCCodec, other: RTCCodec) -> bool:
     return codec_format(one) == codec_format(other)
 
 
-def _has_extension(section: RTCMediaSection, id_: int, uri: str) -> bool:
-    return any(item.id == id_ and item.uri == uri for item in section.extensions)
+@remember
+def _common_extensions(
+    ours: tuple[RTCHeaderExtension, ...], theirs: tuple[RTCHeaderExtension, ...]
+) -> tuple[RTCHeaderExtension, ...]:
+    known = {(item.id, item.uri) for item in theirs}
+    return shared_parts.share_extensions(tuple(item for item in ours if (item.id, item.uri) in known))
 
 
 def _encodings(ours: RTCMediaSection, codecs: tuple[RTCCodec, ...]) -> tuple[RTCEncoding, ...]:

@@ -40,7 +40,7 @@ from router.rtc.limits import Constraints, Limits, Target
 from router.rtc.negotiation import LocalParameters, answer
 from router.rtc.plain import PlainTransport
 from router.rtc.reports import ReportTimer
-from router.rtc.shared import SharedParts
+from router.rtc.shared import shared_parts
 from router.rtc.slot import RTCSlot
 from router.rtc.socket import RTCSocket
 from router.rtc.speakers import DEFAULT_MAX_HEARD, RTCSpeakers
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_REMOTE_CANDIDATES = 64
-_shared = SharedParts()
 
 
 class RTCConnection(EventEmitter):
@@ -264,7 +263,7 @@ class RTCConnection(EventEmitter):
             return
         local = self._answer(description) if self._local is None else agree(self._local, description)
         self.transport.check_remote(description, local)
-        self._local, self._remote = local, remote = _shared.share(local), _shared.share(description)
+        self._local, self._remote = local, remote = shared_parts.share(local), shared_parts.share(description)
         self._remote_candidates = list(description.candidates[:MAX_REMOTE_CANDIDATES])
         self.media.negotiate(remote, local)
         self.transport.set_remote(remote)
@@ -345,6 +344,8 @@ class RTCConnection(EventEmitter):
     def on_transport_pair(self, socket: RTCSocket, address: Address) -> None:
         """From the transport."""
         self._active_socket = socket
+        if not self.has_handlers("activeconnectioncandidate"):
+            return
         own = (socket.address, socket.port)
         local = next(iter(socket.candidates), None) or make_candidate("host", own, base=own)
         found = (item for item in self._remote_candidates if (item.address, item.port) == address)

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 from cryptography import x509
@@ -40,6 +41,8 @@ ALERT_PATIENCE_US = 5_000_000
 SETTLE_US = 10_000_000
 """Quiet time after the handshake, more than any repetition of a flight takes, before OpenSSL's object is freed."""
 MAX_DATAGRAM_BYTES = 1200
+FLIGHT_BYTES = 4096
+"""Read at once; our longest flight, with a certificate of RSA, has two thirds of it."""
 MAX_RESTARTS = 16
 CERTIFICATE_DAYS = 365
 RECORD_HEADER = 13
@@ -110,7 +113,7 @@ class RTCCertificate:
             raise ConfigError("keys: the private key does not belong to the certificate")
         return cls(parsed, private)
 
-    @property
+    @cached_property
     def fingerprint(self) -> RTCFingerprint:
         """Its SHA-256, as descriptions carry it."""
         der = self.certificate.public_bytes(serialization.Encoding.DER)
@@ -172,15 +175,19 @@ class DtlsSession:
         """Takes a datagram of the peer. Whatever is in it, nothing is raised."""
         if self.state not in ("handshaking", "connected"):
             return
+        fed: SSL.Connection | None = None
         for record in _split_records(data):
             if self._drop_record(record, now_us):
                 continue
             if self._ssl is not None:
                 self._ssl.bio_write(record)
-                self._advance(now_us)
+                fed = self._ssl
             elif self._close_keys is not None and self._close_keys.is_close(record):
                 self._end("closed", "closed by the peer")
                 return
+        # Once a datagram: each call that finds nothing more to read costs an exception of pyOpenSSL's.
+        if fed is not None and fed is self._ssl:
+            self._advance(now_us)
 
     def handle_timeout(self, now_us: int) -> None:
         """To be called at the deadline."""
@@ -326,15 +333,18 @@ class DtlsSession:
         self._ssl = self._open_connection()
 
     def _collect(self, connection: SSL.Connection) -> None:
-        flight = bytearray()
+        flight, full = b"", True
         try:
-            while True:
-                flight += connection.bio_read(4096)
+            while full:
+                chunk = connection.bio_read(FLIGHT_BYTES)
+                flight += chunk
+                full = len(chunk) == FLIGHT_BYTES
         except SSL.WantReadError:
             pass
         except SSL.Error:
             return
-        self._outgoing.extend(_pack_datagrams(bytes(flight)))
+        if flight:
+            self._outgoing.extend(_pack_datagrams(flight))
 
     def _end(self, state: Literal["closed", "failed"], reason: str) -> None:
         self.state = state

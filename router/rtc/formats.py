@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, cast
 
-from router.rtc.description import NO_PARAMETERS, Kind, RTCCodec, RTCMediaSection
+from router.rtc.description import NO_PARAMETERS, Kind, RTCCodec, RTCHeaderExtension, RTCMediaSection
+from router.rtc.shared import remember
 
 if TYPE_CHECKING:
     from router._engine import CodecParameters, EncodingParameters
@@ -113,7 +114,12 @@ def _h264_profile(codec: RTCCodec) -> str:
 
 
 def to_engine_codecs(section: RTCMediaSection) -> list["CodecParameters"]:
-    """The codecs of an answered m-line, for `Engine.add_producer` and `Engine.add_slot`."""
+    """The codecs of an answered m-line, for `Engine.add_producer` and `Engine.add_slot`. Shared: not to be changed."""
+    return _to_engine_codecs(section.codecs)
+
+
+@remember
+def _to_engine_codecs(codecs: tuple[RTCCodec, ...]) -> list["CodecParameters"]:
     return [
         {
             "payload_type": codec.payload_type,
@@ -123,7 +129,7 @@ def to_engine_codecs(section: RTCMediaSection) -> list["CodecParameters"]:
             "clock_rate": codec.clock_rate,
             "feedback": [_ENGINE_FEEDBACK[kind] for kind in codec.feedback if kind in _ENGINE_FEEDBACK],
         }
-        for codec in section.codecs
+        for codec in codecs
     ]
 
 
@@ -140,10 +146,24 @@ def to_engine_encodings(section: RTCMediaSection) -> list["EncodingParameters"]:
 
 
 def extension_ids(section: RTCMediaSection, way: Literal["send", "receive"] | None = None) -> dict[str, int]:
-    """URI to id of an answered m-line; with `way`, only those that we send or receive."""
+    """URI to id of an answered m-line; with `way`, only those that we send or receive. Shared: not to be changed."""
+    return _extension_ids(section.extensions, way)
+
+
+@remember
+def _extension_ids(
+    extensions: tuple[RTCHeaderExtension, ...], way: Literal["send", "receive"] | None
+) -> dict[str, int]:
     refused = {"send": "recvonly", "receive": "sendonly", None: ""}[way]
     found: dict[str, int] = {}
-    for extension in section.extensions:
+    for extension in extensions:
         if extension.direction not in (refused, "inactive"):
             found.setdefault(extension.uri, extension.id)
     return found
+
+
+@remember
+def have_common_format(some: tuple[RTCCodec, ...], others: tuple[RTCCodec, ...]) -> bool:
+    """Whether packets of one of these codecs can be sent as one of those."""
+    formats = {codec_format(codec) for codec in others}
+    return any(codec_format(codec) in formats for codec in some)

@@ -55,8 +55,12 @@ class Limits:
 
     def srtp_profiles(self) -> tuple[SrtpProfile, ...]:
         """What both directions allow."""
+        limited = [limit for limit in self.whole.values() if limit.srtp_profiles is not None]
+        if not limited:
+            return SRTP_PROFILES
         both = self.whole["receive"].stricter(self.whole["send"])
-        return SRTP_PROFILES if both.srtp_profiles is None else both.srtp_profiles
+        assert both.srtp_profiles is not None, "the stricter of a limit and none is the limit"
+        return both.srtp_profiles
 
     def receive_bitrate_bps(self, tracks: Iterable[RTCMediaStreamTrack]) -> int | None:
         """One figure for the peer: our feedback (REMB) is per transport, so the limits of all tracks are summed."""

@@ -28,10 +28,12 @@ from router.rtc.formats import (
     accept_parameters,
     codec_format,
     extension_ids,
+    have_common_format,
     is_supported,
     to_engine_codecs,
     to_engine_encodings,
 )
+from router.rtc.shared import remember, shared_parts
 
 __all__ = [
     "LocalParameters",
@@ -99,6 +101,15 @@ _REVERSED: dict[MediaDirection, MediaDirection] = {
 }
 
 
+_WAYS: dict[MediaDirection, frozenset[Way]] = {
+    "sendrecv": frozenset({"send", "receive"}),
+    "sendonly": frozenset({"send"}),
+    "recvonly": frozenset({"receive"}),
+    "inactive": frozenset(),
+}
+_DIRECTIONS = {ways: direction for direction, ways in _WAYS.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class LocalParameters:
     """Our side of the connection."""
@@ -133,8 +144,9 @@ def answer(
     accepted: list[RTCMediaSection] = []
     reasons: list[str] = []
     uris: dict[int, str] = {}
+    constraints = _by_way(receive, send)
     for section in offer.media:
-        result = _answer_section(section, offer, local, {"receive": receive, "send": send})
+        result = _answer_section(section, offer, local, constraints)
         if isinstance(result, str):
             reasons.append(f"{section.kind} {section.mid!a}: {result}")
             result = RTCMediaSection(mid=section.mid, kind=section.kind, rejected=True, protocol=section.protocol)
@@ -161,6 +173,11 @@ def answer_role(offered: DtlsRole) -> DtlsRole:
     return "active" if offered == "passive" else "passive"
 
 
+@remember
+def _by_way(receive: RTCConstraints, send: RTCConstraints) -> dict[Way, RTCConstraints]:
+    return {"receive": receive, "send": send}
+
+
 def _answer_section(
     section: RTCMediaSection, offer: RTCDescription, local: LocalParameters, constraints: dict[Way, RTCConstraints]
 ) -> RTCMediaSection | str:
@@ -175,7 +192,7 @@ def _answer_section(
     if direction is None:
         return f"an offer of {section.direction} is not allowed here"
     ways = _ways(direction)
-    codecs = _accept_codecs(section, ways, local, constraints)
+    codecs = _accept_codecs(section.kind, section.codecs, ways, local.preferred_codecs, constraints)
     if not codecs:
         offered = ", ".join(dict.fromkeys(codec.name for codec in section.codecs)) or "none"
         return f"no codec in common, offered {offered}"
@@ -185,7 +202,9 @@ def _answer_section(
         kind=section.kind,
         direction=direction,
         codecs=codecs,
-        extensions=_accept_extensions(section, ways, offer.allow_mixed_extensions, constraints),
+        extensions=_accept_extensions(
+            section.kind, section.extensions, ways, offer.allow_mixed_extensions, constraints
+        ),
         encodings=_make_encodings(codecs, local) if "send" in ways else (),
         receive_rids=tuple(encoding.rid for encoding in section.encodings if encoding.rid is not None)
         if "receive" in ways
@@ -208,26 +227,20 @@ def _answer_direction(offered: MediaDirection, local: LocalParameters) -> MediaD
 
 def _ways(direction: MediaDirection) -> frozenset[Way]:
     """What the writer of this direction does."""
-    ways: dict[MediaDirection, frozenset[Way]] = {
-        "sendrecv": frozenset({"send", "receive"}),
-        "sendonly": frozenset({"send"}),
-        "recvonly": frozenset({"receive"}),
-        "inactive": frozenset(),
-    }
-    return ways[direction]
+    return _WAYS[direction]
 
 
 def _direction(ways: Iterable[Way]) -> MediaDirection:
-    names: dict[frozenset[Way], MediaDirection] = {
-        frozenset({"send", "receive"}): "sendrecv",
-        frozenset({"send"}): "sendonly",
-        frozenset({"receive"}): "recvonly",
-    }
-    return names.get(frozenset(ways), "inactive")
+    return _DIRECTIONS[frozenset(ways)]
 
 
+@remember
 def _accept_codecs(
-    section: RTCMediaSection, ways: frozenset[Way], local: LocalParameters, constraints: dict[Way, RTCConstraints]
+    kind: Kind,
+    offered: tuple[RTCCodec, ...],
+    ways: frozenset[Way],
+    preferred: tuple[str, ...],
+    constraints: dict[Way, RTCConstraints],
 ) -> tuple[RTCCodec, ...]:
     used = (RECEIVED_FEEDBACK if "receive" in ways else frozenset()) | (
         SENT_FEEDBACK if "send" in ways else frozenset()
@@ -237,31 +250,33 @@ def _accept_codecs(
         replace(
             codec,
             parameters=accept_parameters(codec),
-            feedback=tuple(kind for kind in codec.feedback if kind in used),
+            feedback=tuple(name for name in codec.feedback if name in used),
             rtx_payload_type=None if codec.rtx_payload_type in MUX_CONFLICTS else codec.rtx_payload_type,
         )
-        for codec in section.codecs
-        if is_supported(section.kind, codec)
+        for codec in offered
+        if is_supported(kind, codec)
         and codec.payload_type not in MUX_CONFLICTS
         and all(limit.allows_codec(codec.name) for limit in limits)
     ]
     wanted = next((limit.codecs for limit in limits if limit.codecs is not None), ())
-    rank = {name.lower(): place for place, name in reversed(list(enumerate((*wanted, *local.preferred_codecs))))}
-    return tuple(sorted(found, key=lambda codec: rank.get(codec.name.lower(), len(rank))))
+    rank = {name.lower(): place for place, name in reversed(list(enumerate((*wanted, *preferred))))}
+    return shared_parts.share_codecs(tuple(sorted(found, key=lambda codec: rank.get(codec.name.lower(), len(rank)))))
 
 
+@remember
 def _accept_extensions(
-    section: RTCMediaSection, ways: frozenset[Way], mixed: bool, constraints: dict[Way, RTCConstraints]
+    kind: Kind,
+    offered: tuple[RTCHeaderExtension, ...],
+    ways: frozenset[Way],
+    mixed: bool,
+    constraints: dict[Way, RTCConstraints],
 ) -> tuple[RTCHeaderExtension, ...]:
-    assert section.kind != "data", "data sections have no extensions"
-    known: dict[Way, frozenset[str]] = {
-        "receive": RECEIVED_EXTENSIONS[section.kind],
-        "send": SENT_EXTENSIONS[section.kind],
-    }
+    assert kind != "data", "data sections have no extensions"
+    known: dict[Way, frozenset[str]] = {"receive": RECEIVED_EXTENSIONS[kind], "send": SENT_EXTENSIONS[kind]}
     ids = TWO_BYTE_IDS if mixed else ONE_BYTE_IDS
     found: list[RTCHeaderExtension] = []
     taken: set[tuple[str, Way]] = set()
-    for extension in section.extensions:
+    for extension in offered:
         uri = extension.uri
         used = {
             way
@@ -274,13 +289,13 @@ def _accept_extensions(
         # Undecorated when it serves all that this m-line does, as every client has always understood.
         whole = used == ways and extension.direction == "sendrecv"
         found.append(RTCHeaderExtension(extension.id, uri, "sendrecv" if whole else _direction(used)))
-    return tuple(found)
+    return shared_parts.share_extensions(tuple(found))
 
 
 def _keep_consistent(section: RTCMediaSection, uris: dict[int, str]) -> RTCMediaSection:
     """One id means one extension in the whole group (RFC 8843 section 10.3); the first m-line wins."""
     kept = tuple(item for item in section.extensions if uris.setdefault(item.id, item.uri) == item.uri)
-    return replace(section, extensions=kept)
+    return section if len(kept) == len(section.extensions) else replace(section, extensions=kept)
 
 
 def _make_encodings(codecs: tuple[RTCCodec, ...], local: LocalParameters) -> tuple[RTCEncoding, ...]:
@@ -309,5 +324,4 @@ def _name_streams(media: list[RTCMediaSection], local: LocalParameters) -> tuple
 
 def compatible(published: RTCMediaSection, slot: RTCMediaSection) -> bool:
     """Whether packets of one m-line can be forwarded to another: some format is common."""
-    formats = {codec_format(codec) for codec in slot.codecs}
-    return published.kind == slot.kind and any(codec_format(codec) in formats for codec in published.codecs)
+    return published.kind == slot.kind and have_common_format(published.codecs, slot.codecs)

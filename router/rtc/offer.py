@@ -39,6 +39,7 @@ from router.rtc.negotiation import (
     TRANSPORT_CC,
     VIDEO_ORIENTATION,
 )
+from router.rtc.shared import shared_parts
 
 EXTENSION_IDS = {
     AUDIO_LEVEL: 1,
@@ -131,7 +132,6 @@ def _make_section(line: OfferedLine, parameters: OfferParameters) -> RTCMediaSec
     assert line.kind != "data", "data channels are not offered"
     sends = line.direction == "sendonly"
     codecs = _codecs_of(line.kind, parameters.codecs, sends=sends)
-    uris = (SENT_EXTENSIONS if sends else RECEIVED_EXTENSIONS)[line.kind]
     repaired = any(codec.rtx_payload_type is not None for codec in codecs)
     allocate = parameters.allocate_ssrc
     encoding = RTCEncoding(ssrc=allocate(), rtx_ssrc=allocate() if repaired else None) if sends else None
@@ -140,7 +140,7 @@ def _make_section(line: OfferedLine, parameters: OfferParameters) -> RTCMediaSec
         kind=line.kind,
         direction=line.direction,
         codecs=codecs,
-        extensions=tuple(RTCHeaderExtension(id_, uri) for uri, id_ in EXTENSION_IDS.items() if uri in uris),
+        extensions=_extensions_of(line.kind, sends=sends),
         encodings=() if encoding is None else (encoding,),
         receive_rids=line.rids,
         stream_id=f"slot-{line.mid}" if sends else None,
@@ -155,9 +155,13 @@ def _codecs_of(kind: Kind, names: Sequence[str], *, sends: bool) -> tuple[RTCCod
     chosen = [OFFERED_CODECS[name.lower()] for name in names if (name.lower() == "opus") == audio]
     if not chosen:
         raise ConfigError(f"codecs: expected one for {kind}")
-    if not sends:
-        return tuple(chosen)
-    return tuple(_limit_feedback(codec) for codec in chosen)
+    return shared_parts.share_codecs(tuple(_limit_feedback(codec) for codec in chosen) if sends else tuple(chosen))
+
+
+def _extensions_of(kind: Kind, *, sends: bool) -> tuple[RTCHeaderExtension, ...]:
+    uris = (SENT_EXTENSIONS if sends else RECEIVED_EXTENSIONS)[kind]
+    found = (RTCHeaderExtension(id_, uri) for uri, id_ in EXTENSION_IDS.items() if uri in uris)
+    return shared_parts.share_extensions(tuple(found))
 
 
 def _limit_feedback(codec: RTCCodec) -> RTCCodec:

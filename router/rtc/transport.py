@@ -250,7 +250,10 @@ class PeerTransport:
             self._owner.on_transport_failed(reason)
 
     def _find_socket(self, id_: int) -> "RTCSocket | None":
-        return next((socket for socket in self._sockets if socket.id == id_), None)
+        for socket in self._sockets:
+            if socket.id == id_:
+                return socket
+        return None
 
     # -- DTLS ----------------------------------------------------------------------------------------------------
 

@@ -36,9 +36,11 @@ class Resource:
         self.limiter.take(request.client.host if request.client else UNKNOWN_ADDRESS)
 
     async def read_body(self, request: Request) -> str:
-        """The body, within the limits."""
+        """The body, within the limits, when it is this request's turn."""
         settings = self.state.settings
-        return await read_text(request, limit_bytes=settings.max_sdp_bytes, timeout_s=settings.body_timeout_s)
+        text = await read_text(request, limit_bytes=settings.max_sdp_bytes, timeout_s=settings.body_timeout_s)
+        await self.state.turnstile.wait()
+        return text
 
     def locate(self, endpoint: Endpoint, room: str, session_id: str) -> str:
         """Absolute if we know our name: OBS and GStreamer resolve relative ones in ways of their own."""

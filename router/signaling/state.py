@@ -5,6 +5,7 @@ from pathlib import Path
 
 from router.errors import ConfigError
 from router.rooms.registry import RoomRegistry
+from router.signaling.turnstile import Turnstile
 from router.tokens import JoinTokens
 
 MAX_SDP_BYTES = 65_536
@@ -59,3 +60,5 @@ class PublicState:
     registry: RoomRegistry
     tokens: JoinTokens
     settings: SignalingSettings = field(default_factory=SignalingSettings)
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    """Requests with a body pass here, for they are what costs."""

@@ -104,22 +104,39 @@ def split_blocks(text: str, *, fragment: bool = False) -> tuple[Block, list[Bloc
     return session, blocks
 
 
-def _split_lines(text: str) -> Iterator[tuple[int, str, str]]:
+def split_attribute(line: str) -> tuple[str, str]:
+    """Name and value of one a= line, checked as in `split_blocks`; a refusal names no line."""
+    line = line.removesuffix("\r")
+    _check_line(1, line)
+    name, _, argument = line[2:].partition(":")
+    return name.strip(), argument.strip()
+
+
+def check_size(text: str) -> None:
+    """Refuses a text that is too long to be looked at."""
     if len(text) > limits.MAX_SDP_BYTES or _size(text) > limits.MAX_SDP_BYTES:
         raise RemoteSdpError(f"SDP: expected at most {limits.MAX_SDP_BYTES} bytes")
     if text.count("\n") > limits.MAX_LINES:
         raise RemoteSdpError(f"SDP: expected at most {limits.MAX_LINES} lines")
+
+
+def _split_lines(text: str) -> Iterator[tuple[int, str, str]]:
+    check_size(text)
     for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.removesuffix("\r")
         if not line:
             continue
-        if _size(line) > limits.MAX_LINE_BYTES:
-            raise refuse(number, f"expected at most {limits.MAX_LINE_BYTES} bytes")
-        if line[1:2] != "=" or not line[0].isascii() or not line[0].isalpha():
-            raise refuse(number, f"expected '<letter>=<value>', got {shown(line)}")
-        if _CONTROL.search(line):
-            raise refuse(number, "expected no control characters")
+        _check_line(number, line)
         yield number, line[0], line[2:]
+
+
+def _check_line(number: int, line: str) -> None:
+    if _size(line) > limits.MAX_LINE_BYTES:
+        raise refuse(number, f"expected at most {limits.MAX_LINE_BYTES} bytes")
+    if line[1:2] != "=" or not line[0].isascii() or not line[0].isalpha():
+        raise refuse(number, f"expected '<letter>=<value>', got {shown(line)}")
+    if _CONTROL.search(line):
+        raise refuse(number, "expected no control characters")
 
 
 def _size(text: str) -> int:

@@ -6,6 +6,7 @@ unless it says bundle-only. Refused: every profile but SAVPF, SDES keys (a=crypt
 m-lines of other media than audio, video and application; grouping other than BUNDLE.
 """
 
+from dataclasses import replace
 from typing import cast
 
 from router.errors import RemoteSdpError
@@ -14,6 +15,7 @@ from router.rtc.sdp import limits
 from router.rtc.sdp.codecs import parse_codecs
 from router.rtc.sdp.extensions import DIRECTIONS, parse_extensions
 from router.rtc.sdp.grammar import Block, MediaLine, parse_number, parse_text, refuse, shown, split_blocks
+from router.rtc.sdp.shapes import SOURCE_NAMES, ShapedBlock, split_shapes
 from router.rtc.sdp.streams import parse_encodings, parse_msid, parse_rids, parse_sources
 from router.rtc.sdp.transport import (
     parse_candidates,
@@ -23,6 +25,7 @@ from router.rtc.sdp.transport import (
     parse_role,
     require_fingerprints,
 )
+from router.rtc.shared import shared_parts
 
 RTP_PROTOCOL = "UDP/TLS/RTP/SAVPF"
 DATA_PROTOCOL = "UDP/DTLS/SCTP"
@@ -35,7 +38,14 @@ _KINDS: dict[str, Kind] = {"audio": "audio", "video": "video", "application": "d
 
 def parse(text: str) -> RTCDescription:
     """Reads a peer's offer or answer. Raises `RemoteSdpError` and nothing else, whatever the text."""
-    session, blocks = split_blocks(text)
+    try:
+        return _parse(*split_shapes(text))
+    except RemoteSdpError:
+        # Whatever is wrong, its line can be named only by reading line by line.
+        return _parse(*split_blocks(text))
+
+
+def _parse(session: Block, blocks: list[Block]) -> RTCDescription:
     _refuse_crypto(session, *blocks)
     mids = _parse_mids(blocks)
     live = [mid for mid, block in mids.items() if not _is_rejected(block)]
@@ -139,6 +149,27 @@ def _allows_mixed(session: Block, live: list[Block]) -> bool:
 
 
 def _parse_section(mid: str, session: Block, block: Block) -> RTCMediaSection:
+    shape = block.shape if isinstance(block, ShapedBlock) else None
+    if shape is None or "mid" not in block.attributes or _parse_direction(block) is None:
+        return _read_section(mid, session, block)
+    if shape.section is None:
+        shape.section = shared_parts.share_section(_read_section(mid, session, shape.block))
+    return _add_sources(shape.section, block)
+
+
+def _add_sources(section: RTCMediaSection, block: Block) -> RTCMediaSection:
+    """The section with the peer's SSRCs and ids, or the very same for a peer that sends nothing here."""
+    if section.rejected or section.kind == "data" or not any(name in block.attributes for name in SOURCE_NAMES):
+        return section
+    sources = parse_sources(block)
+    if section.direction not in ("sendrecv", "sendonly"):
+        return section
+    stream_id, track_id = parse_msid(block, sources)
+    encodings = parse_encodings(block, sources)
+    return replace(section, encodings=encodings, stream_id=stream_id, track_id=track_id, cname=sources.cname)
+
+
+def _read_section(mid: str, session: Block, block: Block) -> RTCMediaSection:
     media = _media(block)
     kind = _KINDS.get(media.media)
     if kind is None:

@@ -23,6 +23,8 @@ mod receive;
 mod reports;
 mod rtcp;
 pub mod sink;
+#[cfg(test)]
+mod sizes;
 mod slots;
 mod snapshot;
 mod speakers;

@@ -58,9 +58,9 @@ struct OldLocal {
 /// The credentials of one peer.
 pub struct Credentials {
     local: Keyed,
-    old_local: Option<OldLocal>,
+    old_local: Option<Box<OldLocal>>,
     remote: Option<Keyed>,
-    old_remote: Option<Keyed>,
+    old_remote: Option<Box<Keyed>>,
 }
 
 impl Credentials {
@@ -78,17 +78,17 @@ impl Credentials {
     pub fn restart(&mut self, local: IceCredentials) {
         if !self.local.is(&local) {
             let keyed = std::mem::replace(&mut self.local, Keyed::new(local));
-            self.old_local = Some(OldLocal {
+            self.old_local = Some(Box::new(OldLocal {
                 keyed,
                 expires: None,
-            });
+            }));
         }
     }
 
     /// Sets the peer's, keeping the previous ones for paths of the old generation.
     pub fn set_remote(&mut self, remote: IceCredentials) {
         if !self.remote.as_ref().is_some_and(|known| known.is(&remote)) {
-            self.old_remote = self.remote.replace(Keyed::new(remote));
+            self.old_remote = self.remote.replace(Keyed::new(remote)).map(Box::new);
         }
     }
 
@@ -120,7 +120,7 @@ impl Credentials {
     }
 
     fn is_remote(&self, ufrag: &[u8]) -> bool {
-        let mut known = self.remote.iter().chain(&self.old_remote);
+        let mut known = self.remote.iter().chain(self.old_remote.as_deref());
         self.remote.is_none() || known.any(|remote| remote.ufrag.as_bytes() == ufrag)
     }
 
@@ -128,7 +128,7 @@ impl Credentials {
     pub fn remote_keys(&self) -> impl Iterator<Item = &IntegrityKey> {
         self.remote
             .iter()
-            .chain(&self.old_remote)
+            .chain(self.old_remote.as_deref())
             .map(|remote| &remote.key)
     }
 
@@ -137,7 +137,7 @@ impl Credentials {
         let remote = self.remote.as_ref()?;
         match (generation, &self.old_local) {
             (Generation::Old, Some(old)) => {
-                Some((&old.keyed, self.old_remote.as_ref().unwrap_or(remote)))
+                Some((&old.keyed, self.old_remote.as_deref().unwrap_or(remote)))
             }
             _ => Some((&self.local, remote)),
         }

@@ -7,7 +7,6 @@
 use super::challenge::{Budget, Challenge, RECHALLENGE_INTERVAL};
 use crate::ids::{SocketId, Tuple};
 use crate::time::Micros;
-use arrayvec::ArrayVec;
 
 /// Tuples of one peer; as many as mediasoup allows (`IceServer::MaxTuples`).
 pub const MAX_TUPLES: usize = 8;
@@ -54,7 +53,8 @@ impl Path {
 /// All tuples of one peer.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
-    paths: ArrayVec<Path, MAX_TUPLES>,
+    /// Nearly always one; with room for all of them in place, a peer would be twice as large.
+    paths: Vec<Path>,
     selected: Option<Tuple>,
 }
 
@@ -66,13 +66,14 @@ impl Paths {
             path.on_alive(now);
             return None;
         }
-        let evicted = if self.paths.is_full() {
+        let evicted = if self.paths.len() >= MAX_TUPLES {
             self.evict()
         } else {
             None
         };
         let mut challenge = Challenge::default();
         challenge.start(now);
+        self.paths.reserve_exact(1);
         self.paths.push(Path {
             tuple,
             priority,

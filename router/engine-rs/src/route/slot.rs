@@ -86,11 +86,11 @@ pub struct Slot {
     config: SlotConfig,
     limits: Limits,
     /// Shown, or the one to be shown next when nothing is.
-    current: Option<Source>,
+    current: Option<Box<Source>>,
     /// Assigned, and shown from its key frame on.
-    waiting: Option<Source>,
+    waiting: Option<Box<Source>>,
     /// Shown before: its last packets can still be repaired.
-    former: Option<Source>,
+    former: Option<Box<Source>>,
     generation: u8,
     /// The encoding of `current` that is shown.
     shown: Option<u8>,
@@ -143,7 +143,7 @@ impl Slot {
         }
         let next = producer.map(|producer| {
             self.generation = self.generation.wrapping_add(1);
-            Source::new(&self.config, producer, self.generation)
+            Box::new(Source::new(&self.config, producer, self.generation))
         });
         let can_wait = self.config.kind == MediaKind::Video && self.shown.is_some();
         match next {
@@ -278,7 +278,7 @@ impl Slot {
             let codec = waiting.plan.codec(packet.header.payload_type)?;
             Some(waiting.wants(from.encoding, None) && waiting.can_begin(packet, codec))
         };
-        let waiting = self.waiting.as_ref();
+        let waiting = self.waiting.as_deref();
         if waiting
             .filter(|it| it.producer == from.producer)
             .and_then(begins)

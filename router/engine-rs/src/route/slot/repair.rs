@@ -74,7 +74,7 @@ impl Slot {
     }
 
     fn shown_in(&self, generation: u8) -> Option<&Source> {
-        [&self.current, &self.former]
+        [self.current.as_deref(), self.former.as_deref()]
             .into_iter()
             .flatten()
             .find(|source| source.generation == generation)
