@@ -15,6 +15,7 @@ mod feedback;
 mod followers;
 mod forward;
 mod lifecycle;
+pub mod mirror;
 mod paths;
 mod producer;
 mod receive;
@@ -35,10 +36,11 @@ pub use event::Event;
 pub use sink::Sink;
 pub use stats::{CoreCounters, DropCounts, TransportStats};
 
-use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, Tuple};
+use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, Tuple, WorkerId};
 use crate::time::Micros;
 use arena::{Arena, Ix};
 use counters::Totals;
+use mirror::{MirrorHead, MirrorMessage};
 use producer::Producer;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -62,6 +64,12 @@ pub struct Core {
     timers: Timers,
     totals: Totals,
     current: Option<TransportId>,
+    /// Producers here whose packets come from other workers.
+    mirrors: usize,
+    /// Mirrors that may have become unused during a call.
+    idle_mirrors: Vec<Ix<ProducerId>>,
+    /// What a call has to tell other workers.
+    mirror_outbox: Vec<(WorkerId, MirrorMessage)>,
 }
 
 impl Core {
@@ -80,6 +88,9 @@ impl Core {
             timers: Timers::default(),
             totals: Totals::default(),
             current: None,
+            mirrors: 0,
+            idle_mirrors: Vec::new(),
+            mirror_outbox: Vec::new(),
         }
     }
 
@@ -94,16 +105,46 @@ impl Core {
         sink: &mut impl Sink,
     ) {
         self.on_datagram(now, tuple, data, len, sink);
+        self.settle_mirrors(now, sink);
+    }
+
+    /// Takes a packet of a producer of another worker, which has a mirror here.
+    pub fn handle_mirrored(
+        &mut self,
+        now: Micros,
+        head: &MirrorHead,
+        bytes: &[u8],
+        sink: &mut impl Sink,
+    ) {
+        self.on_mirrored(now, head, bytes, sink);
+        self.settle_mirrors(now, sink);
+        self.current = None;
+    }
+
+    /// Another worker tells something.
+    pub fn handle_mirror_message(
+        &mut self,
+        now: Micros,
+        from: WorkerId,
+        message: MirrorMessage,
+        sink: &mut impl Sink,
+    ) {
+        if self.on_mirror_message(now, from, message).is_none() {
+            self.totals.mirror_stale += 1;
+        }
+        self.settle_mirrors(now, sink);
     }
 
     /// Obeys one command. An id that is gone is ignored and counted.
     pub fn handle_command(&mut self, now: Micros, command: Command, sink: &mut impl Sink) {
         self.on_command(now, command, sink);
+        self.settle_mirrors(now, sink);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Micros, sink: &mut impl Sink) {
         self.on_timeout(now, sink);
+        self.settle_mirrors(now, sink);
     }
 
     /// When `handle_timeout` wants to be called next; costs nothing to ask.
@@ -113,9 +154,14 @@ impl Core {
 
     /// Totals of this core.
     pub fn counters(&self) -> CoreCounters {
-        let (producers, slots) = (self.producers.len(), self.slots.len());
-        self.totals
-            .snapshot(self.transports.len(), producers, slots)
+        let producers = self.producers.len() - self.mirrors;
+        let snapshot = self
+            .totals
+            .snapshot(self.transports.len(), producers, self.slots.len());
+        CoreCounters {
+            mirrors: self.mirrors as u64,
+            ..snapshot
+        }
     }
 
     /// Everything about one peer; `None` when it is gone.
@@ -141,5 +187,6 @@ impl Core {
     /// `TransportRemoved`. Nothing is sent to the peer, whose state cannot be trusted.
     pub fn abandon(&mut self, transport: TransportId, sink: &mut impl Sink) {
         self.on_abandoned(transport, sink);
+        self.send_mirror_messages(sink);
     }
 }

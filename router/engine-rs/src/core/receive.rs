@@ -3,6 +3,7 @@
 //! The packet is parsed once, here. Nothing is hashed per receiver: a producer's route holds indices.
 
 use super::arena::Ix;
+use super::mirror::hand_over;
 use super::producer::Producer;
 use super::streams::Stream;
 use super::timers::Owner;
@@ -63,6 +64,7 @@ impl Core {
             sink.event(event);
             producer.next_select = Some(now);
         }
+        hand_over(producer, stream.encoding, &packet, sink);
         let (paused, speaker) = (producer.paused, producer.speaker);
         self.note_media(now, ix);
         self.arm_producer(stream.producer);

@@ -7,6 +7,7 @@ use super::batch::SendBatch;
 use super::clock;
 use super::queue::{CommandQueue, EventSender};
 use super::receive::ReceiveBatch;
+use super::ring::{Inlet, Mesh, Outlet, RING_BATCH};
 use super::socket::UdpSocket;
 use super::stats::{IoCounters, WorkerCounters};
 use crate::core::{Command, Core, TransportStats};
@@ -16,6 +17,7 @@ use crate::wire::drop_reason::DropReason;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
 /// The core's timers run at most this often, so that a deadline in the past can never make the thread spin.
@@ -23,6 +25,11 @@ const MIN_TIMEOUT_GAP: Micros = Micros(200);
 
 /// After a panic in the core's timers they rest this long.
 const PANIC_REST: Micros = Micros::from_millis(100);
+
+/// Places in the list of polled descriptors: commands, other workers, then sockets.
+const COMMANDS: usize = 0;
+const INLET: usize = 1;
+const SOCKETS: usize = 2;
 
 /// How often the event backlog is retried while Python does not take events.
 const BACKLOG_RETRY: Micros = Micros::from_millis(20);
@@ -45,6 +52,18 @@ pub enum WorkerCommand {
     Stop,
 }
 
+/// What a worker shares with the engine's other threads.
+pub struct Shared {
+    /// Commands to it.
+    pub commands: Arc<CommandQueue<WorkerCommand>>,
+    /// Events from it.
+    pub events: EventSender,
+    /// The rings to and from its siblings.
+    pub mesh: Arc<Mesh>,
+    /// Microseconds it has been busy.
+    pub busy: Arc<AtomicU64>,
+}
+
 /// The state of a worker thread.
 pub struct Worker {
     number: usize,
@@ -53,6 +72,9 @@ pub struct Worker {
     taken: VecDeque<WorkerCommand>,
     receive: ReceiveBatch,
     batch: SendBatch,
+    inlet: Inlet,
+    /// Microseconds spent outside the poll call, for others to read.
+    busy: Arc<AtomicU64>,
     polled: Vec<libc::pollfd>,
     counters: IoCounters,
     /// The core's timers do not run before.
@@ -62,19 +84,22 @@ pub struct Worker {
 
 impl Worker {
     /// A worker without sockets; `seed` keys the core's random numbers.
-    pub fn new(
-        number: usize,
-        seed: [u8; 32],
-        commands: Arc<CommandQueue<WorkerCommand>>,
-        events: EventSender,
-    ) -> Self {
+    pub fn new(number: usize, seed: [u8; 32], shared: Shared) -> Self {
+        let Shared {
+            commands,
+            events,
+            mesh,
+            busy,
+        } = shared;
         let mut worker = Self {
             number,
             core: Core::new(seed, clock::wall_offset()),
             commands,
             taken: VecDeque::new(),
             receive: ReceiveBatch::new(),
-            batch: SendBatch::new(events),
+            batch: SendBatch::new(events, Outlet::new(Arc::clone(&mesh), number)),
+            inlet: Inlet::new(mesh, number),
+            busy,
             polled: Vec::new(),
             counters: IoCounters::default(),
             timers_rest_until: Micros(0),
@@ -84,16 +109,28 @@ impl Worker {
         worker
     }
 
+    /// Says in the counters which CPU the thread is pinned to.
+    pub fn note_cpu(&mut self, cpu: Option<usize>) {
+        self.counters.cpu = cpu;
+    }
+
     /// Runs until told to stop.
     pub fn run(mut self) {
         let mut now = clock::now();
         while self.running {
             let timeout = self.wake_at().map(|at| at - now);
+            let timeout = if self.inlet.lie_down() {
+                timeout
+            } else {
+                Some(Micros(0))
+            };
             wait(&mut self.polled, timeout);
+            self.inlet.get_up(self.is_readable(INLET));
             let woken = clock::now();
             self.handle_wakeup(woken);
             now = clock::now();
             self.counters.busy = self.counters.busy + (now - woken);
+            self.busy.store(self.counters.busy.0, Ordering::Relaxed);
         }
     }
 
@@ -107,20 +144,21 @@ impl Worker {
             .events
             .has_backlog()
             .then(|| clock::now() + BACKLOG_RETRY);
+        let backlog = backlog.or_else(|| {
+            let waits = self.batch.outlet.has_backlog();
+            waits.then(|| clock::now() + BACKLOG_RETRY)
+        });
         timers.into_iter().chain(backlog).min()
     }
 
     fn handle_wakeup(&mut self, now: Micros) {
-        if self.commands.waker.is_raised() {
+        if self.commands.waker.is_raised() || self.is_readable(COMMANDS) {
             self.handle_commands(now);
             self.batch.flush();
         }
+        self.handle_mirrored(now);
         for index in 0..self.batch.sockets.len() {
-            if self
-                .polled
-                .get(index + 1)
-                .is_some_and(|entry| entry.revents != 0)
-            {
+            if self.is_readable(SOCKETS + index) {
                 self.receive_batch(index);
             }
         }
@@ -128,6 +166,42 @@ impl Worker {
         self.handle_timeout(clock::now());
         self.batch.flush();
         self.batch.events.announce();
+        self.batch.outlet.announce();
+    }
+
+    fn is_readable(&self, index: usize) -> bool {
+        self.polled
+            .get(index)
+            .is_some_and(|entry| entry.revents != 0)
+    }
+
+    /// What other workers hand over. Their messages wait until all is obeyed that Python told before: it may have told
+    /// us of a producer just before it told another worker to watch it.
+    fn handle_mirrored(&mut self, now: Micros) {
+        let (core, batch) = (&mut self.core, &mut self.batch);
+        let mut fine = true;
+        self.inlet.take_packets(RING_BATCH, |packet| {
+            let Some((head, bytes)) = packet.parts() else {
+                return;
+            };
+            batch.begin_forwarding(head.arrived);
+            let call = || core.handle_mirrored(now, head, bytes, batch);
+            fine &= catch_unwind(AssertUnwindSafe(call)).is_ok();
+        });
+        if !fine {
+            self.abandon_current();
+        }
+        if !self.inlet.take_messages() {
+            return;
+        }
+        if self.commands.waker.is_raised() {
+            self.handle_commands(now);
+        }
+        while !self.commands.waker.is_raised()
+            && let Some((from, message)) = self.inlet.next_message()
+        {
+            self.guard(|core, batch| core.handle_mirror_message(now, from, message, batch));
+        }
     }
 
     fn handle_commands(&mut self, now: Micros) {
@@ -191,6 +265,7 @@ impl Worker {
         for index in 0..count {
             self.handle_datagram(now, socket, index);
         }
+        self.batch.outlet.announce();
     }
 
     fn handle_datagram(&mut self, now: Micros, socket: SocketId, index: usize) {
@@ -246,7 +321,11 @@ impl Worker {
 
     fn poll_sockets(&mut self) {
         let descriptors = self.batch.sockets.iter().map(UdpSocket::descriptor);
-        let all = std::iter::once(self.commands.waker.descriptor()).chain(descriptors);
+        let wakers = [
+            self.commands.waker.descriptor(),
+            self.inlet.waker().descriptor(),
+        ];
+        let all = wakers.into_iter().chain(descriptors);
         self.polled.clear();
         self.polled.extend(all.map(|fd| libc::pollfd {
             fd,
@@ -267,6 +346,8 @@ impl Worker {
                 sent: self.batch.sender.counters,
                 forward_delay: self.batch.forward_delay,
                 events_dropped: self.batch.events.dropped(),
+                mirror_packets_sent: self.batch.outlet.handed_over,
+                mirror_dropped: self.batch.outlet.dropped,
                 ..self.counters.clone()
             },
             core,
