@@ -21,6 +21,8 @@ _PER_WORKER: Final = (
     ("send_batches", "sfu_send_batches", "Calls that sent at least one datagram."),
     ("kernel_drops", "sfu_kernel_drops", "Datagrams that the kernel dropped on full receive buffers."),
     ("send_errors", "sfu_send_errors", "Datagrams that the kernel refused to send."),
+    ("mirror_packets_sent", "sfu_mirror_packets", "Packets handed to other workers."),
+    ("mirror_dropped", "sfu_mirror_packets_dropped", "Packets for other workers that found no room."),
     ("events_dropped", "sfu_engine_events_dropped", "Events for Python that found their queue full."),
     ("retransmitted_packets", "sfu_retransmitted_packets", "Packets sent again because a receiver missed them."),
 )
@@ -99,11 +101,14 @@ def _collect_workers(workers: "Sequence[WorkerCounters]") -> Iterator[Metric]:
         yield family
     busy = CounterMetricFamily("sfu_worker_busy_seconds", "Time a worker spent working.", labels=["worker"])
     transports = GaugeMetricFamily("sfu_transports", "Peers in the engine.", labels=["worker"])
+    cpus = GaugeMetricFamily("sfu_worker_cpu", "CPU that a worker is pinned to, -1: none.", labels=["worker"])
+    mirrors = GaugeMetricFamily("sfu_mirrors", "Tracks of other workers that a worker mirrors.", labels=["worker"])
     for worker in workers:
         busy.add_metric([str(worker["worker"])], worker["busy_us"] / 1e6)
         transports.add_metric([str(worker["worker"])], worker["transports"])
-    yield busy
-    yield transports
+        cpus.add_metric([str(worker["worker"])], -1 if worker["cpu"] is None else worker["cpu"])
+        mirrors.add_metric([str(worker["worker"])], worker["mirrors"])
+    yield from (busy, transports, cpus, mirrors)
 
 
 def _collect_drops(workers: "Sequence[WorkerCounters]") -> Metric:

@@ -173,10 +173,15 @@ def counters(worker: int = 0, **changes: Any) -> dict[str, Any]:
         "fir_received",
         "fir_sent",
         "retransmitted_packets",
+        "mirrors",
+        "mirror_packets_received",
+        "mirror_packets_sent",
+        "mirror_dropped",
     ]
     return {
         **dict.fromkeys(names, 0),
         "worker": worker,
+        "cpu": None,
         "dropped": {"replay": 0, "auth-failed": 0},
         "forward_delay_us": [0] * 10,
         **changes,

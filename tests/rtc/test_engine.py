@@ -355,9 +355,12 @@ def test_a_slot_shows_only_what_fits(engine: _engine.Engine) -> None:
     far = engine.add_producer(there, **PRODUCER)
     with pytest.raises(ConfigError, match="producer: it is of another kind"):
         engine.assign_slot(slot, audio)
-    with pytest.raises(ConfigError, match="producer: it lives on another worker"):
-        engine.assign_slot(slot, far)
     engine.assign_slot(slot, engine.add_producer(here, **PRODUCER))
+    assert engine.counters()[0]["mirrors"] == 0
+    engine.assign_slot(slot, far)
+    assert [worker["mirrors"] for worker in engine.counters()] == [1, 0]
+    engine.remove_producer(far)
+    wait_until(lambda: engine.counters()[0]["mirrors"] == 0)
 
 
 # -- Snapshots ----------------------------------------------------------------------------------------------------
