@@ -12,7 +12,6 @@
 use super::arena::Ix;
 use super::command::{Feedback, ProducerConfig};
 use super::producer::{Home, Producer};
-use super::streams::Stream;
 use super::timers::Owner;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, WorkerId};
@@ -205,7 +204,7 @@ impl Core {
         now: Micros,
         head: &MirrorHead,
         bytes: &[u8],
-        sink: &mut impl Sink,
+        index: usize,
     ) {
         let MirrorRef(ix) = head.mirror;
         let producer = self.producers.get_mut(ix);
@@ -225,6 +224,7 @@ impl Core {
         if producer.on_packet(head.encoding, &packet).is_some() {
             producer.next_select = Some(now);
         }
+        let from = producer.incoming(head.encoding);
         let (paused, speaker) = (producer.paused, producer.speaker);
         self.arm_producer(ix);
         if paused {
@@ -233,12 +233,7 @@ impl Core {
         if let Some(speaker) = speaker {
             self.on_voice(now, speaker, packet.extensions.audio_level);
         }
-        let stream = Stream {
-            producer: ix,
-            encoding: head.encoding,
-            is_rtx: false,
-        };
-        self.forward(now, stream, &packet, sink);
+        self.pending.push(ix, from, &packet, index);
     }
 
     pub(super) fn on_mirror_message(

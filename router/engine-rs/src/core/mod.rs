@@ -17,6 +17,7 @@ mod forward;
 mod lifecycle;
 pub mod mirror;
 mod paths;
+mod pending;
 mod producer;
 mod receive;
 mod reports;
@@ -32,7 +33,9 @@ mod timers;
 mod transport;
 
 pub use command::Command;
+pub use datagram::Datagram;
 pub use event::Event;
+pub use pending::Received;
 pub use sink::Sink;
 pub use stats::{CoreCounters, DropCounts, TransportStats};
 
@@ -41,6 +44,7 @@ use crate::time::Micros;
 use arena::{Arena, Ix};
 use counters::Totals;
 use mirror::{MirrorHead, MirrorMessage};
+use pending::Pending;
 use producer::Producer;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -59,6 +63,8 @@ pub struct Core {
     groups: Arena<GroupId, SpeakerGroup>,
     /// Slots that have to leave a route which is being walked; empty in between.
     changed: Vec<Ix<SlotId>>,
+    /// Packets that wait for [`Core::forward_pending`].
+    pending: Pending,
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
     wall_offset: i64,
     timers: Timers,
@@ -83,6 +89,7 @@ impl Core {
             slots: Arena::new(),
             groups: Arena::new(),
             changed: Vec::new(),
+            pending: Pending::default(),
             wall_offset,
             tuples: FxHashMap::default(),
             timers: Timers::default(),
@@ -94,8 +101,8 @@ impl Core {
         }
     }
 
-    /// Takes one datagram: the first `len` bytes of `data`, which has [`crate::srtp::SRTP_MAX_OVERHEAD`] bytes to spare.
-    /// The bytes are decrypted in place.
+    /// Takes one datagram and forwards it at once: the first `len` bytes of `data`, which has
+    /// [`crate::srtp::SRTP_MAX_OVERHEAD`] bytes to spare. The bytes are decrypted in place.
     pub fn handle_datagram(
         &mut self,
         now: Micros,
@@ -104,21 +111,37 @@ impl Core {
         len: usize,
         sink: &mut impl Sink,
     ) {
-        self.on_datagram(now, tuple, data, len, sink);
-        self.settle_mirrors(now, sink);
+        let datagram = Datagram {
+            data: &mut *data,
+            len,
+            index: 0,
+        };
+        self.on_datagram(now, tuple, datagram, sink);
+        self.forward_pending(now, &&*data, sink);
     }
 
-    /// Takes a packet of a producer of another worker, which has a mirror here.
-    pub fn handle_mirrored(
+    /// Takes in one datagram of a batch; it is decrypted in place. Media waits until [`Self::forward_pending`], for which
+    /// the datagram must still be there. Take in no more than a batch before that.
+    pub fn take_datagram(
         &mut self,
         now: Micros,
-        head: &MirrorHead,
-        bytes: &[u8],
+        tuple: Tuple,
+        datagram: Datagram,
         sink: &mut impl Sink,
     ) {
-        self.on_mirrored(now, head, bytes, sink);
+        self.on_datagram(now, tuple, datagram, sink);
+    }
+
+    /// Takes in packet `index` of a batch that another worker handed over: its producer has a mirror here. It waits as
+    /// with [`Self::take_datagram`].
+    pub fn take_mirrored(&mut self, now: Micros, head: &MirrorHead, bytes: &[u8], index: usize) {
+        self.on_mirrored(now, head, bytes, index);
+    }
+
+    /// Forwards the media of the batch that was taken in. To be called before commands and timeouts.
+    pub fn forward_pending(&mut self, now: Micros, received: &impl Received, sink: &mut impl Sink) {
+        self.on_forward(now, received, sink);
         self.settle_mirrors(now, sink);
-        self.current = None;
     }
 
     /// Another worker tells something.

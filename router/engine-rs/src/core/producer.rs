@@ -11,6 +11,7 @@ use crate::ids::{SlotId, TransportId, WorkerId};
 use crate::recv::contributors::Contributors;
 use crate::recv::packet::MediaPacket;
 use crate::recv::stream::ReceiveStream;
+use crate::route::slot::Incoming;
 use crate::time::Micros;
 
 /// How often slots choose among the encodings by what is measured.
@@ -171,6 +172,17 @@ impl Producer {
     pub fn plan_select(&mut self, now: Micros) {
         let busy = !self.route.is_empty() && self.active.contains(&true);
         self.next_select = busy.then(|| now + SELECT_INTERVAL);
+    }
+
+    /// What slots are told of a packet's source.
+    #[inline]
+    pub fn incoming(&self, encoding: u8) -> Incoming {
+        let stream = self.streams.get(encoding as usize);
+        Incoming {
+            producer: self.config.id,
+            encoding,
+            anchor: stream.and_then(ReceiveStream::anchor),
+        }
     }
 
     /// The stream of an encoding.

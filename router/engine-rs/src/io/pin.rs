@@ -1,4 +1,4 @@
-//! A thread bound to one CPU (sched_setaffinity(2)), so that its caches stay warm and no two workers share a core.
+//! A thread bound to one CPU (`sched_setaffinity(2)`), so that its caches stay warm and no two workers share a core.
 
 /// Binds the calling thread to a CPU; says which one, if the kernel agreed.
 pub fn pin_current_thread(cpu: usize) -> Option<usize> {

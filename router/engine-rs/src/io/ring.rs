@@ -10,6 +10,7 @@
 //! that afterwards. So the eventfd is written only for sleepers, and no wake-up is lost.
 
 use super::wake::Waker;
+use crate::core::Received;
 use crate::core::mirror::{MirrorHead, MirrorMessage};
 use crate::core::sink::MAX_DATAGRAM;
 use crate::ids::WorkerId;
@@ -213,11 +214,28 @@ impl Outlet {
     }
 }
 
+/// Packets of a worker while they are forwarded.
+impl Received for Inlet {
+    fn bytes(&self, index: usize) -> &[u8] {
+        self.held
+            .get(index)
+            .and_then(|packet| packet.parts())
+            .map_or(&[], |(_, bytes)| bytes)
+    }
+}
+
 /// The end at which a worker takes what others hand it.
 pub struct Inlet {
     mesh: Arc<Mesh>,
     own: usize,
     taken: VecDeque<(WorkerId, MirrorMessage)>,
+    /// Packets that are being forwarded, and who handed them over.
+    #[expect(
+        clippy::vec_box,
+        reason = "entries go round by their pointers, not their bytes"
+    )]
+    held: Vec<Box<Packet>>,
+    held_from: usize,
 }
 
 impl Inlet {
@@ -227,6 +245,8 @@ impl Inlet {
             mesh,
             own,
             taken: VecDeque::new(),
+            held: Vec::with_capacity(RING_BATCH),
+            held_from: own,
         }
     }
 
@@ -236,8 +256,7 @@ impl Inlet {
     }
 
     fn rings(&self) -> impl Iterator<Item = (usize, &Ring)> {
-        let from = 0..self.mesh.workers;
-        from.filter_map(|from| Some((from, &**self.mesh.cell(from, self.own)?.get()?)))
+        (0..self.mesh.workers).filter_map(|from| Some((from, self.ring_from(from)?)))
     }
 
     /// The worker is about to sleep. False when something waits, so that it must not.
@@ -259,16 +278,40 @@ impl Inlet {
         }
     }
 
-    /// Takes up to `limit` packets of each other worker.
-    pub fn take_packets(&self, limit: usize, mut take: impl FnMut(&Packet)) {
-        for (_, ring) in self.rings() {
-            for _ in 0..limit {
-                let Some(entry) = ring.full.pop() else { break };
-                take(&entry);
+    /// Workers there are, ourselves included.
+    pub fn workers(&self) -> usize {
+        self.mesh.workers
+    }
+
+    fn ring_from(&self, from: usize) -> Option<&Ring> {
+        self.mesh.cell(from, self.own)?.get().map(|ring| &**ring)
+    }
+
+    /// Holds up to `limit` packets of a worker, until [`Inlet::release_packets`]. Whether there were any.
+    pub fn hold_packets(&mut self, from: usize, limit: usize) -> bool {
+        let mut held = std::mem::take(&mut self.held);
+        if let Some(ring) = self.ring_from(from) {
+            held.extend(std::iter::from_fn(|| ring.full.pop()).take(limit));
+        }
+        (self.held, self.held_from) = (held, from);
+        !self.held.is_empty()
+    }
+
+    /// The packets that are held, oldest first.
+    pub fn held(&self) -> impl Iterator<Item = (&MirrorHead, &[u8])> {
+        self.held.iter().filter_map(|packet| packet.parts())
+    }
+
+    /// They were forwarded: their entries go back.
+    pub fn release_packets(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        if let Some(ring) = self.ring_from(self.held_from) {
+            for entry in held.drain(..) {
                 // There are no more entries than places.
                 let _ = ring.empty.push(entry);
             }
         }
+        self.held = held;
     }
 
     /// Takes all messages out of the rings. Whether any waits for [`Inlet::next_message`].

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::command::{Codec, CodecConfig, EncodingConfig, ExtensionIds, MediaKind};
+use crate::core::sink::Class;
 use crate::core::{Command, Core, Event, Sink};
 use crate::ids::{PayloadType, ProducerId, TransportId, Tuple};
 use crate::time::Micros;
@@ -17,7 +18,7 @@ impl Sink for Asked {
     fn scratch(&mut self) -> &mut [u8] {
         &mut []
     }
-    fn commit(&mut self, _: usize, _: Tuple) {}
+    fn commit(&mut self, _: usize, _: Tuple, _: Class) {}
     fn event(&mut self, _: Event) {}
     fn mirror_message(&mut self, _: WorkerId, message: MirrorMessage) {
         self.0 = Some(message);
@@ -75,13 +76,14 @@ fn ends() -> (Outlet, Inlet) {
 
 const TO: WorkerId = WorkerId(1);
 
-fn take_numbers(inlet: &Inlet, limit: usize) -> Vec<u64> {
-    let mut taken = Vec::new();
-    inlet.take_packets(limit, |packet| {
-        let (_, bytes) = packet.parts().unwrap();
-        taken.push(u64::from_be_bytes(bytes[..8].try_into().unwrap()));
+fn take_numbers(inlet: &mut Inlet, limit: usize) -> Vec<u64> {
+    inlet.hold_packets(0, limit);
+    let number = |(_, bytes): (&MirrorHead, &[u8])| {
         assert!(bytes[8..].iter().all(|byte| *byte == bytes[7]));
-    });
+        u64::from_be_bytes(bytes[..8].try_into().unwrap())
+    };
+    let taken = inlet.held().map(number).collect();
+    inlet.release_packets();
     taken
 }
 
@@ -93,14 +95,14 @@ fn send_number(outlet: &mut Outlet, head: &MirrorHead, number: u64) {
 
 #[test]
 fn packets_keep_their_order_over_many_rounds() {
-    let (mut outlet, inlet) = ends();
+    let (mut outlet, mut inlet) = ends();
     let head = head();
     let mut next = 0;
     for round in 0..5 * PACKETS as u64 / 100 {
         for number in round * 100..(round + 1) * 100 {
             send_number(&mut outlet, &head, number);
         }
-        for number in take_numbers(&inlet, 100) {
+        for number in take_numbers(&mut inlet, 100) {
             assert_eq!(number, next);
             next += 1;
         }
@@ -111,18 +113,18 @@ fn packets_keep_their_order_over_many_rounds() {
 
 #[test]
 fn what_finds_no_room_is_counted_and_the_rest_arrives() {
-    let (mut outlet, inlet) = ends();
+    let (mut outlet, mut inlet) = ends();
     let head = head();
     for number in 0..PACKETS as u64 + 7 {
         send_number(&mut outlet, &head, number);
     }
     assert_eq!((outlet.handed_over, outlet.dropped), (PACKETS as u64, 7));
-    assert_eq!(take_numbers(&inlet, 3), [0, 1, 2]);
+    assert_eq!(take_numbers(&mut inlet, 3), [0, 1, 2]);
     for number in 0..4 {
         send_number(&mut outlet, &head, 10_000 + number);
     }
     assert_eq!(outlet.dropped, 8, "three entries came free");
-    let rest = take_numbers(&inlet, usize::MAX);
+    let rest = take_numbers(&mut inlet, usize::MAX);
     assert_eq!(rest.len(), PACKETS);
     assert_eq!(rest.last(), Some(&10_002));
 }
@@ -164,7 +166,7 @@ fn only_a_sleeper_is_woken() {
     assert!(inlet.waker().is_raised());
     inlet.get_up(true);
     assert!(!inlet.waker().is_raised());
-    assert_eq!(take_numbers(&inlet, 9), [5]);
+    assert_eq!(take_numbers(&mut inlet, 9), [5]);
 }
 
 #[test]
@@ -196,7 +198,7 @@ fn two_threads_hammer_a_ring() {
                 sleep_on(&inlet);
             }
             inlet.get_up(true);
-            for number in take_numbers(&inlet, RING_BATCH) {
+            for number in take_numbers(&mut inlet, RING_BATCH) {
                 assert!(last.is_none_or(|last| last < number), "{number} is late");
                 last = Some(number);
                 numbers += 1;
@@ -206,7 +208,7 @@ fn two_threads_hammer_a_ring() {
                 assert_eq!(message, gone(messages));
                 messages += 1;
                 if message == gone(COUNT / 1_000) {
-                    numbers += take_numbers(&inlet, usize::MAX).len() as u64;
+                    numbers += take_numbers(&mut inlet, usize::MAX).len() as u64;
                     return (numbers, messages);
                 }
             }

@@ -10,7 +10,7 @@ use super::receive::ReceiveBatch;
 use super::ring::{Inlet, Mesh, Outlet, RING_BATCH};
 use super::socket::UdpSocket;
 use super::stats::{IoCounters, WorkerCounters};
-use crate::core::{Command, Core, TransportStats};
+use crate::core::{self, Command, Core, TransportStats};
 use crate::ids::{SocketId, TransportId, Tuple};
 use crate::time::Micros;
 use crate::wire::drop_reason::DropReason;
@@ -178,18 +178,10 @@ impl Worker {
     /// What other workers hand over. Their messages wait until all is obeyed that Python told before: it may have told
     /// us of a producer just before it told another worker to watch it.
     fn handle_mirrored(&mut self, now: Micros) {
-        let (core, batch) = (&mut self.core, &mut self.batch);
-        let mut fine = true;
-        self.inlet.take_packets(RING_BATCH, |packet| {
-            let Some((head, bytes)) = packet.parts() else {
-                return;
-            };
-            batch.begin_forwarding(head.arrived);
-            let call = || core.handle_mirrored(now, head, bytes, batch);
-            fine &= catch_unwind(AssertUnwindSafe(call)).is_ok();
-        });
-        if !fine {
-            self.abandon_current();
+        for from in 0..self.inlet.workers() {
+            if self.inlet.hold_packets(from, RING_BATCH) {
+                self.forward_mirrored(now);
+            }
         }
         if !self.inlet.take_messages() {
             return;
@@ -202,6 +194,22 @@ impl Worker {
         {
             self.guard(|core, batch| core.handle_mirror_message(now, from, message, batch));
         }
+    }
+
+    /// Forwards the packets that are held. A panic costs the receiver at hand, and these packets.
+    fn forward_mirrored(&mut self, now: Micros) {
+        let (core, batch, inlet) = (&mut self.core, &mut self.batch, &self.inlet);
+        let call = || {
+            for (index, (head, bytes)) in inlet.held().enumerate() {
+                batch.begin_forwarding(head.arrived);
+                core.take_mirrored(now, head, bytes, index);
+            }
+            core.forward_pending(now, inlet, batch);
+        };
+        if catch_unwind(AssertUnwindSafe(call)).is_err() {
+            self.abandon_current();
+        }
+        self.inlet.release_packets();
     }
 
     fn handle_commands(&mut self, now: Micros) {
@@ -219,7 +227,7 @@ impl Worker {
                 self.guard(|core, batch| core.handle_command(now, command, batch));
             }
             WorkerCommand::AddSocket(socket) => {
-                self.batch.sockets.push(socket);
+                self.batch.add_socket(socket);
                 self.poll_sockets();
             }
             WorkerCommand::CloseSocket(id, done) => {
@@ -263,12 +271,23 @@ impl Worker {
         }
         let socket = self.batch.sockets[index].id();
         for index in 0..count {
-            self.handle_datagram(now, socket, index);
+            self.take_datagram(now, socket, index);
         }
+        // Other workers begin with what they were handed while we forward.
         self.batch.outlet.announce();
+        self.forward(now);
     }
 
-    fn handle_datagram(&mut self, now: Micros, socket: SocketId, index: usize) {
+    /// Forwards what was taken in. A panic costs the receiver at hand, and this batch.
+    fn forward(&mut self, now: Micros) {
+        let (core, batch, receive) = (&mut self.core, &mut self.batch, &self.receive);
+        let call = || core.forward_pending(now, receive, batch);
+        if catch_unwind(AssertUnwindSafe(call)).is_err() {
+            self.abandon_current();
+        }
+    }
+
+    fn take_datagram(&mut self, now: Micros, socket: SocketId, index: usize) {
         let Some(datagram) = self.receive.datagram(index) else {
             return;
         };
@@ -283,7 +302,12 @@ impl Worker {
             address: datagram.source,
         };
         let (core, batch) = (&mut self.core, &mut self.batch);
-        let call = || core.handle_datagram(now, tuple, datagram.buffer, datagram.len, batch);
+        let datagram = core::Datagram {
+            data: datagram.buffer,
+            len: datagram.len,
+            index,
+        };
+        let call = || core.take_datagram(now, tuple, datagram, batch);
         if catch_unwind(AssertUnwindSafe(call)).is_err() {
             self.abandon_current();
         }

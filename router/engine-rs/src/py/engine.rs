@@ -469,18 +469,8 @@ impl PyEngine {
 
     #[pyo3(signature = (slot, producer))]
     fn assign_slot(&self, py: Python<'_>, slot: Number, producer: Option<Number>) -> PyResult<()> {
-        let (slot, producer, mirror) = {
-            let registry = self.registry();
-            let slot = registry.slot(slot.id())?;
-            let producer = producer
-                .map(|producer| registry.producer(producer.id()))
-                .transpose()?;
-            if let Some(producer) = producer {
-                registry.check_assignment(slot, producer)?;
-            }
-            let mirror = producer.and_then(|producer| registry.mirror_for(slot.0, producer));
-            (slot, producer, mirror)
-        };
+        let producer = producer.map(Number::id);
+        let (mirror, slot, producer) = self.registry().assignment(slot.id(), producer)?;
         if let Some(config) = mirror {
             self.command(py, slot.0, Command::Mirror(config))?;
         }

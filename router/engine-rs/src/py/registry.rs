@@ -43,6 +43,9 @@ struct Track {
     kind: MediaKind,
 }
 
+/// A producer to be mirrored first, a slot, and what it is to show.
+pub type Assignment = (Option<Box<ProducerConfig>>, SlotId, Option<ProducerId>);
+
 /// The living ids.
 #[derive(Default)]
 pub struct Registry {
@@ -282,19 +285,19 @@ impl Registry {
         Ok((chosen, group))
     }
 
-    /// Whether the slot can show the producer: of one kind.
-    pub fn check_assignment(&self, slot: SlotId, producer: ProducerId) -> PyResult<()> {
-        let shown = self
-            .producers
-            .get(&producer)
-            .ok_or_else(|| unknown("producer", producer.0))?;
-        let shows = self
-            .slots
-            .get(&slot)
-            .ok_or_else(|| unknown("slot", slot.0))?;
-        if shown.kind != shows.kind {
+    /// A living slot and what it is to show, of one kind; and what its worker must be told of before.
+    pub fn assignment(&self, slot: u64, producer: Option<u64>) -> PyResult<Assignment> {
+        let slot = self.slot(slot)?;
+        let Some(producer) = producer else {
+            return Ok((None, slot, None));
+        };
+        let producer = self.producer(producer)?;
+        let kinds = (self.producers.get(&producer), self.slots.get(&slot));
+        if let (Some(shown), Some(shows)) = kinds
+            && shown.kind != shows.kind
+        {
             return Err(config("producer: it is of another kind than the slot"));
         }
-        Ok(())
+        Ok((self.mirror_for(slot.0, producer), slot, Some(producer)))
     }
 }

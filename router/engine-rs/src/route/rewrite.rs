@@ -1,8 +1,9 @@
 //! A received packet written anew for one receiver, header and payload in one pass (RFC 3550 section 5.1).
 //!
 //! Everything that identifies the publisher's hop is replaced: SSRC, sequence number, timestamp, payload type, extension
-//! ids, picture and frame numbers. The producer's contributor id goes behind the CSRCs that are there. Only end-to-end extensions pass, and only
-//! those both sides agreed on; padding does not. A packet that would not fit a datagram loses our additions first.
+//! ids, picture and frame numbers. The producer's contributor id goes behind the CSRCs that are there. Only end-to-end
+//! extensions pass, and only those both sides agreed on; the publisher's padding does not, ours comes to even out sizes.
+//! A packet that would not fit a datagram loses our additions first.
 //!
 //! The result depends only on the packet, the plan and the numbers, so that a packet repeated without RTX is the same
 //! plaintext under the same SRTP index (RFC 3711 section 9.1).
@@ -22,6 +23,8 @@ use arrayvec::ArrayVec;
 pub const MAX_RTP: usize = MAX_DATAGRAM - 16;
 /// Extensions that a packet can carry to a receiver.
 const MAX_ELEMENTS: usize = 7;
+/// The P bit in a header's first byte (RFC 3550 section 5.1).
+const PADDING_BIT: u8 = 0x20;
 /// Level of a source whose level is not known: silence (RFC 6465 section 3).
 const SILENCE: u8 = 127;
 
@@ -75,8 +78,10 @@ pub enum Form {
 pub struct Written {
     /// Bytes in all.
     pub len: usize,
-    /// Of these, header.
+    /// Of these, header and padding.
     pub header_len: usize,
+    /// Of these, padding.
+    pub padding: u8,
     /// Something of ours had to be left out: no room in the datagram, or among the CSRCs.
     pub trimmed: bool,
 }
@@ -162,9 +167,15 @@ impl RewritePlan {
             let picture = numbers.picture;
             descriptor.rewrite(body, picture.picture_id, picture.tl0_picture_index);
         }
+        let len = header_len + osn + payload.len();
+        let padding = match form {
+            Form::Media => pad(out, len, packet.padding),
+            Form::Rtx(..) => 0,
+        };
         Some(Written {
-            len: header_len + osn + payload.len(),
-            header_len,
+            len: len + usize::from(padding),
+            header_len: header_len + usize::from(padding),
+            padding,
             trimmed,
         })
     }
@@ -220,6 +231,7 @@ impl RewritePlan {
         Some(Written {
             len: header_len + 1,
             header_len,
+            padding: 0,
             trimmed: false,
         })
     }
@@ -340,6 +352,21 @@ fn renumbered(packet: &MediaPacket, frame_number: u16) -> Option<ArrayVec<u8, MA
     let mut value = ArrayVec::try_from(value).ok()?;
     DependencyDescriptor::rewrite(&mut value, frame_number);
     Some(value)
+}
+
+/// Adds padding to the packet in the first `len` bytes, if there is room for all of it: how much was added.
+fn pad(out: &mut [u8], len: usize, padding: u8) -> u8 {
+    let end = len + usize::from(padding);
+    if padding == 0 || end > MAX_RTP {
+        return 0;
+    }
+    let Some(added) = out.get_mut(len..end) else {
+        return 0;
+    };
+    added.fill(0);
+    added[usize::from(padding) - 1] = padding;
+    out[0] |= PADDING_BIT;
+    padding
 }
 
 fn plan_codec(codec: &CodecConfig, accepted: &[CodecConfig]) -> Option<PlannedCodec> {

@@ -64,6 +64,8 @@ fn received(bytes: &[u8], codec_of: Codec) -> MediaPacket<'_> {
     let extensions = ExtensionValues::parse(bytes, header.extension.as_ref(), &map);
     let dependency = extensions.dependency_descriptor.unwrap_or_default();
     MediaPacket {
+        in_key_frame: false,
+        padding: 0,
         bytes,
         header,
         extensions,
@@ -158,6 +160,7 @@ fn the_hop_is_replaced_and_the_rest_passes() {
         Written {
             len: out.len(),
             header_len: out.len() - 7,
+            padding: 0,
             trimmed: false
         }
     );

@@ -167,9 +167,9 @@ impl House {
                     self.handed += 1;
                     if self.overflow == 0 || self.handed % self.overflow != 0 {
                         let now = other.now;
-                        other
-                            .core
-                            .handle_mirrored(now, &head, &bytes, &mut other.sink);
+                        other.core.take_mirrored(now, &head, &bytes, 0);
+                        let received = &&bytes[..];
+                        other.core.forward_pending(now, received, &mut other.sink);
                     }
                 }
                 for (to, message) in told {

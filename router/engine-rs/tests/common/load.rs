@@ -3,7 +3,7 @@
 use super::Call;
 use super::media::{Encoder, video_producer};
 use super::plain_srtp::{PlainSrtp, TAG};
-use fork_router_engine::core::sink::MAX_DATAGRAM;
+use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
 use fork_router_engine::core::{Command, Event, Sink};
 use fork_router_engine::ids::{Mid, ProducerId, Ssrc, Tuple};
 use fork_router_engine::srtp::SRTP_MAX_OVERHEAD;
@@ -44,7 +44,7 @@ impl Sink for CountingSink {
         &mut self.scratch
     }
 
-    fn commit(&mut self, len: usize, _: Tuple) {
+    fn commit(&mut self, len: usize, _: Tuple, _: Class) {
         assert!(len > 12);
         let is_rtp = self.scratch[0] >> 6 == 2 && !(192..=223).contains(&self.scratch[1]);
         self.rtp += u64::from(is_rtp);
