@@ -9,6 +9,7 @@ pub mod clock;
 pub mod engine;
 pub mod messages;
 pub mod offload;
+pub mod pacing;
 pub mod pin;
 pub mod pressure;
 pub mod queue;

@@ -20,32 +20,34 @@ const PARDON_INTERVAL: Micros = Micros::from_secs(1);
 /// Destinations remembered at most; then all are forgotten and tried again.
 pub const MAX_REFUSED: usize = 4_096;
 
-/// Room for the control message that tells the segment size, aligned as `cmsghdr` wants it.
+/// The control message that tells the segment size.
 #[derive(Clone, Copy)]
-#[repr(C, align(8))]
-pub struct SegmentControl([u8; CONTROL_BYTES]);
+#[repr(C)]
+pub struct SegmentControl {
+    header: libc::cmsghdr,
+    bytes: u16,
+}
 
 // SAFETY: pure arithmetic on a length.
-const CONTROL_BYTES: usize = unsafe { libc::CMSG_SPACE(size_of::<u16>() as u32) } as usize;
-// SAFETY: pure arithmetic on a length.
-const DATA_OFFSET: usize = unsafe { libc::CMSG_LEN(0) } as usize;
+const CONTROL_LEN: usize = unsafe { libc::CMSG_LEN(size_of::<u16>() as u32) } as usize;
+// The data follows the header where the kernel looks for it.
+const _: () =
+    assert!(std::mem::offset_of!(SegmentControl, bytes) + size_of::<u16>() == CONTROL_LEN);
 
 impl SegmentControl {
-    /// A control message of size zero.
-    pub fn new() -> Self {
-        let mut control = Self([0; CONTROL_BYTES]);
-        // SAFETY: the room is aligned for a cmsghdr and larger than one; any bytes are one.
-        let header = unsafe { &mut *control.0.as_mut_ptr().cast::<libc::cmsghdr>() };
+    /// A control message for segments of so many bytes.
+    pub fn new(bytes: u16) -> Self {
+        // SAFETY: cmsghdr is integers, for which zero is a value.
+        let mut header: libc::cmsghdr = unsafe { std::mem::zeroed() };
         header.cmsg_level = libc::SOL_UDP;
         header.cmsg_type = libc::UDP_SEGMENT;
-        // SAFETY: pure arithmetic on a length.
-        header.cmsg_len = unsafe { libc::CMSG_LEN(size_of::<u16>() as u32) } as _;
-        control
+        header.cmsg_len = CONTROL_LEN as _;
+        Self { header, bytes }
     }
 
     /// Sets the segment size.
     pub fn set(&mut self, bytes: u16) {
-        self.0[DATA_OFFSET..DATA_OFFSET + size_of::<u16>()].copy_from_slice(&bytes.to_ne_bytes());
+        self.bytes = bytes;
     }
 }
 
@@ -150,7 +152,7 @@ mod tests {
             is_supported: true,
             ..Offload::default()
         };
-        for port in 0..MAX_REFUSED as u16 + 1 {
+        for port in 0..=MAX_REFUSED as u16 {
             offload.refuse(address(port), Micros(0));
         }
         assert_eq!(offload.refused.len(), 1);

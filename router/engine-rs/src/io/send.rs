@@ -60,7 +60,7 @@ impl Sender {
     pub fn new() -> Self {
         Self {
             names: vec![RawAddress::zeroed(); MAX_MESSAGES].into_boxed_slice(),
-            controls: vec![SegmentControl::new(); MAX_MESSAGES].into_boxed_slice(),
+            controls: vec![SegmentControl::new(0); MAX_MESSAGES].into_boxed_slice(),
             vectors: empty_vectors(MAX_DATAGRAMS),
             used: 0,
             headers: empty_headers(MAX_MESSAGES),

@@ -45,6 +45,7 @@ impl<'a> MediaPacket<'a> {
     }
 
     /// With the bytes again that it was parsed from; the buffer may be longer.
+    #[must_use]
     pub fn attached(&self, buffer: &'a [u8]) -> Self {
         Self {
             bytes: buffer,
