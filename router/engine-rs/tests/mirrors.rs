@@ -417,6 +417,9 @@ fn repairs_of_what_was_shown_last_are_still_there() {
     assert_eq!(house.guests[3].view.packets.len(), missed + 6);
     house.pass(1_500);
     assert_eq!(house.mirrors(), [0, 0]);
+    let handed = house.handed;
+    house.film(0, false);
+    assert_eq!(house.handed, handed, "nobody watches");
 }
 
 #[test]
