@@ -286,15 +286,28 @@ fn the_publishers_clock_reaches_receivers_of_both_workers() {
         }
         house.pass(10);
     }
-    let last = |house: &House, guest: usize| {
-        let packet = house.guests[guest].view.packets.values().last().unwrap();
-        RtpHeader::parse(packet).unwrap().timestamp
-    };
-    // When the newest packet was captured, as each receiver works it out.
+    assert_same_capture(&house);
+    // A mirror that is made later knows the clock from the beginning.
+    for guest in [3, 4] {
+        house.assign(guest, None);
+    }
+    house.pass(1_500);
+    assert_eq!(house.mirrors(), [0, 0]);
+    house.assign(3, Some(0));
+    for _ in 0..60 {
+        house.film(0, true);
+        house.pass(33);
+    }
+    assert_same_capture(&house);
+}
+
+/// When the newest packet was captured, as receivers of both workers work it out.
+fn assert_same_capture(house: &House) {
     let captured = [1, 3].map(|guest| {
-        let (ntp, timestamp) = clock_of(&house, guest);
-        let ticks = last(&house, guest).wrapping_sub(timestamp) as i32;
-        ntp + f64::from(ticks) / 90_000.0
+        let (ntp, timestamp) = clock_of(house, guest);
+        let packet = house.guests[guest].view.packets.values().last().unwrap();
+        let newest = RtpHeader::parse(packet).unwrap().timestamp;
+        ntp + f64::from(newest.wrapping_sub(timestamp) as i32) / 90_000.0
     });
     assert!((captured[0] - captured[1]).abs() < 0.001, "{captured:?}");
 }
@@ -411,6 +424,7 @@ fn repairs_of_what_was_shown_last_are_still_there() {
     for guest in [3, 4] {
         house.assign(guest, None);
     }
+    house.pass(200);
     house.ask_for_losses();
     house.pass(5);
     assert_eq!(house.guests[3].view.missing(), [0u16; 0]);
