@@ -231,6 +231,15 @@ class WorkerCounters(TypedDict):
     """Entries in the core's timer heap; those of what is gone stay until they are due."""
     busy_us: int
     """Time spent outside the poll call."""
+    cpu: int | None
+    """The one it is pinned to."""
+    mirrors: int
+    """Producers of other workers that it mirrors, for its own slots and speaker groups."""
+    mirror_packets_received: int
+    mirror_packets_sent: int
+    """Packets handed to other workers."""
+    mirror_dropped: int
+    """Packets for other workers that found no room."""
     nack_received: int
     nack_sent: int
     pli_received: int
@@ -349,12 +358,18 @@ class TransportStats(TypedDict):
 class Engine:
     """Worker threads with their sockets. Close it, or its threads keep the process alive."""
 
-    def __new__(cls, *, srtp_functions: tuple[int, int, int, int], workers: int = 1) -> Self:
-        """`srtp_functions`: addresses of libsrtp 2's protect, unprotect, protect_rtcp and unprotect_rtcp."""
+    def __new__(cls, *, srtp_functions: tuple[int, int, int, int], workers: int = 1, cpus: Sequence[int] = ()) -> Self:
+        """`srtp_functions`: addresses of libsrtp 2's protect, unprotect, protect_rtcp and unprotect_rtcp.
+
+        `cpus`: worker N is pinned to the Nth of them, if there is one.
+        """
 
     @property
     def workers(self) -> int:
         """Number of worker threads."""
+
+    def busy_us(self) -> list[int]:
+        """Time that each worker has spent working; asks none of them."""
 
     @property
     def event_fd(self) -> int:

@@ -80,7 +80,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Public TCP port.")] = None,
     admin_port: Annotated[int | None, typer.Option(help="Admin TCP port.")] = None,
     udp_port: Annotated[int | None, typer.Option(help="First UDP port for media.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Engine threads.")] = None,
+    workers: Annotated[str | None, typer.Option(help="Engine threads, or auto.")] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="How to log.")] = None,
     log_level: Annotated[LogLevel | None, typer.Option(help="What to log.")] = None,
 ) -> None:

@@ -67,11 +67,13 @@ class Settings(BaseSettings):
 
     def check_startable(self) -> None:
         """Raises `ConfigError` for what may be shown but not served: missing secrets, development in public."""
-        if self.media.udp_port and self.media.udp_port + self.media.workers > 65536:
+        workers = self.media.worker_count
+        if self.media.udp_port and self.media.udp_port + workers > 65536:
             raise ConfigError(
-                f"media.udp_port is {self.media.udp_port}: with media.workers {self.media.workers}, one port each, "
-                f"expected {65536 - self.media.workers} or less"
+                f"media.udp_port is {self.media.udp_port}: with media.workers {workers}, one port each, "
+                f"expected {65536 - workers} or less"
             )
+        self.media.worker_cpus  # noqa: B018 - refuses pinning that is impossible here
         for index, secret in enumerate(self.auth.secrets):
             size = len(secret.get_secret_value().encode())
             if size < MIN_SECRET_BYTES:
@@ -106,6 +108,8 @@ class Settings(BaseSettings):
     def redacted(self) -> dict[str, Any]:
         """The effective values with secrets masked, ready for JSON or YAML."""
         dumped: dict[str, Any] = self.model_dump(mode="json")
+        dumped["media"]["workers"] = self.media.worker_count
+        dumped["media"]["pin_workers"] = bool(self.media.worker_cpus)
         if self.redis.url is not None:
             dumped["redis"]["url"] = _mask_userinfo(self.redis.url.get_secret_value())
         return dumped

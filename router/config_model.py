@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from router.cpus import allowed_cpus, choose_cpus, count_workers
+
 MIN_ADMIN_TOKEN_CHARS: Final = 16
 CODECS: Final = {name.lower(): name for name in ("opus", "VP8", "VP9", "H264", "AV1")}
 ICE_URL_SCHEMES: Final = ("stun", "stuns", "turn", "turns")
@@ -136,7 +138,8 @@ class IceServer(Section):
 class MediaSettings(Section):
     """UDP sockets and the engine behind them."""
 
-    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
+    pin_workers: bool | Literal["auto"] = "auto"
     addresses: Annotated[Addresses, Field(min_length=1)] = ("0.0.0.0",)  # noqa: S104 - a server's purpose
     udp_port: Port = 10000
     announced_addresses: Addresses = ()
@@ -146,12 +149,23 @@ class MediaSettings(Section):
     send_buffer_bytes: BufferBytes = 4_194_304
     timeout_s: Annotated[float, Field(ge=2, le=300)] = 30.0
 
+    @property
+    def worker_count(self) -> int:
+        """As many as there will be on this machine."""
+        return count_workers(self.workers, allowed_cpus())
+
+    @property
+    def worker_cpus(self) -> tuple[int, ...]:
+        """The CPU of each worker; empty when they are not pinned."""
+        return choose_cpus(self.pin_workers, self.worker_count, allowed_cpus())
+
 
 class RoomSettings(Section):
     """Life and caps of rooms."""
 
     create_on_first_use: bool = True
     empty_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    spread_above: Annotated[int, Field(ge=0, le=100_000)] | None = 100
     max_rooms: Annotated[int, Field(ge=1, le=100_000)] = 1000
     max_participants: Annotated[int, Field(ge=1, le=10_000)] = 500
     max_tracks_per_participant: Annotated[int, Field(ge=1, le=64)] = 16

@@ -118,8 +118,8 @@ def check_udp_ports(settings: Settings) -> Iterator[Finding]:
     """Can the media ports be bound?"""
     media = settings.media
     for address in media.addresses:
-        taken = [text for worker in range(media.workers) if (text := _try_udp(address, worker, settings))]
-        first, last = media.udp_port, media.udp_port + media.workers - 1
+        taken = [text for worker in range(media.worker_count) if (text := _try_udp(address, worker, settings))]
+        first, last = media.udp_port, media.udp_port + media.worker_count - 1
         where = f"{address} UDP {first}" + (f"-{last}" if last > first and first else "")
         if taken:
             detail, _, fix = taken[0].partition("; ")

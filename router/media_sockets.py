@@ -1,19 +1,24 @@
 """The UDP sockets of all workers, opened once, and the originating connections of rooms that use them.
 
-A room lives on one worker: its origin gets that worker's sockets. A connection closes sockets that nobody uses any
-more, so one standing connection per worker keeps them open between rooms.
+A room begins on the least loaded worker. When it may be spread, its origin also has the sockets of other workers, from
+the beginning: whoever answers its offer can reach all of them, however old the copy is. A connection closes sockets
+that nobody uses any more, so one standing connection per worker keeps them open between rooms.
 """
 
-from collections.abc import Iterable
+import asyncio
 
+from router import clock
 from router.config import Settings
 from router.errors import ConfigError
 from router.listener import describe_bind_error
 from router.rtc import RTCConnection, RTCSocket, RTCSocketOptions, RTCSocketServer, RTCSocketServers
 from router.rtc.engine import MediaEngine
 from router.rtc.ice import host_addresses
+from router.rtc.placement import MEASURE_INTERVAL_S, Placement, WorkerLoads
 
 LOOPBACK = "127.0.0.1"
+MAX_WORKERS_PER_ROOM = 8
+"""Each one adds candidates to the room's offer, and peers check them all."""
 
 
 class MediaSockets:
@@ -23,6 +28,8 @@ class MediaSockets:
         self._settings = settings
         self._engine = engine
         self._keepers: list[RTCConnection] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self.loads = WorkerLoads(settings.media.worker_count)
 
     @property
     def ports(self) -> list[int]:
@@ -37,27 +44,41 @@ class MediaSockets:
 
     def start(self) -> None:
         """Binds all of them, or raises `ConfigError`; server-reflexive candidates come later."""
-        for worker in range(self._settings.media.workers):
+        for worker in range(self._settings.media.worker_count):
             keeper = RTCConnection()
             self._keepers.append(keeper)
             for address in self._settings.media.addresses:
                 keeper.add_socket(self._open(worker, address))
+        if len(self._keepers) > 1:
+            self._measure()
 
-    def open_origin(self, loads: Iterable[RTCConnection]) -> RTCConnection:
-        """A new room's connection, on the worker that has the fewest of those in `loads`."""
-        rooms = [0] * len(self._keepers)
-        for origin in loads:
-            sockets = origin.get_sockets()
-            if sockets:
-                rooms[sockets[0].options.worker] += 1
-        keeper = self._keepers[rooms.index(min(rooms))]
+    def open_origin(self) -> RTCConnection:
+        """A new room's connection, on the least loaded worker."""
+        workers = self._choose_workers()
         origin = RTCConnection()
-        for socket in keeper.get_sockets():
-            origin.add_socket(socket)
+        for worker in workers:
+            for socket in self._keepers[worker].get_sockets():
+                origin.add_socket(socket)
+        origin.placement = Placement(self.loads, workers, self._settings.rooms.spread_above)
         return origin
+
+    def _choose_workers(self) -> list[int]:
+        left = list(range(len(self._keepers)))
+        count = MAX_WORKERS_PER_ROOM if self._settings.rooms.spread_above is not None else 1
+        chosen: list[int] = []
+        while left and len(chosen) < count:
+            chosen.append(self.loads.least(left))
+            left.remove(chosen[-1])
+        return chosen
+
+    def _measure(self) -> None:
+        self.loads.measure(clock.monotonic_us(), self._engine.native.busy_us())
+        self._timer = asyncio.get_running_loop().call_later(MEASURE_INTERVAL_S, self._measure)
 
     async def close(self) -> None:
         """Closes them."""
+        if self._timer is not None:
+            self._timer.cancel()
         for keeper in self._keepers:
             await keeper.close()
         self._keepers.clear()

@@ -15,7 +15,9 @@ DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
 HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch"]
-CheckDropReason = Literal["unknown-context", "unknown-fork", "bad-integrity", "foreign-peer", "fork-refused"]
+CheckDropReason = Literal[
+    "unknown-context", "unknown-fork", "bad-integrity", "foreign-peer", "fork-refused", "other-worker"
+]
 
 ModerationAction = Literal["mute", "unmute", "remove", "lock", "unlock"]
 

@@ -107,7 +107,9 @@ class RouterServer:
         admin_port = bind_port(settings.admin.host, settings.admin.port, "admin")
         closing.callback(admin_port.close)
         self._engine = await closing.enter_async_context(
-            MediaEngine(settings.media.workers, timeout_s=settings.media.timeout_s)
+            MediaEngine(
+                settings.media.worker_count, timeout_s=settings.media.timeout_s, cpus=settings.media.worker_cpus
+            )
         )
         self._sockets = MediaSockets(settings, self._engine)
         closing.push_async_callback(self._sockets.close)
@@ -132,6 +134,7 @@ class RouterServer:
                 "public": f"{settings.public_host}:{self.public_port}",
                 "admin": f"{settings.admin.host}:{self.admin_port}",
                 "udp_ports": self.media_ports,
+                "worker_cpus": list(settings.media.worker_cpus),
                 "dev": settings.dev,
             },
         )
@@ -168,7 +171,7 @@ class RouterServer:
 
     def _open_origin(self) -> RTCConnection:
         assert self._sockets is not None, "rooms open only after start"
-        return self._sockets.open_origin(room.origin for room in self.registry.rooms.values())
+        return self._sockets.open_origin()
 
     def _admin_state(self) -> AdminState:
         assert self._engine is not None, "called by start"

@@ -177,6 +177,21 @@ def test_ports_of_all_workers_must_exist() -> None:
     assert "media.udp_port" in refused(flags={"dev": True, "media": {"udp_port": 65535, "workers": 2}})
 
 
+def test_workers_and_their_cpus_follow_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.config_model.allowed_cpus", lambda: (2, 3, 5, 7))
+    auto = load_settings(flags={"dev": True, "media": {"workers": "auto"}})
+    assert (auto.media.worker_count, auto.media.worker_cpus) == (3, (3, 5, 7))
+    assert auto.redacted()["media"]["workers"] == 3
+    assert auto.redacted()["media"]["pin_workers"] is True
+    monkeypatch.setenv("ROUTER_MEDIA__WORKERS", "2")
+    monkeypatch.setenv("ROUTER_MEDIA__PIN_WORKERS", "false")
+    free = load_settings(flags={"dev": True})
+    assert (free.media.worker_count, free.media.worker_cpus) == (2, ())
+    message = refused(flags={"dev": True, "media": {"workers": 5, "pin_workers": True}})
+    assert message == "media.pin_workers is true: expected 5 CPUs, 4 are allowed"
+    assert load_settings(flags={"media": {"workers": 5, "pin_workers": "auto"}}).media.worker_cpus == ()
+
+
 def test_redacted_dump_keeps_no_secret() -> None:
     settings = load_settings(
         flags={

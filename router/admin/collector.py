@@ -23,6 +23,8 @@ _PER_WORKER: Final = (
     ("gro_datagrams", "sfu_gro_datagrams", "Datagrams received in which the kernel had joined several packets."),
     ("gro_segments", "sfu_gro_segments", "Packets of these datagrams."),
     ("send_errors", "sfu_send_errors", "Datagrams that the kernel refused to send."),
+    ("mirror_packets_sent", "sfu_mirror_packets", "Packets handed to other workers."),
+    ("mirror_dropped", "sfu_mirror_packets_dropped", "Packets for other workers that found no room."),
     ("gso_sends", "sfu_gso_messages", "Messages of several datagrams that the kernel segmented."),
     ("gso_segments", "sfu_gso_segments", "Datagrams of these messages."),
     ("gso_fallbacks", "sfu_gso_fallbacks", "Messages refused by kernel or device, whose datagrams went one by one."),
@@ -108,11 +110,14 @@ def _collect_workers(workers: "Sequence[WorkerCounters]") -> Iterator[Metric]:
         yield family
     busy = CounterMetricFamily("sfu_worker_busy_seconds", "Time a worker spent working.", labels=["worker"])
     transports = GaugeMetricFamily("sfu_transports", "Peers in the engine.", labels=["worker"])
+    cpus = GaugeMetricFamily("sfu_worker_cpu", "CPU that a worker is pinned to, -1: none.", labels=["worker"])
+    mirrors = GaugeMetricFamily("sfu_mirrors", "Tracks of other workers that a worker mirrors.", labels=["worker"])
     for worker in workers:
         busy.add_metric([str(worker["worker"])], worker["busy_us"] / 1e6)
         transports.add_metric([str(worker["worker"])], worker["transports"])
-    yield busy
-    yield transports
+        cpus.add_metric([str(worker["worker"])], -1 if worker["cpu"] is None else worker["cpu"])
+        mirrors.add_metric([str(worker["worker"])], worker["mirrors"])
+    yield from (busy, transports, cpus, mirrors)
     for direction in ("receive", "send"):
         text = f"What the kernel granted the worker's socket that has the smallest {direction} buffer."
         granted = GaugeMetricFamily(f"sfu_{direction}_buffer_bytes", text, labels=["worker"])

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from router.rooms.session import Session
 
 
+MAX_VARIANTS = 16
+
+
 class RoomForks:
     """The offer of one room and the forks that answer it."""
 
@@ -32,26 +35,28 @@ class RoomForks:
         self._room = room
         self._registry = registry
         self._offer: StaticOffer | None = None
+        self._variants: dict[tuple[RTCCandidate, ...], StaticOffer] = {}
+        """The same offer with other candidates first."""
         self.pending = PendingForks(room.origin, registry)
 
     @property
     def offer(self) -> StaticOffer:
         """The same until the sockets' candidates change."""
-        candidates = self._candidates()
+        candidates = self._room.origin.get_candidates()
         if self._offer is None:
             self._offer = StaticOffer.make(self._room.origin, self._registry.layout, candidates)
         elif self._offer.description.candidates != candidates:
-            self._offer = self._offer.moved_to(candidates)
+            self._variants[self._offer.description.candidates] = self._offer
+            self._offer = self._variants.pop(candidates, None) or self._offer.moved_to(candidates)
+            if len(self._variants) > MAX_VARIANTS:
+                self._variants.clear()
         return self._offer
-
-    def _candidates(self) -> tuple[RTCCandidate, ...]:
-        return tuple(item for socket in self._room.origin.get_sockets() for item in socket.candidates)
 
     def make_counter_offer(self, grant: JoinGrant) -> tuple[CounterOffer, str]:
         """The offer for one peer, complete with a nonce of ours, and its text."""
         self._room.check_open(grant)
         minted = self.pending.mint(grant.identity)
-        return minted, self.offer.complete(minted.ufrag)
+        return minted, self.offer.complete(minted.ufrag, self.pending.candidates_of(minted.ufrag))
 
     async def answer(self, grant: JoinGrant, ufrag: str, answer: RTCDescription) -> "Session":
         """A new session of whoever the grant names, on the fork of this fragment."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from router.errors import CapacityError, ConflictError, RateLimitedError
 from router.rates import RateLimiter
 from router.rooms.session import make_session_id
+from router.rtc.description import RTCCandidate
 from router.rtc.family import ForkOnCheck
 from router.rtc.ice import Address
 
@@ -95,6 +96,10 @@ class PendingForks:
     def is_pending(self, ufrag: str) -> bool:
         """Whether a fork of this fragment waits for its answer."""
         return ufrag in self._forks
+
+    def candidates_of(self, ufrag: str) -> tuple[RTCCandidate, ...]:
+        """Those of the worker that a waiting fork lives on."""
+        return self._forks[ufrag].fork.get_description("local").candidates
 
     def close(self) -> None:
         """No fork is born any more; closing the origin ends those that wait."""

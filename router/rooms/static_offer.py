@@ -84,9 +84,9 @@ class StaticOffer:
         """The same offer at other addresses."""
         return self.of(replace(self.description, candidates=candidates))
 
-    def complete(self, ufrag: str) -> str:
-        """The text for one peer whose whole user name fragment the router has minted."""
-        return _write(replace(self.description, ufrag=ufrag))
+    def complete(self, ufrag: str, candidates: tuple[RTCCandidate, ...]) -> str:
+        """The text for one peer whose fork exists: with its whole user name fragment, and where it lives."""
+        return _write(replace(self.description, ufrag=ufrag, candidates=candidates))
 
 
 def _write(description: RTCDescription) -> str:

@@ -38,6 +38,7 @@ from router.rtc.family import ConnectionFamily, ForkOnCheck
 from router.rtc.ice import Address, make_candidate
 from router.rtc.limits import Constraints, Limits, Target
 from router.rtc.negotiation import LocalParameters, answer
+from router.rtc.placement import Placement
 from router.rtc.plain import PlainTransport
 from router.rtc.reports import ReportTimer
 from router.rtc.shared import shared_parts
@@ -95,6 +96,7 @@ class RTCConnection(EventEmitter):
     def __init__(self, *, constraints: Constraints | None = None) -> None:
         super().__init__()
         self._family = ConnectionFamily(self, ConnectionContext())
+        self.worker: int | None = None
         self._initialise(Limits(constraints), self.context.mint_ufrag(), None)
 
     def _initialise(self, limits: Limits, ufrag: str, password: str | None) -> None:
@@ -153,6 +155,15 @@ class RTCConnection(EventEmitter):
         self._family.fork_on_check = hook
 
     @property
+    def placement(self) -> Placement | None:
+        """On which workers forks are born; None, the default, means that of the first socket."""
+        return self._family.placement
+
+    @placement.setter
+    def placement(self, placement: Placement | None) -> None:
+        self._family.placement = placement
+
+    @property
     def connected(self) -> bool:
         """Media can flow: SRTP is keyed, the fingerprint verified."""
         return self.transport.connected and not self.closed
@@ -166,31 +177,47 @@ class RTCConnection(EventEmitter):
         """Those in use, the same objects on every fork."""
         return tuple(self._family.sockets)
 
+    def get_candidates(self) -> tuple[RTCCandidate, ...]:
+        """Those of all sockets, as an offer to any number of peers lists them."""
+        return self._family.candidates()
+
     def fork(self, *, constraints: Constraints | None = None) -> "RTCConnection":
         """A connection to one more peer. Constraints are copied, or replaced by those given."""
-        return self._fork(self.context.mint_ufrag(), None, constraints)
+        self._check_open()
+        return self._fork(self.context.mint_ufrag(), None, constraints, self._family.place())
 
-    def fork_as(self, ufrag: str, password: str) -> "RTCConnection":
-        """A fork whose credentials the peer already has."""
-        return self._fork(ufrag, password, None)
+    def fork_as(self, ufrag: str, password: str, *, knocked: int | None = None) -> "RTCConnection":
+        """A fork whose credentials the peer already has; `knocked` is the worker that got its check."""
+        self._check_open()
+        return self._fork(ufrag, password, None, self._family.place(knocked))
 
     def has_peer(self, ufrag: str) -> bool:
         """Whether the origin or a fork takes checks for this user name fragment now."""
         return any(socket.has_endpoint(ufrag) for socket in self._family.sockets)
 
-    def _fork(self, ufrag: str, password: str | None, constraints: Constraints | None) -> "RTCConnection":
-        self._check_open()
+    def _fork(
+        self, ufrag: str, password: str | None, constraints: Constraints | None, worker: int | None
+    ) -> "RTCConnection":
         fork = RTCConnection.__new__(RTCConnection)
         EventEmitter.__init__(fork)
         fork._family = self._family
+        fork.worker = worker
         fork._initialise(Limits(self._limits.whole if constraints is None else constraints), ufrag, password)
-        for socket in self._family.sockets:
-            fork.on_socket_added(socket)
         self._family.forks[fork] = None
+        try:
+            for socket in self._family.sockets:
+                fork.on_socket_added(socket)
+        except ConflictError:
+            self._family.remove_fork(fork)
+            raise
         return fork
 
     def on_socket_added(self, socket: RTCSocket) -> None:
         """From the family."""
+        if self.worker is None:
+            self.worker = socket.options.worker
+        if socket.options.worker != self.worker:
+            return
         if isinstance(self.transport, PeerTransport) and socket.options.mux:
             self.transport.attach(socket)
         else:
@@ -249,9 +276,12 @@ class RTCConnection(EventEmitter):
             ufrag=self.transport.ufrag,
             password=self.transport.password,
             lite=self.transport.lite,
-            candidates=tuple(item for socket in self._family.sockets for item in socket.candidates),
-            end_of_candidates=all(socket.gathered for socket in self._family.sockets),
+            candidates=tuple(item for socket in self._own_sockets() for item in socket.candidates),
+            end_of_candidates=all(socket.gathered for socket in self._own_sockets()),
         )
+
+    def _own_sockets(self) -> list[RTCSocket]:
+        return [socket for socket in self._family.sockets if socket.options.worker == self.worker]
 
     def set_description(self, description: RTCDescription, direction: Literal["local", "remote"] = "remote") -> None:
         """Takes the peer's description, once. Ours follows from it, unless the application set one before."""
@@ -339,7 +369,7 @@ class RTCConnection(EventEmitter):
     def on_transport_connected(self) -> None:
         """From the transport."""
         logger.info("peer connected", extra={"context": self.context_id})
-        self.emit("connected", self._active_socket or self._family.sockets[0])
+        self.emit("connected", self._active_socket or self._own_sockets()[0])
 
     def on_transport_pair(self, socket: RTCSocket, address: Address) -> None:
         """From the transport."""
@@ -378,7 +408,7 @@ class RTCConnection(EventEmitter):
                 fork._end(reason)
             self._family.release_sockets()
         else:
-            self._family.forks.pop(self, None)
+            self._family.remove_fork(self)
         # What handlers began before the end is theirs no more; `disconnected` itself may still be handled.
         self.cancel_handlers()
         self.emit("disconnected", self._active_socket, reason)

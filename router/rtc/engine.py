@@ -8,6 +8,7 @@ here until it reports the transport gone.
 import asyncio
 import atexit
 import logging
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -46,14 +47,14 @@ class MediaEngine:
     2
     """
 
-    def __init__(self, workers: int = 1, *, timeout_s: float = 30.0) -> None:
+    def __init__(self, workers: int = 1, *, timeout_s: float = 30.0, cpus: Sequence[int] = ()) -> None:
         """Checks the SRTP binding and starts the threads; raises `ConfigError` when they cannot work together.
 
-        A peer of whom nothing authentic came for `timeout_s` is lost.
+        A peer of whom nothing authentic came for `timeout_s` is lost. Worker N is pinned to the Nth of `cpus`.
         """
         self.timeout_us = int(timeout_s * 1e6)
         check_binding()
-        self.native = Engine(srtp_functions=function_addresses(), workers=workers)
+        self.native = Engine(srtp_functions=function_addresses(), workers=workers, cpus=list(cpus))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._sockets: dict[int, SocketHandler] = {}

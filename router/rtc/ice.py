@@ -11,7 +11,7 @@ import hmac
 import ipaddress
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import ifaddr
@@ -32,6 +32,8 @@ KNOWN_MANDATORY = frozenset({USERNAME, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA2
 MAX_USERNAME_BYTES = 513
 MAX_MESSAGE_BYTES = 1500
 STUN_PORT = 3478
+PREFERENCES_PER_RANK = 256
+"""Local preferences (RFC 8445 section 5.1.2.1) between two ranks: more than a socket has candidates."""
 GATHERING_RETRANSMISSIONS = 3
 """Requests to a STUN server go out at 0, 0.5, 1.5 and 3.5 s and are given up at 7.5 s (RFC 8489 section 6.2.1)."""
 
@@ -181,6 +183,11 @@ def make_candidate(
         related_address=base[0] if reflexive else None,
         related_port=base[1] if reflexive else None,
     )
+
+
+def lower_priority(candidate: RTCCandidate, rank: int) -> RTCCandidate:
+    """The candidate as one to be tried after those of lower rank, as long as they are of its type."""
+    return replace(candidate, priority=candidate.priority - rank * PREFERENCES_PER_RANK * 256) if rank else candidate
 
 
 def parse_server_url(url: str) -> tuple[str, Address]:

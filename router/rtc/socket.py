@@ -103,7 +103,7 @@ class RTCSocketOptions:
     announced_addresses: tuple[str | AnnouncedAddress, ...] = ()
     """Where peers reach this socket, when that is not where it is bound."""
     worker: int = 0
-    """The engine worker that serves it; all sockets of a connection must be on one."""
+    """The engine worker that serves it; a fork uses the sockets of one."""
     receive_buffer_bytes: int = 4 * 1024 * 1024
     send_buffer_bytes: int = 4 * 1024 * 1024
 
@@ -151,8 +151,8 @@ class Endpoint(Protocol):
 class Origin(Protocol):
     """Who is asked about fragments that no fork has."""
 
-    def endpoint_for(self, check: Check, source: Address) -> Endpoint | None:
-        """A fork made for this check, or nothing. The check must have been authenticated for the former."""
+    def endpoint_for(self, check: Check, source: Address, worker: int) -> Endpoint | None:
+        """A fork made for this check, which came to that worker, or nothing. Only an authentic check makes one."""
 
 
 class RTCSocket(EventEmitter):
@@ -303,7 +303,7 @@ class RTCSocket(EventEmitter):
             if origin is None:
                 metrics.record_check_dropped("unknown-context")
                 return
-            endpoint = origin.endpoint_for(check, source)
+            endpoint = origin.endpoint_for(check, source, self.options.worker)
         if endpoint is not None:
             endpoint.handle_check(self, source, check)
 

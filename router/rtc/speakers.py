@@ -4,6 +4,9 @@ The engine decides (`engine-rs/docs/speakers.md`): which tracks are heard follow
 within one packet, whatever this loop does. Here are the objects and the event, `speakerschanged`, at most five times a
 second. A slot that follows speakers is no longer assigned by hand; what it hears is worked out when somebody asks, so
 that a room of a thousand listeners costs this loop nothing while speakers come and go.
+
+Each worker on which somebody listens has an engine group of its own, in which all tracks compete; they decide alike,
+within a packet. What the group of the origin's worker says is what is told of the whole; the places are each group's.
 """
 
 from collections.abc import Sequence
@@ -34,6 +37,27 @@ class Listening:
     place: int
     capacity: int
     """Slots of the same peer that follow, as far as the group lets them."""
+    worker: int
+    """Whose group it hears."""
+
+
+class _WorkerGroup:
+    """The engine's group on one worker, as far as this loop was told of it."""
+
+    __slots__ = ("_speakers", "followers", "id", "levels", "stages")
+
+    def __init__(self, speakers: "RTCSpeakers", id_: int) -> None:
+        self.id = id_
+        self.stages: dict[int, tuple[RTCMediaStreamTrack | None, ...]] = {}
+        """By capacity: who has which place, the spare place last."""
+        self.levels: dict[int, int] = {}
+        """Of those in places, by producer id."""
+        self.followers: WeakKeyDictionary[RTCSlot, None] = WeakKeyDictionary()
+        self._speakers = speakers
+
+    def on_speakers_changed(self, event: "SpeakersChanged") -> None:
+        """From the engine."""
+        self._speakers.on_group_changed(self, event)
 
 
 class RTCSpeakers(EventEmitter):
@@ -50,18 +74,13 @@ class RTCSpeakers(EventEmitter):
         self.recent: tuple[RTCMediaStreamTrack, ...] = ()
         """Those that were dominant, the latest first."""
         self._engine = origin.engine
-        self._stages: dict[int, tuple[RTCMediaStreamTrack | None, ...]] = {}
-        """By capacity: who has which place, the spare place last."""
         self._tracks: WeakValueDictionary[int, RTCMediaStreamTrack] = WeakValueDictionary()
         """By the engine's producer id."""
-        self._levels: dict[int, int] = {}
-        """Of those in places, by producer id."""
         self._participants: dict[int, int] = {}
         """Owner by producer id."""
-        self._followers: WeakKeyDictionary[RTCSlot, None] = WeakKeyDictionary()
-        worker = origin.get_sockets()[0].options.worker
-        self._id = self._engine.native.create_speakers(worker, max_heard=max_heard)
-        self._engine.register_speakers(self._id, self)
+        self._groups: dict[int, _WorkerGroup] = {}
+        """By worker; the first one is the origin's."""
+        self._home = self._open_group(origin.get_sockets()[0].options.worker)
 
     def add_track(self, track: "RTCMediaStreamTrack", participant: int) -> None:
         """The track competes to be heard, on behalf of `participant`: any number that names its owner here."""
@@ -76,15 +95,18 @@ class RTCSpeakers(EventEmitter):
                 raise ConfigError(f"slot {slot.mid}: expected an audio slot that shows nothing")
         if not slots:
             return
-        self._engine.native.follow_speakers([slot.id for slot in slots], self._id, participant)
+        worker = slots[0].connection.worker
+        assert worker is not None, "a connection with slots has a transport, thus sockets"
+        group = self._groups.get(worker) or self._open_group(worker)
+        self._engine.native.follow_speakers([slot.id for slot in slots], group.id, participant)
         capacity = min(len(slots), self.max_heard)
         for place, slot in enumerate(slots):
-            slot.listening = Listening(self, participant, place, capacity)
-            self._followers[slot] = None
+            slot.listening = Listening(self, participant, place, capacity, worker)
+            group.followers[slot] = None
 
     def heard_in(self, listening: Listening) -> "RTCMediaStreamTrack | None":
         """What a slot hears, as far as this loop was told."""
-        places = self._stages.get(listening.capacity, ())
+        places = self._groups[listening.worker].stages.get(listening.capacity, ())
         if listening.place >= listening.capacity or not places:
             return None
         track = places[listening.place]
@@ -94,19 +116,31 @@ class RTCSpeakers(EventEmitter):
 
     def level_of(self, track: "RTCMediaStreamTrack") -> int | None:
         """How loud a heard track was when this loop was told of it, in -dBov."""
-        return None if track.producer is None else self._levels.get(track.producer)
+        if track.producer is None:
+            return None
+        levels = (group.levels.get(track.producer) for group in self._groups.values())
+        return next((level for level in levels if level is not None), None)
 
     def close(self) -> None:
         """Nobody is heard any more. Idempotent."""
         if self.closed:
             return
         self.closed = True
-        self._engine.unregister_speakers(self._id)
-        # When the engine was closed first, nothing is left to remove.
-        with suppress(EngineError):
-            self._engine.native.remove_speakers(self._id)
-        self._stages.clear()
+        for group in self._groups.values():
+            self._engine.unregister_speakers(group.id)
+            # When the engine was closed first, nothing is left to remove.
+            with suppress(EngineError):
+                self._engine.native.remove_speakers(group.id)
+            group.stages.clear()
         self.cancel_handlers()
+
+    def _open_group(self, worker: int) -> _WorkerGroup:
+        group = _WorkerGroup(self, self._engine.native.create_speakers(worker, max_heard=self.max_heard))
+        self._groups[worker] = group
+        self._engine.register_speakers(group.id, group)
+        for producer in tuple(self._tracks):
+            self._engine.native.join_speakers(producer, group.id, self._participants[producer])
+        return group
 
     # -- from tracks and the engine ------------------------------------------------------------------------------
 
@@ -116,26 +150,28 @@ class RTCSpeakers(EventEmitter):
             return
         self._tracks[track.producer] = track
         self._participants[track.producer] = participant
-        self._engine.native.join_speakers(track.producer, self._id, participant)
+        for group in self._groups.values():
+            self._engine.native.join_speakers(track.producer, group.id, participant)
 
     def on_track_stopped(self, producer: int) -> None:
         """The engine has forgotten it."""
         self._tracks.pop(producer, None)
         self._participants.pop(producer, None)
 
-    def on_speakers_changed(self, event: "SpeakersChanged") -> None:
-        """From the engine."""
+    def on_group_changed(self, group: _WorkerGroup, event: "SpeakersChanged") -> None:
+        """From the engine: what one of the groups decided."""
         find = self._tracks.get
-        before, stages_before = (self.dominant, self.recent), self._stages
-        self.dominant = None if event.dominant is None else find(event.dominant)
-        self.recent = tuple(track for producer in event.recent if (track := find(producer)) is not None)
-        self._levels = dict(event.levels)
-        self._stages = {
+        before, stages_before = (self.dominant, self.recent), group.stages
+        if group is self._home:
+            self.dominant = None if event.dominant is None else find(event.dominant)
+            self.recent = tuple(track for producer in event.recent if (track := find(producer)) is not None)
+        group.levels = dict(event.levels)
+        group.stages = {
             len(places) - 1: tuple(None if producer is None else find(producer) for producer in places)
             for places in event.stages
         }
-        if self._stages != stages_before:
-            for slot in tuple(self._followers):
+        if group.stages != stages_before:
+            for slot in tuple(group.followers):
                 slot.connection.media.on_slot_changed(slot)
         if (self.dominant, self.recent) != before:
             self.emit("speakerschanged", self.dominant, self.recent)

@@ -186,10 +186,15 @@ def counters(worker: int = 0, **changes: Any) -> dict[str, Any]:
         "fir_received",
         "fir_sent",
         "retransmitted_packets",
+        "mirrors",
+        "mirror_packets_received",
+        "mirror_packets_sent",
+        "mirror_dropped",
     ]
     return {
         **dict.fromkeys(names, 0),
         "worker": worker,
+        "cpu": None,
         "dropped": {"replay": 0, "auth-failed": 0},
         "send_dropped": {"control": 0, "audio": 0, "video_key": 0, "video": 0, "video_layer": 0},
         "forward_delay_us": [0] * 10,

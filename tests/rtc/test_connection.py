@@ -121,9 +121,9 @@ async def test_a_socket_added_later_serves_living_forks(origin: RTCConnection, f
     assert len(origin.get_sockets()) == 2
 
 
-async def test_sockets_of_another_worker_are_refused(origin: RTCConnection, fake: FakeEngine) -> None:
-    elsewhere = RTCSocket(options=RTCSocketOptions(address="127.0.0.1", worker=1), engine=fake)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="worker"):
+async def test_sockets_of_another_engine_are_refused(origin: RTCConnection) -> None:
+    elsewhere = RTCSocket(options=RTCSocketOptions(address="127.0.0.1"), engine=FakeEngine())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="engine"):
         origin.add_socket(elsewhere)
 
 

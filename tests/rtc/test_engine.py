@@ -4,6 +4,7 @@ import asyncio
 import errno
 import gc
 import logging
+import os
 import select
 import socket as system_socket
 import threading
@@ -355,9 +356,14 @@ def test_a_slot_shows_only_what_fits(engine: _engine.Engine) -> None:
     far = engine.add_producer(there, **PRODUCER)
     with pytest.raises(ConfigError, match="producer: it is of another kind"):
         engine.assign_slot(slot, audio)
-    with pytest.raises(ConfigError, match="producer: it lives on another worker"):
-        engine.assign_slot(slot, far)
     engine.assign_slot(slot, engine.add_producer(here, **PRODUCER))
+    assert engine.counters()[0]["mirrors"] == 0
+    engine.assign_slot(slot, far)
+    assert [worker["mirrors"] for worker in engine.counters()] == [1, 0]
+    engine.remove_producer(far)
+    deadline_us = engine.now_us() + 2_000_000
+    while engine.counters()[0]["mirrors"]:
+        assert engine.now_us() < deadline_us, "the mirror of what is gone stays"
 
 
 # -- Snapshots ----------------------------------------------------------------------------------------------------
@@ -373,7 +379,21 @@ def test_counters_have_the_shape_of_the_contract(engine: _engine.Engine) -> None
     assert second["transports"] == 1
     assert len(second["forward_delay_us"]) == 10
     assert second["dropped"]["oversized"] == 0
-    assert all(isinstance(value, (int, dict, list)) for value in second.values())
+    assert second["cpu"] is None
+    assert all(isinstance(value, (int, dict, list)) for name, value in second.items() if name != "cpu")
+
+
+def test_workers_are_pinned_where_they_are_told() -> None:
+    cpu = max(os.sched_getaffinity(0))
+    engine = _engine.Engine(srtp_functions=function_addresses(), workers=2, cpus=[cpu, 60_000])
+    try:
+        assert [worker["cpu"] for worker in engine.counters()] == [cpu, None]
+        tasks = (task for task in Path("/proc/self/task").iterdir() if "worker-0" in (task / "comm").read_text())
+        assert cpu in [max(os.sched_getaffinity(int(task.name))) for task in tasks]
+        assert len(os.sched_getaffinity(0)) == os.cpu_count() or cpu in os.sched_getaffinity(0)
+        assert len(engine.busy_us()) == 2
+    finally:
+        engine.close()
 
 
 def test_stats_of_many_threads_are_whole(engine: _engine.Engine) -> None:

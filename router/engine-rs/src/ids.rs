@@ -5,6 +5,25 @@
 use arrayvec::ArrayString;
 use std::net::SocketAddr;
 
+/// Bits of an id below those that carry its worker.
+const WORKER_SHIFT: u32 = 48;
+
+/// A worker thread, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(pub u16);
+
+impl WorkerId {
+    /// The worker in an id that Python hands out.
+    pub fn of(id: u64) -> Self {
+        Self((id >> WORKER_SHIFT) as u16)
+    }
+
+    /// An id of this worker.
+    pub fn id(self, number: u64) -> u64 {
+        u64::from(self.0) << WORKER_SHIFT | number
+    }
+}
+
 /// A UDP socket of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u32);
@@ -16,6 +35,13 @@ pub struct TransportId(pub u64);
 /// A track that a peer publishes: one m-line of media received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProducerId(pub u64);
+
+impl ProducerId {
+    /// The worker that receives it.
+    pub fn worker(self) -> WorkerId {
+        WorkerId::of(self.0)
+    }
+}
 
 /// A sending m-line towards a peer. It keeps its SSRC, sequence and timestamp space for life, whatever it shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

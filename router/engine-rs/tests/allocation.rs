@@ -5,13 +5,17 @@ mod common;
 
 use common::plain_srtp::{PlainSrtp, TAG};
 use common::talk::{MUTED, ROOM, SPEECH};
-use common::{CountingSink, Load, Talk};
-use fork_router_engine::core::Command;
-use fork_router_engine::core::sink::MAX_DATAGRAM;
+use common::{CountingSink, House, Load, Talk, World};
+use fork_router_engine::core::mirror::MirrorHead;
+use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
+use fork_router_engine::core::{Command, Event, Sink};
+use fork_router_engine::ids::{Tuple, WorkerId};
+use fork_router_engine::io::ring::{Inlet, Mesh, Outlet};
 use fork_router_engine::srtp::SRTP_MAX_OVERHEAD;
 use fork_router_engine::time::Micros;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 
 const RECEIVERS: usize = 20;
 const WARM_UP: usize = 4_000;
@@ -175,4 +179,91 @@ fn a_change_allocates_nothing() {
         "of the second camera alone"
     );
     assert_eq!(TAKEN.get(), 0);
+}
+
+/// What is published on one worker and shown on another.
+#[test]
+fn handing_over_allocates_nothing() {
+    let mut house = House::new(5);
+    for worker in [0, 1, 1] {
+        house.join(worker);
+    }
+    house.publish_video(0, &[]);
+    for guest in [1, 2] {
+        house.assign(guest, Some(0));
+    }
+    for guest in &house.guests {
+        let command = Command::SetSrtp(guest.peer.transport, Box::new(PlainSrtp));
+        house.workers[guest.worker].command(command);
+    }
+    let mut mesh = Handover::new();
+    let from = house.guests[0].peer.tuple;
+    let mut buffer = vec![0; MAX_DATAGRAM + SRTP_MAX_OVERHEAD];
+    for number in 0..WARM_UP + PACKETS {
+        let encoder = &mut house.guests[0].encoder;
+        let packet = encoder.frame(number % 600 == 0, 1).remove(0);
+        encoder.sent.clear();
+        encoder.pass(90);
+        buffer[..packet.len()].copy_from_slice(&packet);
+        let mut deliver =
+            || mesh.deliver(&mut house.workers, from, &mut buffer, packet.len() + TAG);
+        if number < WARM_UP {
+            deliver();
+        } else {
+            counted(&mut deliver);
+        }
+    }
+    assert!(mesh.received.rtp >= 2 * PACKETS as u64);
+    assert_eq!(TAKEN.get(), 0, "allocations");
+}
+
+/// Two workers' sinks with the rings between them.
+struct Handover {
+    scratch: CountingSink,
+    outlet: Outlet,
+    inlet: Inlet,
+    received: CountingSink,
+}
+
+impl Handover {
+    fn new() -> Self {
+        let mesh = Mesh::new(2).unwrap();
+        Self {
+            scratch: CountingSink::new(),
+            outlet: Outlet::new(Arc::clone(&mesh), 0),
+            inlet: Inlet::new(mesh, 1),
+            received: CountingSink::new(),
+        }
+    }
+
+    /// A millisecond passes, a packet comes to the first worker and what it means to the second.
+    fn deliver(&mut self, workers: &mut [World; 2], from: Tuple, buffer: &mut [u8], len: usize) {
+        let [home, other] = workers;
+        home.now = home.now + Micros::from_millis(1);
+        let now = home.now;
+        home.core.handle_datagram(now, from, buffer, len, self);
+        home.core.handle_timeout(now, self);
+        self.outlet.announce();
+        self.inlet.hold_packets(0, 1);
+        for (index, (head, bytes)) in self.inlet.held().enumerate() {
+            other.core.take_mirrored(now, head, bytes, index);
+        }
+        let sink = &mut self.received;
+        other.core.forward_pending(now, &self.inlet, sink);
+        other.core.handle_timeout(now, sink);
+        self.inlet.release_packets();
+    }
+}
+
+impl Sink for Handover {
+    fn scratch(&mut self) -> &mut [u8] {
+        self.scratch.scratch()
+    }
+    fn commit(&mut self, len: usize, to: Tuple, class: Class) {
+        self.scratch.commit(len, to, class);
+    }
+    fn event(&mut self, _: Event) {}
+    fn mirror_packet(&mut self, to: WorkerId, head: &MirrorHead, bytes: &[u8]) {
+        self.outlet.send_packet(to, head, bytes);
+    }
 }

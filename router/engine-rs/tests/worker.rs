@@ -80,7 +80,7 @@ fn events(engine: &Engine) -> Vec<Event> {
 
 #[test]
 fn a_bug_costs_the_transport_that_hit_it() {
-    let engine = Engine::start(1).unwrap();
+    let engine = Engine::start(1, &[]).unwrap();
     let buffers = BufferSizes {
         receive: 1 << 20,
         send: 1 << 20,

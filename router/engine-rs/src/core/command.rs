@@ -169,6 +169,8 @@ pub enum Command {
     SetReceiveLimit(TransportId, Option<u64>),
     /// Adds a producer.
     AddProducer(ProducerConfig),
+    /// A producer of another worker will be used here by the next command.
+    Mirror(Box<ProducerConfig>),
     /// Stops forwarding a producer, server-side mute, or resumes it.
     PauseProducer(ProducerId, bool),
     /// Removes a producer; its slots go quiet.

@@ -58,6 +58,7 @@ impl Core {
             Command::RemoveTransport(id) => self.remove_transport(now, id, sink),
             Command::SetReceiveLimit(id, limit) => self.set_receive_limit(now, id, limit),
             Command::AddProducer(config) => self.add_producer(config),
+            Command::Mirror(config) => self.want_mirror(*config),
             Command::PauseProducer(id, paused) => self.pause_producer(now, id, paused),
             Command::RemoveProducer(id) => self.remove_producer(id),
             Command::RequestKeyFrame(id) => self.request_key_frame(now, id),

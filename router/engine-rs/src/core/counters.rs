@@ -20,6 +20,10 @@ pub struct Totals {
     pub sent_feedback: Feedback,
     /// Packets sent again.
     pub retransmitted: u64,
+    /// Packets that came from other workers.
+    pub mirror_received: u64,
+    /// Packets and messages of other workers about something that is gone.
+    pub mirror_stale: u64,
     /// Commands that named something that is gone.
     pub stale_commands: u64,
 }
@@ -77,6 +81,8 @@ impl Totals {
             fir_received: self.received_feedback.fir,
             fir_sent: self.sent_feedback.fir,
             retransmitted_packets: self.retransmitted,
+            mirrors: 0,
+            mirror_packets_received: self.mirror_received,
         }
     }
 }

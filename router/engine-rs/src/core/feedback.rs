@@ -8,7 +8,7 @@ use super::arena::Ix;
 use super::command::Feedback;
 use super::compound::Compound;
 use super::counters::Totals;
-use super::producer::Producer;
+use super::producer::{Home, Producer};
 use super::timers::Owner;
 use super::{Core, Event, Sink};
 use crate::ids::{ProducerId, Ssrc, TransportId};
@@ -37,7 +37,11 @@ impl Core {
         if !producer.alarm.take(at) {
             return;
         }
-        let Some(transport) = self.transports.get_mut(producer.transport) else {
+        let peer = match producer.home {
+            Home::Peer(peer) => peer,
+            Home::Worker(home) => return self.wake_mirror(now, ix, home),
+        };
+        let Some(transport) = self.transports.get_mut(peer) else {
             return;
         };
         self.current = Some(transport.id);
@@ -61,7 +65,7 @@ impl Core {
         if silent.is_some() || producer.next_select.is_some_and(|at| at <= now) {
             self.select(now, ix, None);
         }
-        self.request(now, ix, sink);
+        self.request(now, ix, peer, sink);
     }
 
     /// Tells a publisher when its packets arrived, so that its encoder finds the rate of the path.
@@ -91,11 +95,17 @@ impl Core {
     }
 
     /// Asks the publisher for what is missing, and sets the timer.
-    fn request(&mut self, now: Micros, ix: Ix<ProducerId>, sink: &mut impl Sink) {
+    fn request(
+        &mut self,
+        now: Micros,
+        ix: Ix<ProducerId>,
+        peer: Ix<TransportId>,
+        sink: &mut impl Sink,
+    ) {
         let Some(producer) = self.producers.get_mut(ix) else {
             return;
         };
-        let Some(transport) = self.transports.get_mut(producer.transport) else {
+        let Some(transport) = self.transports.get_mut(peer) else {
             return;
         };
         let mut compound = Compound::with_head(transport);

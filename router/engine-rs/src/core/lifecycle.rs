@@ -5,7 +5,8 @@
 use super::arena::Ix;
 use super::command::ProducerConfig;
 use super::event::LostReason;
-use super::producer::Producer;
+use super::mirror::MirrorMessage;
+use super::producer::{Home, Producer};
 use super::streams::merge_extensions;
 use super::{Core, Event, Sink};
 use crate::ids::{ProducerId, TransportId};
@@ -48,7 +49,7 @@ impl Core {
         }
         let producer = self
             .producers
-            .insert(config.id, Producer::new(config, ix))?;
+            .insert(config.id, Producer::new(config, Home::Peer(ix)))?;
         let config = &self.producers.get(producer)?.config;
         let transport = self.transports.get_mut(ix)?;
         transport.streams.add(producer, config);
@@ -70,18 +71,29 @@ impl Core {
 
     pub(super) fn remove_producer(&mut self, id: ProducerId) -> Option<()> {
         let ix = self.producers.find(id)?;
-        self.leave_speakers(ix);
-        let producer = self.producers.get_mut(ix)?;
-        let owner = producer.transport;
-        for slot in std::mem::take(&mut producer.route) {
-            self.on_producer_gone(slot, ix);
-        }
-        self.producers.remove(id);
+        let Home::Peer(owner) = self.producers.get(ix)?.home else {
+            return None;
+        };
+        self.tell_watchers(ix, MirrorMessage::Gone { producer: id });
+        self.forget_producer(ix);
         if let Some(transport) = self.transports.get_mut(owner) {
             transport.streams.remove(ix);
             transport.producers.retain(|producer| *producer != ix);
         }
         self.merge_extensions(owner);
+        Some(())
+    }
+
+    /// Removes a producer from everything but its transport's lists.
+    pub(super) fn forget_producer(&mut self, ix: Ix<ProducerId>) -> Option<()> {
+        self.leave_speakers(ix);
+        let producer = self.producers.get_mut(ix)?;
+        self.mirrors -= usize::from(producer.is_mirror());
+        let id = producer.config.id;
+        for slot in std::mem::take(&mut producer.route) {
+            self.on_producer_gone(slot, ix);
+        }
+        self.producers.remove(id);
         Some(())
     }
 

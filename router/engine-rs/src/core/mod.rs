@@ -16,6 +16,7 @@ mod feedback;
 mod followers;
 mod forward;
 mod lifecycle;
+pub mod mirror;
 mod paths;
 mod pending;
 mod producer;
@@ -41,10 +42,11 @@ pub use pending::Received;
 pub use sink::Sink;
 pub use stats::{CoreCounters, DropCounts, TransportStats};
 
-use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, Tuple};
+use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, Tuple, WorkerId};
 use crate::time::Micros;
 use arena::{Arena, Ix};
 use counters::Totals;
+use mirror::{MirrorHead, MirrorMessage};
 use pending::Pending;
 use producer::Producer;
 use rand_chacha::ChaCha12Rng;
@@ -71,6 +73,12 @@ pub struct Core {
     timers: Timers,
     totals: Totals,
     current: Option<TransportId>,
+    /// Producers here whose packets come from other workers.
+    mirrors: usize,
+    /// Mirrors that may have become unused during a call.
+    idle_mirrors: Vec<Ix<ProducerId>>,
+    /// What a call has to tell other workers.
+    mirror_outbox: Vec<(WorkerId, MirrorMessage)>,
 }
 
 impl Core {
@@ -90,6 +98,9 @@ impl Core {
             timers: Timers::default(),
             totals: Totals::default(),
             current: None,
+            mirrors: 0,
+            idle_mirrors: Vec::new(),
+            mirror_outbox: Vec::new(),
         }
     }
 
@@ -109,7 +120,7 @@ impl Core {
             index: 0,
         };
         self.on_datagram(now, tuple, datagram, sink);
-        self.on_forward(now, &&*data, sink);
+        self.forward_pending(now, &&*data, sink);
     }
 
     /// Takes in one datagram of a batch; it is decrypted in place. Media waits until [`Self::forward_pending`], for which
@@ -124,19 +135,42 @@ impl Core {
         self.on_datagram(now, tuple, datagram, sink);
     }
 
+    /// Takes in packet `index` of a batch that another worker handed over: its producer has a mirror here. It waits as
+    /// with [`Self::take_datagram`].
+    pub fn take_mirrored(&mut self, now: Micros, head: &MirrorHead, bytes: &[u8], index: usize) {
+        self.on_mirrored(now, head, bytes, index);
+    }
+
     /// Forwards the media of the batch that was taken in. To be called before commands and timeouts.
     pub fn forward_pending(&mut self, now: Micros, received: &impl Received, sink: &mut impl Sink) {
         self.on_forward(now, received, sink);
+        self.settle_mirrors(now, sink);
+    }
+
+    /// Another worker tells something.
+    pub fn handle_mirror_message(
+        &mut self,
+        now: Micros,
+        from: WorkerId,
+        message: MirrorMessage,
+        sink: &mut impl Sink,
+    ) {
+        if self.on_mirror_message(now, from, message).is_none() {
+            self.totals.mirror_stale += 1;
+        }
+        self.settle_mirrors(now, sink);
     }
 
     /// Obeys one command. An id that is gone is ignored and counted.
     pub fn handle_command(&mut self, now: Micros, command: Command, sink: &mut impl Sink) {
         self.on_command(now, command, sink);
+        self.settle_mirrors(now, sink);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Micros, sink: &mut impl Sink) {
         self.on_timeout(now, sink);
+        self.settle_mirrors(now, sink);
     }
 
     /// When `handle_timeout` wants to be called next; costs nothing to ask.
@@ -146,14 +180,16 @@ impl Core {
 
     /// Totals of this core.
     pub fn counters(&self) -> CoreCounters {
-        let (producers, slots) = (self.producers.len(), self.slots.len());
+        let producers = self.producers.len() - self.mirrors;
+        let snapshot = self
+            .totals
+            .snapshot(self.transports.len(), producers, self.slots.len());
         CoreCounters {
+            mirrors: self.mirrors as u64,
             speaker_groups: self.groups.len() as u64,
             tuples: self.tuples.len() as u64,
             timers: self.timers.len() as u64,
-            ..self
-                .totals
-                .snapshot(self.transports.len(), producers, slots)
+            ..snapshot
         }
     }
 
@@ -180,5 +216,6 @@ impl Core {
     /// `TransportRemoved`. Nothing is sent to the peer, whose state cannot be trusted.
     pub fn abandon(&mut self, transport: TransportId, sink: &mut impl Sink) {
         self.on_abandoned(transport, sink);
+        self.send_mirror_messages(sink);
     }
 }

@@ -4,23 +4,34 @@ use super::Event;
 use super::arena::Ix;
 use super::command::ProducerConfig;
 use super::event::SilentReason;
+use super::mirror::Watcher;
 use super::speakers::Speaker;
 use super::timers::Alarm;
-use crate::ids::{SlotId, TransportId};
+use crate::ids::{SlotId, TransportId, WorkerId};
 use crate::recv::contributors::Contributors;
 use crate::recv::packet::MediaPacket;
 use crate::recv::stream::ReceiveStream;
+use crate::route::slot::Incoming;
 use crate::time::Micros;
 
 /// How often slots choose among the encodings by what is measured.
 const SELECT_INTERVAL: Micros = Micros::from_millis(250);
 
+/// Where the packets of a producer come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// The peer that publishes it.
+    Peer(Ix<TransportId>),
+    /// Another worker, whose producer this one mirrors.
+    Worker(WorkerId),
+}
+
 /// One published track.
 pub struct Producer {
     /// As Python described it.
     pub config: ProducerConfig,
-    /// The peer that publishes it.
-    pub transport: Ix<TransportId>,
+    /// Where its packets come from.
+    pub home: Home,
     /// Its encodings, in configured order.
     pub streams: Vec<ReceiveStream>,
     /// Slots that show it.
@@ -39,13 +50,17 @@ pub struct Producer {
     pub fir_sequence: u8,
     /// When its slots choose their encodings anew.
     pub next_select: Option<Micros>,
+    /// Workers that mirror it.
+    pub watchers: Vec<Watcher>,
+    /// A mirror that nobody uses is removed then.
+    pub idle_until: Option<Micros>,
     /// Encodings reported as active.
     active: Vec<bool>,
 }
 
 impl Producer {
     /// A track of which nothing has been received.
-    pub fn new(config: ProducerConfig, transport: Ix<TransportId>) -> Self {
+    pub fn new(config: ProducerConfig, home: Home) -> Self {
         let count = config.encodings.len();
         Self {
             streams: (0..count)
@@ -53,7 +68,7 @@ impl Producer {
                 .collect(),
             active: vec![false; count],
             config,
-            transport,
+            home,
             route: Vec::new(),
             paused: false,
             speaker: None,
@@ -62,6 +77,8 @@ impl Producer {
             audio_level: None,
             fir_sequence: 0,
             next_select: None,
+            watchers: Vec::new(),
+            idle_until: None,
         }
     }
 
@@ -71,11 +88,11 @@ impl Producer {
         if let Some(level) = packet.extensions.audio_level {
             self.audio_level = Some(level.level);
         }
-        let levels = packet
-            .extensions
-            .csrc_levels
-            .map(|span| span.of(packet.bytes));
-        self.contributors.on_packet(packet.header.csrcs(), levels);
+        if !self.is_mirror() {
+            let levels = packet.extensions.csrc_levels;
+            let levels = levels.map(|span| span.of(packet.bytes));
+            self.contributors.on_packet(packet.header.csrcs(), levels);
+        }
         let active = self.active.get_mut(encoding as usize)?;
         if *active {
             return None;
@@ -147,6 +164,7 @@ impl Producer {
             .chain(feedback)
             .chain(contributors)
             .chain(self.next_select)
+            .chain(self.idle_until)
             .min()
     }
 
@@ -154,6 +172,17 @@ impl Producer {
     pub fn plan_select(&mut self, now: Micros) {
         let busy = !self.route.is_empty() && self.active.contains(&true);
         self.next_select = busy.then(|| now + SELECT_INTERVAL);
+    }
+
+    /// What slots are told of a packet's source.
+    #[inline]
+    pub fn incoming(&self, encoding: u8) -> Incoming {
+        let stream = self.streams.get(encoding as usize);
+        Incoming {
+            producer: self.config.id,
+            encoding,
+            anchor: stream.and_then(ReceiveStream::anchor),
+        }
     }
 
     /// The stream of an encoding.

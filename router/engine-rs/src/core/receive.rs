@@ -3,13 +3,13 @@
 //! The packet is parsed once, here.
 
 use super::arena::Ix;
+use super::mirror::hand_over;
 use super::producer::Producer;
 use super::streams::Stream;
 use super::timers::Owner;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, TransportId};
 use crate::recv::packet::MediaPacket;
-use crate::route::slot::Incoming;
 use crate::time::Micros;
 use crate::wire::DropReason;
 use crate::wire::ext::ExtensionValues;
@@ -66,13 +66,8 @@ impl Core {
             sink.event(event);
             producer.next_select = Some(now);
         }
-        let from = Incoming {
-            producer: producer.config.id,
-            encoding: stream.encoding,
-            anchor: producer
-                .stream(stream.encoding)
-                .and_then(|stream| stream.anchor()),
-        };
+        hand_over(producer, stream.encoding, &packet, sink);
+        let from = producer.incoming(stream.encoding);
         let (paused, speaker) = (producer.paused, producer.speaker);
         self.note_media(now, ix);
         self.arm_producer(stream.producer);

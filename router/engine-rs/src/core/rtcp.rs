@@ -4,6 +4,7 @@
 //! foreign and ignored (`threats-and-faults.md` R1, R5).
 
 use super::arena::Ix;
+use super::mirror::MirrorMessage;
 use super::{Core, Sink};
 use crate::ids::{SlotId, Ssrc, TransportId};
 use crate::time::Micros;
@@ -58,9 +59,18 @@ impl Core {
             .clock
             .on_sender_report(info.ntp.0, info.rtp_timestamp, now);
         let producer = self.producers.get_mut(stream.producer);
-        if let Some(encoding) = producer.and_then(|producer| producer.stream(stream.encoding)) {
+        let Some(producer) = producer else { return };
+        let id = producer.config.id;
+        if let Some(encoding) = producer.stream(stream.encoding) {
             encoding.on_sender_report(info.ntp.0, anchor, now);
         }
+        let (producer, encoding) = (id, stream.encoding);
+        let anchored = MirrorMessage::Anchored {
+            producer,
+            encoding,
+            anchor,
+        };
+        self.tell_watchers(stream.producer, anchored);
     }
 
     fn on_bye(&mut self, ix: Ix<TransportId>, bye: &Bye, sink: &mut impl Sink) {
@@ -73,7 +83,12 @@ impl Core {
                 continue;
             };
             let producer = self.producers.get_mut(stream.producer);
-            if let Some(event) = producer.and_then(|producer| producer.on_bye(stream.encoding)) {
+            let Some(producer) = producer else { continue };
+            let (id, encoding) = (producer.config.id, stream.encoding);
+            let ended = producer.on_bye(encoding);
+            let producer = id;
+            self.tell_watchers(stream.producer, MirrorMessage::Bye { producer, encoding });
+            if let Some(event) = ended {
                 sink.event(event);
                 self.quiet_speaker(stream.producer);
             }

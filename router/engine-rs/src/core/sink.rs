@@ -1,7 +1,8 @@
 //! Where the core puts what it makes. The IO shell's sink is a send batch; a test's sink is a list.
 
 use super::Event;
-use crate::ids::Tuple;
+use super::mirror::{MirrorHead, MirrorMessage};
+use crate::ids::{Tuple, WorkerId};
 use crate::media::MediaKind;
 use crate::recv::MediaPacket;
 pub use crate::wire::MAX_DATAGRAM;
@@ -65,4 +66,14 @@ pub trait Sink {
 
     /// Hands an event to Python.
     fn event(&mut self, event: Event);
+
+    /// Hands a packet to another worker; it may be lost. A core that is alone never does.
+    fn mirror_packet(&mut self, to: WorkerId, head: &MirrorHead, bytes: &[u8]) {
+        let _ = (to, head, bytes);
+    }
+
+    /// Tells another worker, for certain and in order.
+    fn mirror_message(&mut self, to: WorkerId, message: MirrorMessage) {
+        let _ = (to, message);
+    }
 }

@@ -4,6 +4,7 @@ use super::arena::Ix;
 use super::command::{Limits, SlotConfig};
 use super::compound::Compound;
 use super::followers::Follows;
+use super::mirror::MirrorMessage;
 use super::producer::Producer;
 use super::stats::SlotStats;
 use super::{Core, Sink};
@@ -181,6 +182,12 @@ impl Core {
             return;
         }
         producer.route.swap_remove(position);
+        if producer.is_mirror() && producer.route.is_empty() {
+            self.idle_mirrors.push(producer_ix);
+        }
+        let Some(producer) = self.producers.get(producer_ix) else {
+            return;
+        };
         let moved = producer.route.get(position).copied();
         if let Some(moved) = moved.and_then(|moved| self.slots.get_mut(moved)) {
             let memberships = [&mut moved.assigned, &mut moved.outgoing];
@@ -256,6 +263,8 @@ impl Core {
                 self.leave_former_route(slot);
             }
         }
+        let producer = id;
+        self.tell_watchers(ix, MirrorMessage::Paused { producer, paused });
         self.select(now, ix, None);
         Some(())
     }

@@ -60,10 +60,11 @@ impl Core {
     pub(super) fn remove_speakers(&mut self, id: GroupId) -> Option<()> {
         let removed = self.groups.remove(id)?;
         for producer in removed.group.sources() {
-            let producer = self.producers.find(producer);
-            if let Some(producer) = producer.and_then(|ix| self.producers.get_mut(ix)) {
+            let ix = self.producers.find(producer);
+            if let Some(producer) = ix.and_then(|ix| self.producers.get_mut(ix)) {
                 producer.speaker = None;
             }
+            self.idle_mirrors.extend(ix);
         }
         for slot in removed.followers.iter().flatten().flat_map(Follower::slots) {
             if let Some(entry) = self.slots.get_mut(slot) {
@@ -97,6 +98,7 @@ impl Core {
     pub(super) fn leave_speakers(&mut self, ix: Ix<ProducerId>) {
         let producer = self.producers.get_mut(ix);
         let left = producer.and_then(|producer| producer.speaker.take());
+        self.idle_mirrors.extend(left.map(|_| ix));
         self.change_speaker(left, Group::leave);
     }
 

@@ -51,6 +51,10 @@ pub struct CoreCounters {
     pub fir_sent: u64,
     /// Packets sent again to repair a loss.
     pub retransmitted_packets: u64,
+    /// Producers of other workers that are mirrored here.
+    pub mirrors: u64,
+    /// Packets of those.
+    pub mirror_packets_received: u64,
 }
 
 /// One received encoding.

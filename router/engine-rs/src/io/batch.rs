@@ -4,12 +4,14 @@
 
 use super::clock;
 use super::queue::EventSender;
+use super::ring::Outlet;
 use super::send::{Outgoing, Sender};
 use super::socket::UdpSocket;
 use super::stats::DelayHistogram;
 use crate::core::Event;
+use crate::core::mirror::{MirrorHead, MirrorMessage};
 use crate::core::sink::{Class, MAX_DATAGRAM, Sink};
-use crate::ids::{SocketId, Tuple};
+use crate::ids::{SocketId, Tuple, WorkerId};
 use crate::srtp::SRTP_MAX_OVERHEAD;
 use crate::time::Micros;
 use std::ops::Range;
@@ -52,11 +54,13 @@ pub struct SendBatch {
     pub forward_delay: DelayHistogram,
     /// Events to Python.
     pub events: EventSender,
+    /// The way to other workers.
+    pub outlet: Outlet,
 }
 
 impl SendBatch {
     /// An empty batch without sockets.
-    pub fn new(events: EventSender) -> Self {
+    pub fn new(events: EventSender, outlet: Outlet) -> Self {
         Self {
             arena: vec![Line([0; ALIGNMENT]); ARENA_BYTES / ALIGNMENT].into_boxed_slice(),
             used: 0,
@@ -67,6 +71,7 @@ impl SendBatch {
             sender: Sender::new(),
             forward_delay: DelayHistogram::default(),
             events,
+            outlet,
         }
     }
 
@@ -181,11 +186,20 @@ impl Sink for SendBatch {
     fn event(&mut self, event: Event) {
         self.events.push(event);
     }
+
+    fn mirror_packet(&mut self, to: WorkerId, head: &MirrorHead, bytes: &[u8]) {
+        self.outlet.send_packet(to, head, bytes);
+    }
+
+    fn mirror_message(&mut self, to: WorkerId, message: MirrorMessage) {
+        self.outlet.send_message(to, message);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::queue::EventQueue;
+    use super::super::ring::Mesh;
     use super::super::socket::tests::{loopback, receiver};
     use super::super::socket::{BufferSizes, UdpSocket};
     use super::super::wake::Waker;
@@ -194,7 +208,8 @@ mod tests {
 
     fn batch() -> SendBatch {
         let waker = Arc::new(Waker::new().unwrap());
-        SendBatch::new(EventSender::new(Arc::new(EventQueue::new()), waker))
+        let outlet = Outlet::new(Mesh::new(1).unwrap(), 0);
+        SendBatch::new(EventSender::new(Arc::new(EventQueue::new()), waker), outlet)
     }
 
     fn peer() -> (std::net::UdpSocket, std::net::SocketAddr) {

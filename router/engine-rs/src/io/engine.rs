@@ -1,15 +1,17 @@
 //! The worker threads as one thing: started, told, asked and closed from any other thread.
 
+use super::pin::pin_current_thread;
 use super::queue::{COMMAND_WAIT, CommandQueue, EventQueue, EventSender, PushError};
+use super::ring::Mesh;
 use super::stats::WorkerCounters;
 use super::wake::Waker;
-use super::worker::{Worker, WorkerCommand};
+use super::worker::{Shared, Worker, WorkerCommand};
 use crate::core::{Event, TransportStats};
 use crate::ids::{SocketId, TransportId};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -31,6 +33,7 @@ pub enum EngineError {
 struct Handle {
     commands: Arc<CommandQueue<WorkerCommand>>,
     events: Arc<EventQueue>,
+    busy: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -43,8 +46,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts so many workers.
-    pub fn start(workers: usize) -> io::Result<Self> {
+    /// Starts so many workers; those that `cpus` has a CPU for are pinned to it.
+    pub fn start(workers: usize, cpus: &[usize]) -> io::Result<Self> {
+        let mesh = Mesh::new(workers)?;
         let event_waker = Arc::new(Waker::new()?);
         let mut engine = Self {
             workers: Vec::with_capacity(workers),
@@ -52,25 +56,42 @@ impl Engine {
             next_worker: AtomicUsize::new(0),
         };
         for number in 0..workers {
-            let handle = engine.start_worker(number)?;
+            let handle = engine.start_worker(number, cpus.get(number).copied(), &mesh)?;
             engine.workers.push(handle);
         }
         Ok(engine)
     }
 
-    fn start_worker(&self, number: usize) -> io::Result<Handle> {
+    fn start_worker(
+        &self,
+        number: usize,
+        cpu: Option<usize>,
+        mesh: &Arc<Mesh>,
+    ) -> io::Result<Handle> {
         let commands = Arc::new(CommandQueue::new()?);
         let events = Arc::new(EventQueue::new());
-        let sender = EventSender::new(Arc::clone(&events), Arc::clone(&self.event_waker));
+        let busy = Arc::new(AtomicU64::new(0));
+        let shared = Shared {
+            commands: Arc::clone(&commands),
+            events: EventSender::new(Arc::clone(&events), Arc::clone(&self.event_waker)),
+            mesh: Arc::clone(mesh),
+            busy: Arc::clone(&busy),
+        };
         let mut seed = [0; 32];
         File::open("/dev/urandom")?.read_exact(&mut seed)?;
-        let queue = Arc::clone(&commands);
         let thread = std::thread::Builder::new()
             .name(format!("router-worker-{number}"))
-            .spawn(move || Worker::new(number, seed, queue, sender).run())?;
+            .spawn(move || {
+                // Before the worker takes memory, which then is near its CPU.
+                let pinned = cpu.and_then(pin_current_thread);
+                let mut worker = Worker::new(number, seed, shared);
+                worker.note_cpu(pinned);
+                worker.run();
+            })?;
         Ok(Handle {
             commands,
             events,
+            busy,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -78,6 +99,12 @@ impl Engine {
     /// Number of workers.
     pub fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Microseconds that each worker has been busy; asks nobody.
+    pub fn busy_us(&self) -> Vec<u64> {
+        let busy = self.workers.iter().map(|it| &it.busy);
+        busy.map(|busy| busy.load(Ordering::Relaxed)).collect()
     }
 
     /// Readable while events wait.
@@ -274,7 +301,7 @@ mod tests {
 
     #[test]
     fn each_worker_sends_and_receives_on_its_own_socket() {
-        let engine = Engine::start(2).unwrap();
+        let engine = Engine::start(2, &[]).unwrap();
         for (worker, host, ip) in [(0, "127.0.0.1", "127.0.0.1"), (1, "[::1]", "::1")] {
             let (socket, address) = add_socket(&engine, worker, host);
             let peer = peer(ip);
@@ -301,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_closed_socket_frees_its_port() {
-        let engine = Engine::start(1).unwrap();
+        let engine = Engine::start(1, &[]).unwrap();
         let (socket, address) = add_socket(&engine, 0, "127.0.0.1");
         assert!(std::net::UdpSocket::bind(address).is_err());
         engine.close_socket(0, socket).unwrap();
@@ -310,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_core_is_counted_and_survived() {
-        let engine = Engine::start(1).unwrap();
+        let engine = Engine::start(1, &[]).unwrap();
         let command = Command::SetSrtp(TransportId(404), Box::new(Bomb));
         engine.tell(0, WorkerCommand::Core(command)).unwrap();
         wait_for(&engine, |all| all[0].io.panics == 1);
@@ -326,7 +353,7 @@ mod tests {
 
     #[test]
     fn closing_ends_the_threads_and_refuses_commands() {
-        let engine = Engine::start(2).unwrap();
+        let engine = Engine::start(2, &[]).unwrap();
         let (_, address) = add_socket(&engine, 1, "127.0.0.1");
         engine.close();
         assert!(std::net::UdpSocket::bind(address).is_ok());

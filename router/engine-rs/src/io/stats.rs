@@ -41,6 +41,12 @@ pub struct IoCounters {
     pub kernel_drops: u64,
     /// Events lost on a full queue.
     pub events_dropped: u64,
+    /// Packets handed to other workers.
+    pub mirror_packets_sent: u64,
+    /// Packets for other workers that found no room.
+    pub mirror_dropped: u64,
+    /// The CPU that the thread is pinned to.
+    pub cpu: Option<usize>,
     /// Panics caught in the core.
     pub panics: u64,
     /// Time spent outside the poll call.

@@ -8,6 +8,7 @@ use super::clock;
 use super::pacing::{Pacing, Work};
 use super::queue::{CommandQueue, EventSender};
 use super::receive::ReceiveBatch;
+use super::ring::{Inlet, Mesh, Outlet, RING_BATCH};
 use super::socket::UdpSocket;
 use super::stats::{IoCounters, WorkerCounters};
 use crate::core::{self, Command, Core, TransportStats};
@@ -17,6 +18,7 @@ use crate::wire::drop_reason::DropReason;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
 /// The core's timers run at most this often, so that a deadline in the past can never make the thread spin.
@@ -24,6 +26,11 @@ const MIN_TIMEOUT_GAP: Micros = Micros(200);
 
 /// After a panic in the core's timers they rest this long.
 const PANIC_REST: Micros = Micros::from_millis(100);
+
+/// Places in the list of polled descriptors: commands, other workers, then sockets.
+const COMMANDS: usize = 0;
+const INLET: usize = 1;
+const SOCKETS: usize = 2;
 
 /// How often the event backlog is retried while Python does not take events.
 const BACKLOG_RETRY: Micros = Micros::from_millis(20);
@@ -46,6 +53,18 @@ pub enum WorkerCommand {
     Stop,
 }
 
+/// What a worker shares with the engine's other threads.
+pub struct Shared {
+    /// Commands to it.
+    pub commands: Arc<CommandQueue<WorkerCommand>>,
+    /// Events from it.
+    pub events: EventSender,
+    /// The rings to and from its siblings.
+    pub mesh: Arc<Mesh>,
+    /// Microseconds it has been busy.
+    pub busy: Arc<AtomicU64>,
+}
+
 /// The state of a worker thread.
 pub struct Worker {
     number: usize,
@@ -54,6 +73,9 @@ pub struct Worker {
     taken: VecDeque<WorkerCommand>,
     receive: ReceiveBatch,
     batch: SendBatch,
+    inlet: Inlet,
+    /// Microseconds spent outside the poll call, for others to read.
+    busy: Arc<AtomicU64>,
     polled: Vec<libc::pollfd>,
     counters: IoCounters,
     /// The core's timers do not run before.
@@ -64,19 +86,22 @@ pub struct Worker {
 
 impl Worker {
     /// A worker without sockets; `seed` keys the core's random numbers.
-    pub fn new(
-        number: usize,
-        seed: [u8; 32],
-        commands: Arc<CommandQueue<WorkerCommand>>,
-        events: EventSender,
-    ) -> Self {
+    pub fn new(number: usize, seed: [u8; 32], shared: Shared) -> Self {
+        let Shared {
+            commands,
+            events,
+            mesh,
+            busy,
+        } = shared;
         let mut worker = Self {
             number,
             core: Core::new(seed, clock::wall_offset()),
             commands,
             taken: VecDeque::new(),
             receive: ReceiveBatch::new(),
-            batch: SendBatch::new(events),
+            batch: SendBatch::new(events, Outlet::new(Arc::clone(&mesh), number)),
+            inlet: Inlet::new(mesh, number),
+            busy,
             polled: Vec::new(),
             counters: IoCounters::default(),
             timers_rest_until: Micros(0),
@@ -87,18 +112,30 @@ impl Worker {
         worker
     }
 
+    /// Says in the counters which CPU the thread is pinned to.
+    pub fn note_cpu(&mut self, cpu: Option<usize>) {
+        self.counters.cpu = cpu;
+    }
+
     /// Runs until told to stop.
     pub fn run(mut self) {
         clock::sleep_precisely();
         let mut now = clock::now();
         while self.running {
             let timeout = self.wake_at().map(|at| at - now);
+            let timeout = if self.inlet.lie_down() {
+                timeout
+            } else {
+                Some(Micros(0))
+            };
             wait(&mut self.polled, timeout);
+            self.inlet.get_up(self.is_readable(INLET));
             self.gather();
             let woken = clock::now();
             self.handle_wakeup(woken);
             now = clock::now();
             self.counters.busy = self.counters.busy + (now - woken);
+            self.busy.store(self.counters.busy.0, Ordering::Relaxed);
             self.pacing.update(now, self.work());
         }
     }
@@ -106,8 +143,8 @@ impl Worker {
     /// Lets packets that follow the first one arrive, where it pays to forward them together. A command ends it.
     fn gather(&mut self) {
         let gathering = self.pacing.gathering();
-        let (commands, sockets) = self.polled.split_at_mut(1);
-        let is_readable = sockets.iter().any(|socket| socket.revents != 0);
+        let (commands, media) = self.polled.split_at_mut(INLET);
+        let is_readable = media.iter().any(|entry| entry.revents != 0);
         if gathering > Micros(0) && is_readable && commands[0].revents == 0 {
             wait(commands, Some(gathering));
         }
@@ -131,20 +168,21 @@ impl Worker {
             .events
             .has_backlog()
             .then(|| clock::now() + BACKLOG_RETRY);
+        let backlog = backlog.or_else(|| {
+            let waits = self.batch.outlet.has_backlog();
+            waits.then(|| clock::now() + BACKLOG_RETRY)
+        });
         timers.into_iter().chain(backlog).min()
     }
 
     fn handle_wakeup(&mut self, now: Micros) {
-        if self.commands.waker.is_raised() {
+        if self.commands.waker.is_raised() || self.is_readable(COMMANDS) {
             self.handle_commands(now);
             self.batch.flush();
         }
+        self.handle_mirrored(now);
         for index in 0..self.batch.sockets.len() {
-            if self
-                .polled
-                .get(index + 1)
-                .is_some_and(|entry| entry.revents != 0)
-            {
+            if self.is_readable(SOCKETS + index) {
                 self.receive_batch(index);
             }
         }
@@ -152,6 +190,50 @@ impl Worker {
         self.handle_timeout(clock::now());
         self.batch.flush();
         self.batch.events.announce();
+        self.batch.outlet.announce();
+    }
+
+    fn is_readable(&self, index: usize) -> bool {
+        self.polled
+            .get(index)
+            .is_some_and(|entry| entry.revents != 0)
+    }
+
+    /// What other workers hand over. Their messages wait until all is obeyed that Python told before: it may have told
+    /// us of a producer just before it told another worker to watch it.
+    fn handle_mirrored(&mut self, now: Micros) {
+        for from in 0..self.inlet.workers() {
+            if self.inlet.hold_packets(from, RING_BATCH) {
+                self.forward_mirrored(now);
+            }
+        }
+        if !self.inlet.take_messages() {
+            return;
+        }
+        if self.commands.waker.is_raised() {
+            self.handle_commands(now);
+        }
+        while !self.commands.waker.is_raised()
+            && let Some((from, message)) = self.inlet.next_message()
+        {
+            self.guard(|core, batch| core.handle_mirror_message(now, from, message, batch));
+        }
+    }
+
+    /// Forwards the packets that are held. A panic costs the receiver at hand, and these packets.
+    fn forward_mirrored(&mut self, now: Micros) {
+        let (core, batch, inlet) = (&mut self.core, &mut self.batch, &self.inlet);
+        let call = || {
+            for (index, (head, bytes)) in inlet.held().enumerate() {
+                batch.begin_forwarding(head.arrived);
+                core.take_mirrored(now, head, bytes, index);
+            }
+            core.forward_pending(now, inlet, batch);
+        };
+        if catch_unwind(AssertUnwindSafe(call)).is_err() {
+            self.abandon_current();
+        }
+        self.inlet.release_packets();
     }
 
     fn handle_commands(&mut self, now: Micros) {
@@ -215,6 +297,8 @@ impl Worker {
             for index in 0..count {
                 self.take_datagram(now, socket, index);
             }
+            // Other workers begin with what they were handed while we forward.
+            self.batch.outlet.announce();
             self.forward(now);
             if !self.receive.has_more() {
                 break;
@@ -295,7 +379,11 @@ impl Worker {
 
     fn poll_sockets(&mut self) {
         let descriptors = self.batch.sockets.iter().map(UdpSocket::descriptor);
-        let all = std::iter::once(self.commands.waker.descriptor()).chain(descriptors);
+        let wakers = [
+            self.commands.waker.descriptor(),
+            self.inlet.waker().descriptor(),
+        ];
+        let all = wakers.into_iter().chain(descriptors);
         self.polled.clear();
         self.polled.extend(all.map(|fd| libc::pollfd {
             fd,
@@ -320,6 +408,8 @@ impl Worker {
                 runs: self.receive.runs,
                 receive_buffer_bytes: smallest(sockets, UdpSocket::receive_buffer_bytes),
                 send_buffer_bytes: smallest(sockets, UdpSocket::send_buffer_bytes),
+                mirror_packets_sent: self.batch.outlet.handed_over,
+                mirror_dropped: self.batch.outlet.dropped,
                 ..self.counters.clone()
             },
             core,

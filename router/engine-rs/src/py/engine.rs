@@ -33,6 +33,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Events taken by one call at most.
 const MAX_EVENTS: usize = 65_536;
 
+/// Highest number of a CPU.
+const MAX_CPU: usize = 65_535;
+
 /// Worker threads with their sockets. Close it, or its threads keep the process alive.
 #[pyclass(frozen, name = "Engine", module = "router._engine")]
 pub struct PyEngine {
@@ -92,12 +95,16 @@ impl PyEngine {
 #[pymethods]
 impl PyEngine {
     #[new]
-    #[pyo3(signature = (*, srtp_functions, workers=Number::new(1)), text_signature = "(*, srtp_functions, workers=1)")]
+    #[pyo3(signature = (*, srtp_functions, workers=Number::new(1), cpus=Vec::new()),
+        text_signature = "(*, srtp_functions, workers=1, cpus=())")]
     fn new(
         py: Python<'_>,
         srtp_functions: (Number, Number, Number, Number),
         workers: Number,
+        cpus: Vec<Number>,
     ) -> PyResult<Self> {
+        let cpu = |cpu: Number| cpu.within("cpus", 0..=MAX_CPU);
+        let cpus = cpus.into_iter().map(cpu).collect::<PyResult<Vec<_>>>()?;
         let workers = workers.within("workers", 1..=MAX_WORKERS)?;
         let (protect, unprotect, protect_rtcp, unprotect_rtcp) = srtp_functions;
         let pointer = |number: Number| number.pointer("srtp_functions");
@@ -111,7 +118,7 @@ impl PyEngine {
         let functions = unsafe { SrtpFunctions::from_addresses(addresses) };
         let functions = functions.ok_or_else(|| config("srtp_functions: one is null"))?;
         let engine = py.detach(|| {
-            guard(|| Engine::start(workers).map_err(|error| system(&error, "workers")))
+            guard(|| Engine::start(workers, &cpus).map_err(|error| system(&error, "workers")))
         })?;
         Ok(Self {
             engine,
@@ -123,6 +130,10 @@ impl PyEngine {
     #[getter]
     fn workers(&self) -> usize {
         self.engine.workers()
+    }
+
+    fn busy_us(&self) -> Vec<u64> {
+        self.engine.busy_us()
     }
 
     #[getter]
@@ -387,6 +398,9 @@ impl PyEngine {
             contributor,
             media_timeout,
         };
+        if self.engine.workers() > 1 {
+            self.registry().keep_config(&config);
+        }
         let told = self.command(py, id.0, Command::AddProducer(config));
         told.inspect_err(|_| self.registry().remove_producer(id))?;
         Ok(id.0)
@@ -455,17 +469,11 @@ impl PyEngine {
 
     #[pyo3(signature = (slot, producer))]
     fn assign_slot(&self, py: Python<'_>, slot: Number, producer: Option<Number>) -> PyResult<()> {
-        let (slot, producer) = {
-            let registry = self.registry();
-            let slot = registry.slot(slot.id())?;
-            let producer = producer
-                .map(|producer| registry.producer(producer.id()))
-                .transpose()?;
-            if let Some(producer) = producer {
-                registry.check_assignment(slot, producer)?;
-            }
-            (slot, producer)
-        };
+        let producer = producer.map(Number::id);
+        let (mirror, slot, producer) = self.registry().assignment(slot.id(), producer)?;
+        if let Some(config) = mirror {
+            self.command(py, slot.0, Command::Mirror(config))?;
+        }
         self.command(py, slot.0, Command::Assign(slot, producer))
     }
 
@@ -528,7 +536,11 @@ impl PyEngine {
         group: Number,
         participant: Number,
     ) -> PyResult<()> {
-        let (group, command) = speakers::join(&self.registry(), producer, group, participant)?;
+        let (group, mirror, command) =
+            speakers::join(&self.registry(), producer, group, participant)?;
+        if let Some(mirror) = mirror {
+            self.command(py, group.0, mirror)?;
+        }
         self.command(py, group.0, command)
     }
 

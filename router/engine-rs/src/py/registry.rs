@@ -3,12 +3,11 @@
 //! Ids carry the worker in their top 16 bits, count upwards from 1 and are never reused.
 
 use super::errors::{config, refused, state};
-use crate::core::command::MediaKind;
-use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId};
+use crate::core::command::{MediaKind, ProducerConfig};
+use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, WorkerId};
 use pyo3::prelude::PyResult;
 use std::collections::{HashMap, HashSet};
 
-const WORKER_SHIFT: u32 = 48;
 const SOCKET_WORKER_SHIFT: u32 = 16;
 
 /// Sockets of one worker alive at most: each is polled at every wake-up.
@@ -25,7 +24,7 @@ const MAX_SLOTS: usize = 1_024;
 
 /// The worker in an id.
 pub fn worker_of(id: u64) -> usize {
-    (id >> WORKER_SHIFT) as usize
+    usize::from(WorkerId::of(id).0)
 }
 
 /// The worker in a socket's id.
@@ -44,6 +43,9 @@ struct Track {
     kind: MediaKind,
 }
 
+/// A producer to be mirrored first, a slot, and what it is to show.
+pub type Assignment = (Option<Box<ProducerConfig>>, SlotId, Option<ProducerId>);
+
 /// The living ids.
 #[derive(Default)]
 pub struct Registry {
@@ -52,6 +54,8 @@ pub struct Registry {
     transports: HashMap<TransportId, Transport>,
     producers: HashMap<ProducerId, Track>,
     slots: HashMap<SlotId, Track>,
+    /// What other workers need to mirror a producer; kept when there are any.
+    configs: HashMap<ProducerId, Box<ProducerConfig>>,
     groups: HashSet<GroupId>,
     last_socket: HashMap<usize, u32>,
     last_id: u64,
@@ -64,7 +68,7 @@ fn unknown(what: &str, id: u64) -> pyo3::PyErr {
 impl Registry {
     fn next_id(&mut self, worker: usize) -> u64 {
         self.last_id += 1;
-        (worker as u64) << WORKER_SHIFT | self.last_id
+        WorkerId(worker as u16).id(self.last_id)
     }
 
     /// An id for a socket that will be opened.
@@ -127,6 +131,7 @@ impl Registry {
         if let Some(transport) = self.transports.remove(&id) {
             for producer in transport.producers {
                 self.producers.remove(&producer);
+                self.configs.remove(&producer);
             }
             for slot in transport.slots {
                 self.slots.remove(&slot);
@@ -165,8 +170,21 @@ impl Registry {
             .ok_or_else(|| unknown("producer", id))
     }
 
+    /// Keeps how a living producer is described, so that other workers can mirror it.
+    pub fn keep_config(&mut self, config: &ProducerConfig) {
+        let config = Box::new(config.clone());
+        self.configs.insert(config.id, config);
+    }
+
+    /// What a worker must be told before it uses a producer that is not its own.
+    pub fn mirror_for(&self, user: u64, producer: ProducerId) -> Option<Box<ProducerConfig>> {
+        let foreign = worker_of(user) != worker_of(producer.0);
+        foreign.then(|| self.configs.get(&producer).cloned())?
+    }
+
     /// The producer is gone.
     pub fn remove_producer(&mut self, id: ProducerId) {
+        self.configs.remove(&id);
         let Some(track) = self.producers.remove(&id) else {
             return;
         };
@@ -228,17 +246,12 @@ impl Registry {
         self.groups.remove(&id);
     }
 
-    /// A producer that can compete in the group: audio, on its worker.
+    /// A producer that can compete in the group: audio.
     pub fn speaker(&self, producer: u64, group: u64) -> PyResult<(ProducerId, GroupId)> {
         let (producer, group) = (self.producer(producer)?, self.group(group)?);
         let track = self.producers.get(&producer);
         if track.is_none_or(|track| track.kind != MediaKind::Audio) {
             return Err(config("producer: it is not audio"));
-        }
-        if worker_of(producer.0) != worker_of(group.0) {
-            return Err(config(
-                "producer: it lives on another worker than the group",
-            ));
         }
         Ok((producer, group))
     }
@@ -272,22 +285,19 @@ impl Registry {
         Ok((chosen, group))
     }
 
-    /// Whether the slot can show the producer: of one kind, on one worker.
-    pub fn check_assignment(&self, slot: SlotId, producer: ProducerId) -> PyResult<()> {
-        let shown = self
-            .producers
-            .get(&producer)
-            .ok_or_else(|| unknown("producer", producer.0))?;
-        let shows = self
-            .slots
-            .get(&slot)
-            .ok_or_else(|| unknown("slot", slot.0))?;
-        if shown.kind != shows.kind {
+    /// A living slot and what it is to show, of one kind; and what its worker must be told of before.
+    pub fn assignment(&self, slot: u64, producer: Option<u64>) -> PyResult<Assignment> {
+        let slot = self.slot(slot)?;
+        let Some(producer) = producer else {
+            return Ok((None, slot, None));
+        };
+        let producer = self.producer(producer)?;
+        let kinds = (self.producers.get(&producer), self.slots.get(&slot));
+        if let (Some(shown), Some(shows)) = kinds
+            && shown.kind != shows.kind
+        {
             return Err(config("producer: it is of another kind than the slot"));
         }
-        if worker_of(producer.0) != worker_of(slot.0) {
-            return Err(config("producer: it lives on another worker than the slot"));
-        }
-        Ok(())
+        Ok((self.mirror_for(slot.0, producer), slot, Some(producer)))
     }
 }

@@ -10,21 +10,22 @@ fn participant(number: Number) -> PyResult<u64> {
     number.within("participant", 0..=u64::MAX)
 }
 
-/// A producer competes in a group.
+/// A producer competes in a group; the group's worker may have to mirror it first.
 pub fn join(
     registry: &Registry,
     producer: Number,
     group: Number,
     owner: Number,
-) -> PyResult<(GroupId, Command)> {
+) -> PyResult<(GroupId, Option<Command>, Command)> {
     let participant = participant(owner)?;
     let (producer, group) = registry.speaker(producer.id(), group.id())?;
+    let mirror = registry.mirror_for(group.0, producer).map(Command::Mirror);
     let command = Command::JoinSpeakers {
         producer,
         group,
         participant,
     };
-    Ok((group, command))
+    Ok((group, mirror, command))
 }
 
 /// Slots hear a group.

@@ -280,6 +280,11 @@ impl ReceiveStream {
         self.anchor = Some(anchor);
     }
 
+    /// Where the stream's media clock meets engine time, as another worker learned it.
+    pub fn set_anchor(&mut self, anchor: Anchor) {
+        self.anchor = Some(anchor);
+    }
+
     /// The report block for the publisher; `None` before the first packet.
     pub fn report(&mut self, now: Micros) -> Option<ReportBlock> {
         self.reception.report(self.ssrc?, now)

@@ -8,6 +8,7 @@
 )]
 
 pub mod call;
+pub mod house;
 pub mod load;
 pub mod media;
 pub mod peer;
@@ -18,6 +19,7 @@ pub mod toy_srtp;
 pub mod world;
 
 pub use call::Call;
+pub use house::House;
 pub use load::{CountingSink, Load};
 pub use peer::Peer;
 pub use talk::Talk;

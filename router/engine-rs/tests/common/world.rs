@@ -1,9 +1,10 @@
 //! The core under test with its clock and what came out of it.
 
 use super::peer::Peer;
+use fork_router_engine::core::mirror::{MirrorHead, MirrorMessage};
 use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
 use fork_router_engine::core::{Command, Core, Datagram, Event, Received, Sink};
-use fork_router_engine::ids::Tuple;
+use fork_router_engine::ids::{Tuple, WorkerId};
 use fork_router_engine::srtp::{SRTP_MAX_OVERHEAD, SrtpError, SrtpSession};
 use fork_router_engine::time::Micros;
 use fork_router_engine::wire::rtcp::{RtcpMessage, messages};
@@ -15,6 +16,10 @@ pub struct ListSink {
     scratch: Vec<u8>,
     pub sent: Vec<(Tuple, Vec<u8>)>,
     pub events: Vec<Event>,
+    /// Packets for other workers.
+    pub handed: Vec<(WorkerId, MirrorHead, Vec<u8>)>,
+    /// Messages for other workers.
+    pub told: Vec<(WorkerId, MirrorMessage)>,
 }
 
 impl Sink for ListSink {
@@ -30,6 +35,14 @@ impl Sink for ListSink {
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    fn mirror_packet(&mut self, to: WorkerId, head: &MirrorHead, bytes: &[u8]) {
+        self.handed.push((to, *head, bytes.to_vec()));
+    }
+
+    fn mirror_message(&mut self, to: WorkerId, message: MirrorMessage) {
+        self.told.push((to, message));
     }
 }
 
@@ -77,6 +90,8 @@ impl World {
                 scratch,
                 sent: Vec::new(),
                 events: Vec::new(),
+                handed: Vec::new(),
+                told: Vec::new(),
             },
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
         }
