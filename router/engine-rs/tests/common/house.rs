@@ -165,7 +165,7 @@ impl House {
                 for (to, head, bytes) in handed {
                     assert_eq!(usize::from(to.0), 1 - from);
                     self.handed += 1;
-                    if self.overflow == 0 || !self.handed.is_multiple_of(self.overflow) {
+                    if !self.handed.is_multiple_of(self.overflow) {
                         let now = other.now;
                         other.core.take_mirrored(now, &head, &bytes, 0);
                         let received = &&bytes[..];
