@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 
+from websockets.exceptions import ConnectionClosed
+
 from loadtest.bench_join import ROUTER_CORE, pin_generator
 from loadtest.events import Events, Message
 from loadtest.peer import Identity, Join, RoomPeer
@@ -21,6 +23,8 @@ from loadtest.process import RouterUnderTest, run_router
 ROOM = "storm"
 AGREE_TIMEOUT_S = 120.0
 LAG = "sfu_event_loop_lag_seconds"
+OPENING = 48
+"""WebSockets that authenticate at a time: the router takes 64 of one address, and here all have the same one."""
 LAG_INTERVAL_S = 5.0
 """The gauge is the worst of ten seconds."""
 
@@ -68,6 +72,7 @@ class Storm:
     stack: AsyncExitStack
     identity: Identity = field(default_factory=Identity.create)
     followers: list[Follower] = field(default_factory=list)
+    opening: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OPENING))
     failures: int = 0
     worst_lag_s: float = 0.0
 
@@ -80,12 +85,15 @@ class Storm:
             peer = await RoomPeer.enter(join, number, self.identity, offer)
             self.stack.callback(peer.close)
             peer.peer.become_sink()
-            events = await self.stack.enter_async_context(Events.open(join, keeps=False))
-        except (OSError, RuntimeError, TimeoutError) as error:
+            async with self.opening:
+                events = await self.stack.enter_async_context(Events.open(join, keeps=False))
+                events.on_message = follower.handle
+                while not events.counts["welcome"]:  # noqa: ASYNC110 - the events know no waiting for a count
+                    await asyncio.sleep(0.02)
+        except (OSError, RuntimeError, TimeoutError, ConnectionClosed) as error:
             self.failures += 1
             print(f"participant {number}: {error!r}")
             return
-        events.on_message = follower.handle
         self.followers.append(follower)
 
     async def watch_lag(self) -> None:
