@@ -6,7 +6,9 @@ mod common;
 use common::Call;
 use common::call::play;
 use common::media::Encoder;
-use fork_router_engine::ids::Ssrc;
+use common::media::video_slot;
+use fork_router_engine::core::Command;
+use fork_router_engine::ids::{ProducerId, SlotId, Ssrc};
 use fork_router_engine::wire::rtcp::{ReportBlock, write_pli, write_receiver_report};
 
 /// R3: fifty receivers ask a hundred times a second.
@@ -109,7 +111,54 @@ fn a_vanished_receiver_is_sent_nothing() {
             last_sent = second;
         }
     }
-    assert!((28..=30).contains(&last_sent), "{last_sent} s");
+    assert!((13..=15).contains(&last_sent), "{last_sent} s");
+}
+
+#[test]
+fn who_was_silent_is_sent_media_again_when_he_says_something() {
+    let mut call = Call::new(15, &[], 1, true);
+    let mut encoder = Encoder::video(7);
+    call.publish(&encoder.frame(true, 1));
+    call.subscribers[0].peer.answers = false;
+    call.pass(20_000);
+    let tuple = call.subscribers[0].peer.tuple;
+    call.world.take_sent(tuple);
+    let is_media = |data: &Vec<u8>| data[0] >= 128 && !(192..=223).contains(&data[1]);
+    call.publish(&encoder.frame(false, 1));
+    assert!(!call.world.take_sent(tuple).iter().any(is_media));
+    let mut buffer = [0; 100];
+    let len = write_receiver_report(&mut buffer, Ssrc(1), &[]).unwrap();
+    call.send_rtcp(0, &buffer[..len]);
+    call.publish(&encoder.frame(false, 1));
+    assert!(call.world.take_sent(tuple).iter().any(is_media));
+}
+
+/// A receiver whose slots bring more than anybody needs is held to his allowance; the other one is not.
+#[test]
+fn one_peer_cannot_be_sent_without_limit() {
+    let mut call = Call::new(16, &[], 2, false);
+    let greedy = call.subscribers[0].peer.transport;
+    for id in 1..=40 {
+        let slot = video_slot(id, greedy, false);
+        call.world.command(Command::AddSlot(slot));
+        call.world
+            .command(Command::Assign(SlotId(id), Some(ProducerId(1))));
+    }
+    let mut encoder = Encoder::video(7);
+    encoder.payload_len = 1_000;
+    let frames = 400;
+    for frame in 0..frames {
+        call.publish(&encoder.frame(frame == 0, 2));
+        call.pass(2);
+        call.deliver_all();
+    }
+    let modest = call.slot_stats(1);
+    assert_eq!(modest.packets_sent, 2 * frames);
+    let stats = call.world.core.transport_stats(call.world.now, greedy);
+    let sent = stats.expect("alive").bytes_sent;
+    // 16 bytes a microsecond and the burst, of five times as much.
+    assert!((13_000_000..14_200_000).contains(&sent), "{sent} bytes");
+    assert!(call.world.dropped("peer-rate") > 10_000);
 }
 
 /// R4: what the last thousand packets cost when they are asked for again and again.

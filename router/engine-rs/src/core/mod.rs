@@ -3,6 +3,7 @@
 //! Invariants: nothing here reads a clock, owns a socket or panics on a byte from the network; media leaves only to a
 //! tuple that was validated and selected; every collection that a peer can grow has a named cap.
 
+mod allowance;
 mod arena;
 mod bucket;
 pub mod command;
@@ -144,8 +145,14 @@ impl Core {
     /// Totals of this core.
     pub fn counters(&self) -> CoreCounters {
         let (producers, slots) = (self.producers.len(), self.slots.len());
-        self.totals
-            .snapshot(self.transports.len(), producers, slots)
+        CoreCounters {
+            speaker_groups: self.groups.len() as u64,
+            tuples: self.tuples.len() as u64,
+            timers: self.timers.len() as u64,
+            ..self
+                .totals
+                .snapshot(self.transports.len(), producers, slots)
+        }
     }
 
     /// Everything about one peer; `None` when it is gone.

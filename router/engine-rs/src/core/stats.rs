@@ -31,6 +31,12 @@ pub struct CoreCounters {
     pub producers: u64,
     /// Slots alive.
     pub slots: u64,
+    /// Speaker groups alive.
+    pub speaker_groups: u64,
+    /// Tuples that lead to a transport.
+    pub tuples: u64,
+    /// Timer entries; those of what is gone stay until they are due.
+    pub timers: u64,
     /// Generic NACK messages received.
     pub nack_received: u64,
     /// Generic NACK messages sent.

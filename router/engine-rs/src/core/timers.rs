@@ -59,6 +59,11 @@ impl Timers {
         self.heap.pop().map(|entry| entry.0)
     }
 
+    /// Entries, stale ones too.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// When the earliest entry is due.
     #[inline]
     pub fn poll_deadline(&self) -> Option<Micros> {

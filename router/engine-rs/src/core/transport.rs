@@ -1,6 +1,7 @@
 //! One peer: its paths, its keys, its tables, and the two doors through which anything leaves to it.
 
 use super::Sink;
+use super::allowance::Allowance;
 use super::arena::Ix;
 use super::bucket::TokenBucket;
 use super::command::TransportConfig;
@@ -21,6 +22,10 @@ use crate::wire::{DropCounters, DropReason};
 /// DTLS datagrams handed to Python at once, and per second, per transport.
 const DTLS_BURST: u64 = 64;
 const DTLS_RATE: u64 = 50;
+
+/// Media to a peer of whom nothing authentic came for so long waits until something comes. Consent (RFC 7675) would let
+/// it go on for 30 s; a path that is dead fills the send buffer's queues meanwhile.
+pub const MEDIA_SILENCE: Micros = Micros::from_secs(15);
 
 /// State of one peer.
 pub struct Transport {
@@ -64,6 +69,8 @@ pub struct Transport {
     pub received: Traffic,
     /// Datagrams sent.
     pub sent: Traffic,
+    /// Media it may be sent now.
+    pub allowance: Allowance,
     /// Drops by reason.
     pub drops: DropCounters,
     /// How often a pair was selected.
@@ -94,6 +101,7 @@ impl Transport {
             clock: PeerClock::default(),
             received: Traffic::default(),
             sent: Traffic::default(),
+            allowance: Allowance::new(),
             drops: DropCounters::default(),
             pair_changes: 0,
         }
@@ -148,6 +156,9 @@ impl Transport {
         sink: &mut impl Sink,
         totals: &mut Totals,
     ) {
+        if !self.allowance.take(len, class == Class::Audio) {
+            return self.drop_packet(DropReason::PeerRate, totals);
+        }
         let padding = padding_of(&sink.scratch()[..len]);
         if padding != 0 {
             totals.padding.count(padding);
@@ -196,17 +207,24 @@ impl Transport {
         Some(len)
     }
 
-    /// Where media can leave to now, if there are keys and a path.
+    /// Where media can leave to now, if there are keys and a path with somebody at its end.
     #[inline]
-    pub fn media_outlet(&self, now: Micros) -> Option<Tuple> {
-        self.srtp.as_ref()?;
-        self.link.rtp_outlet(now)
+    pub fn media_outlet(&mut self, now: Micros) -> Option<Tuple> {
+        self.allowance.refill(now);
+        self.outlet(now)
     }
 
     /// Media can leave to it now.
     #[inline]
     pub fn can_send(&self, now: Micros) -> bool {
-        self.media_outlet(now).is_some()
+        self.outlet(now).is_some()
+    }
+
+    #[inline]
+    fn outlet(&self, now: Micros) -> Option<Tuple> {
+        self.srtp.as_ref()?;
+        let is_silent = now >= self.last_authenticated + MEDIA_SILENCE;
+        self.link.rtp_outlet(now).filter(|_| !is_silent)
     }
 }
 

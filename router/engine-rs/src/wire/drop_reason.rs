@@ -64,6 +64,7 @@ drop_reasons! {
     NackBudget = "nack-budget", "A retransmission that the receiver's repair budget does not cover.";
     NackNotInHistory = "nack-not-in-history", "A retransmission asked for a packet that is no longer kept.";
     // Forwarding.
+    PeerRate = "peer-rate", "More media for one peer than it may be sent (`core/allowance.rs`).";
     PacketTooLarge = "packet-too-large", "The rewritten packet would not fit a datagram.";
 }
 

@@ -8,12 +8,14 @@ use fork_router_engine::core::{Command, Core, Datagram, Event, Received, Sink};
 use fork_router_engine::ids::{Mid, ProducerId, Ssrc, Tuple};
 use fork_router_engine::srtp::SRTP_MAX_OVERHEAD;
 use fork_router_engine::time::Micros;
-use fork_router_engine::wire::rtcp::write_nack;
+use fork_router_engine::wire::rtcp::{write_nack, write_receiver_report};
 
 /// Time between two packets of the publisher.
 const PACE: Micros = Micros::from_millis(1);
 /// Payload bytes of a packet: about 1100 in all.
 const PAYLOAD: usize = 1_070;
+/// A receiver is silent for so many packets at most.
+const SILENCE: usize = 2_000;
 /// Of so many packets, one is lost and comes by RTX.
 const LOSS: usize = 50;
 
@@ -179,13 +181,26 @@ impl Load {
     /// Plays what was prepared, and returns how many packets that were. `measure` is around every call into the core.
     pub fn play(&mut self, mut measure: impl FnMut(&mut dyn FnMut())) -> usize {
         let prepared = std::mem::take(&mut self.prepared);
-        for packet in &prepared {
+        for (index, packet) in prepared.iter().enumerate() {
+            if index % SILENCE == SILENCE - 1 {
+                self.report(&mut measure);
+            }
             let from = self.call.publisher.tuple;
             self.receive(from, packet, &mut measure);
             self.call.world.now = self.call.world.now + PACE;
             self.serve_timers(&mut measure);
         }
         prepared.len()
+    }
+
+    /// Every receiver says that it is there.
+    fn report(&mut self, measure: &mut impl FnMut(&mut dyn FnMut())) {
+        let mut report = [0; 16];
+        let len = write_receiver_report(&mut report, Ssrc(1), &[]).unwrap();
+        for index in 0..self.call.subscribers.len() {
+            let from = self.call.subscribers[index].peer.tuple;
+            self.receive(from, &report[..len], measure);
+        }
     }
 
     /// Plays what was prepared in batches of so many packets. `measure` is around every call into the core.

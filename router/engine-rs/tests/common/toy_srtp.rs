@@ -3,19 +3,21 @@
 //! The sender side also checks that no index is ever used for two different packets (`threats-and-faults.md` S7).
 
 use fork_router_engine::srtp::{SrtpError, SrtpSession};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 const TAG: usize = 10;
 const WINDOW: u64 = 1024;
 
 pub struct ToySrtp {
+    /// How far back it remembers, if not for ever: older indexes must not be sent again at all.
+    pub memory: Option<u64>,
     send_key: u64,
     receive_key: u64,
     sent: HashMap<u32, (u64, HashMap<u64, u64>)>,
-    received: HashMap<u32, (u64, Vec<u64>)>,
+    received: HashMap<u32, (u64, HashSet<u64>)>,
     sent_rtcp: u32,
-    received_rtcp: Vec<u32>,
+    received_rtcp: HashSet<u32>,
 }
 
 fn hash(value: impl Hash) -> u64 {
@@ -52,18 +54,22 @@ fn head(packet: &[u8]) -> (u32, u16) {
 impl ToySrtp {
     pub fn new(send_key: u64, receive_key: u64) -> Self {
         Self {
+            memory: None,
             send_key,
             receive_key,
             sent: HashMap::new(),
             received: HashMap::new(),
             sent_rtcp: 0,
-            received_rtcp: Vec::new(),
+            received_rtcp: HashSet::new(),
         }
     }
 
     /// The other side's session.
     pub fn mirrored(&self) -> Self {
-        Self::new(self.receive_key, self.send_key)
+        Self {
+            memory: self.memory,
+            ..Self::new(self.receive_key, self.send_key)
+        }
     }
 }
 
@@ -82,6 +88,13 @@ impl SrtpSession for ToySrtp {
             plain,
             "two packets under index {index} of {ssrc:x}"
         );
+        if let Some(memory) = self.memory {
+            let oldest = highest.saturating_sub(memory);
+            assert!(index >= oldest, "index {index} of {ssrc:x} again");
+            if packets.len() as u64 > 2 * memory {
+                packets.retain(|index, _| *index >= oldest);
+            }
+        }
         scramble(&mut buffer[12..len], self.send_key);
         let tag = tag(self.send_key, index, &buffer[..len]);
         buffer[len..len + TAG].copy_from_slice(&tag);
@@ -104,11 +117,13 @@ impl SrtpSession for ToySrtp {
         if tag(self.receive_key, index, &buffer[..plain]) != buffer[plain..len] {
             return Err(SrtpError::Auth);
         }
-        let (highest, seen) = self.received.entry(ssrc).or_insert((index, Vec::new()));
+        let (highest, seen) = self.received.entry(ssrc).or_insert((index, HashSet::new()));
         *highest = index.max(*highest);
-        seen.push(index);
-        let lowest = highest.saturating_sub(WINDOW);
-        seen.retain(|index| *index >= lowest);
+        seen.insert(index);
+        if seen.len() as u64 > 2 * WINDOW {
+            let lowest = highest.saturating_sub(WINDOW);
+            seen.retain(|index| *index >= lowest);
+        }
         scramble(&mut buffer[12..plain], self.receive_key);
         Ok(plain)
     }
@@ -134,7 +149,13 @@ impl SrtpSession for ToySrtp {
         if tag(self.receive_key, u64::from(index), &buffer[..plain + 4]) != buffer[plain + 4..len] {
             return Err(SrtpError::Auth);
         }
-        self.received_rtcp.push(index);
+        self.received_rtcp.insert(index);
+        if let Some(memory) = self.memory
+            && self.received_rtcp.len() as u64 > 2 * memory
+        {
+            let oldest = index.saturating_sub(memory as u32);
+            self.received_rtcp.retain(|seen| *seen >= oldest);
+        }
         scramble(&mut buffer[8..plain], self.receive_key);
         Ok(plain)
     }
