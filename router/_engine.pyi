@@ -199,6 +199,13 @@ class WorkerCounters(TypedDict):
     send_batches: int
     kernel_drops: int
     """Datagrams the kernel dropped on full receive buffers (SO_RXQ_OVFL)."""
+    gro_datagrams: int
+    """Of the datagrams received, those in which the kernel had joined packets of one sender (UDP_GRO), and how many
+    packets they were; `datagrams_received` counts each packet."""
+    gro_segments: int
+    receive_buffer_bytes: int
+    """What the kernel granted the worker's socket that has the least."""
+    send_buffer_bytes: int
     send_errors: int
     """Datagrams given up for themselves: no route, no such socket, an address the kernel refuses."""
     gso_sends: int
@@ -217,6 +224,11 @@ class WorkerCounters(TypedDict):
     transports: int
     producers: int
     slots: int
+    speaker_groups: int
+    tuples: int
+    """Addresses that lead to a transport."""
+    timers: int
+    """Entries in the core's timer heap; those of what is gone stay until they are due."""
     busy_us: int
     """Time spent outside the poll call."""
     nack_received: int

@@ -26,6 +26,11 @@ Status = Literal["ok", "warn", "fail"]
 EARLIEST_WALL_S: Final = 1_767_225_600  # 2026-01-01: before this software was written
 LATEST_WALL_S: Final = 4_102_444_800  # 2100-01-01
 MIN_FILES: Final = 4096
+BUFFER_OPTIONS: Final = {
+    # With asm-generic/socket.h's SO_RCVBUFFORCE and SO_SNDBUFFORCE, which Python does not name.
+    "rmem": (socket.SO_RCVBUF, 33),
+    "wmem": (socket.SO_SNDBUF, 32),
+}
 KERNEL_LIMITS: Final = Path("/proc/sys/net/core")
 
 
@@ -137,11 +142,8 @@ def _try_udp(address: str, worker: int, settings: Settings) -> str | None:
 def check_buffers(settings: Settings) -> Iterator[Finding]:
     """Does the kernel grant the buffers that are asked for?"""
     wanted = {"rmem": settings.media.receive_buffer_bytes, "wmem": settings.media.send_buffer_bytes}
-    options = {"rmem": socket.SO_RCVBUF, "wmem": socket.SO_SNDBUF}
     for name, asked in wanted.items():
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, options[name], asked)
-            granted = probe.getsockopt(socket.SOL_SOCKET, options[name]) // 2  # socket(7): the kernel tells the double
+        granted = _probe_buffer(name, asked)
         title = "receive buffer" if name == "rmem" else "send buffer"
         if granted >= asked:
             yield Finding(title, "ok", f"{granted} bytes granted")
@@ -149,6 +151,17 @@ def check_buffers(settings: Settings) -> Iterator[Finding]:
         limit = _read_limit(f"{name}_max")
         detail = f"{granted} of {asked} bytes granted" + (f", net.core.{name}_max is {limit}" if limit else "")
         yield Finding(title, "warn", detail, f"sysctl -w net.core.{name}_max={asked}")
+
+
+def _probe_buffer(name: str, asked: int) -> int:
+    """What the kernel grants, asked as the engine asks: CAP_NET_ADMIN passes the system's limit."""
+    option, force = BUFFER_OPTIONS[name]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, force, asked)
+        except PermissionError:
+            probe.setsockopt(socket.SOL_SOCKET, option, asked)
+        return probe.getsockopt(socket.SOL_SOCKET, option) // 2  # socket(7): the kernel tells the double
 
 
 def _read_limit(name: str) -> int | None:

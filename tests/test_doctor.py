@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from router import clock, doctor
+from router._engine import Engine
 from router.config import Settings, load_settings
 from router.doctor import Finding, examine, show_findings
+from router.rtc.srtp import function_addresses
 
 FREE = {"public": {"port": 0}, "admin": {"port": 0}, "media": {"udp_port": 0, "addresses": ["127.0.0.1"]}}
 
@@ -59,6 +61,17 @@ def test_small_kernel_buffers_name_the_sysctl() -> None:
     finding = find(examine(settings(**media(receive_buffer_bytes=1 << 30))), "receive buffer")
     assert finding.status == "warn"
     assert finding.fix == f"sysctl -w net.core.rmem_max={1 << 30}"
+
+
+@pytest.mark.parametrize("asked", [65_536, 64 << 20])
+def test_buffers_are_judged_as_the_engine_gets_them(asked: int) -> None:
+    engine = Engine(srtp_functions=function_addresses())
+    granted = engine.open_socket(0, ("127.0.0.1", 0), receive_buffer_bytes=asked, send_buffer_bytes=asked)
+    engine.close()
+    findings = examine(settings(**media(receive_buffer_bytes=asked, send_buffer_bytes=asked)))
+    for name, bytes_ in (("receive", granted["receive_buffer_bytes"]), ("send", granted["send_buffer_bytes"])):
+        assert find(findings, f"{name} buffer").status == ("ok" if bytes_ >= asked else "warn")
+        assert str(bytes_) in find(findings, f"{name} buffer").detail
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ _PER_WORKER: Final = (
     ("receive_batches", "sfu_receive_batches", "Calls that received at least one datagram."),
     ("send_batches", "sfu_send_batches", "Calls that sent at least one datagram."),
     ("kernel_drops", "sfu_kernel_drops", "Datagrams that the kernel dropped on full receive buffers."),
+    ("gro_datagrams", "sfu_gro_datagrams", "Datagrams received in which the kernel had joined several packets."),
+    ("gro_segments", "sfu_gro_segments", "Packets of these datagrams."),
     ("send_errors", "sfu_send_errors", "Datagrams that the kernel refused to send."),
     ("gso_sends", "sfu_gso_messages", "Messages of several datagrams that the kernel segmented."),
     ("gso_segments", "sfu_gso_segments", "Datagrams of these messages."),
@@ -111,6 +113,12 @@ def _collect_workers(workers: "Sequence[WorkerCounters]") -> Iterator[Metric]:
         transports.add_metric([str(worker["worker"])], worker["transports"])
     yield busy
     yield transports
+    for direction in ("receive", "send"):
+        text = f"What the kernel granted the worker's socket that has the smallest {direction} buffer."
+        granted = GaugeMetricFamily(f"sfu_{direction}_buffer_bytes", text, labels=["worker"])
+        for worker in workers:
+            granted.add_metric([str(worker["worker"])], worker[f"{direction}_buffer_bytes"])  # type: ignore[literal-required] # as above
+        yield granted
 
 
 def _collect_drops(workers: "Sequence[WorkerCounters]") -> Metric:

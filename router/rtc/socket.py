@@ -35,6 +35,7 @@ from router.rtc.ice import (
 from router.rtc.plain import RTP, PlainKeys
 
 if TYPE_CHECKING:
+    from router._engine import SocketInfo
     from router.rtc.engine import MediaEngine
 
 logger = logging.getLogger(__name__)
@@ -330,6 +331,7 @@ class RTCSocket(EventEmitter):
             receive_buffer_bytes=options.receive_buffer_bytes,
             send_buffer_bytes=options.send_buffer_bytes,
         )
+        _warn_of_small_buffers(info, options)
         if not self._ids:
             self.engine.register_socket(info["id"], self)
         self._ids.append(info["id"])
@@ -362,3 +364,16 @@ class RTCSocket(EventEmitter):
         candidate = make_candidate("srflx", mapped, base=base)
         self._candidates.append(candidate)
         self.emit("candidate", candidate)
+
+
+def _warn_of_small_buffers(info: "SocketInfo", options: RTCSocketOptions) -> None:
+    """Small buffers lose packets in bursts, which looks like a bad network."""
+    buffers = {
+        "rmem": (info["receive_buffer_bytes"], options.receive_buffer_bytes),
+        "wmem": (info["send_buffer_bytes"], options.send_buffer_bytes),
+    }
+    for name, (granted, asked) in buffers.items():
+        if granted < asked:
+            fix = f"sysctl -w net.core.{name}_max={asked}"
+            extra = {"granted_bytes": granted, "asked_bytes": asked, "fix": fix}
+            logger.warning("the kernel granted a smaller socket buffer than asked for", extra=extra)

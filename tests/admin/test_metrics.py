@@ -28,13 +28,17 @@ async def test_engine_totals_are_summed_over_workers(router: Router, client: htt
             gso_segments=8,
             send_dropped={"control": 0, "audio": 0, "video_key": 1, "video": 5, "video_layer": 6},
         ),
+        counters(2, gro_segments=50, gro_datagrams=6, receive_buffer_bytes=212_992, send_buffer_bytes=65_536),
     ]
     metrics = await scrape(client)
     assert metrics["sfu_rtp_packets_total"] == {("in",): 12, ("out",): 3}
     assert metrics["sfu_datagrams_total"] == {("in",): 9, ("out",): 0}
     assert metrics["sfu_rtp_packets_dropped_total"] == {("replay",): 3, ("auth-failed",): 4}
-    assert metrics["sfu_kernel_drops_total"] == {("0",): 0, ("1",): 9}
-    assert metrics["sfu_gso_segments_total"] == {("0",): 0, ("1",): 8}
+    assert metrics["sfu_kernel_drops_total"] == {("0",): 0, ("1",): 9, ("2",): 0}
+    assert (metrics["sfu_gro_datagrams_total"][("2",)], metrics["sfu_gro_segments_total"][("2",)]) == (6, 50)
+    assert metrics["sfu_receive_buffer_bytes"][("2",)] == 212_992
+    assert metrics["sfu_send_buffer_bytes"][("2",)] == 65_536
+    assert metrics["sfu_gso_segments_total"] == {("0",): 0, ("1",): 8, ("2",): 0}
     assert metrics["sfu_send_dropped_total"][("video",)] == 5
     assert metrics["sfu_worker_busy_seconds_total"][("0",)] == 1.5
     assert metrics["sfu_engine_up"][()] == 1

@@ -27,9 +27,10 @@ class FakeNative:
         self.producers: dict[int, dict[str, Any]] = {}
         self.slots: dict[int, dict[str, Any]] = {}
         self.speakers: dict[int, dict[str, Any]] = {}
+        self.max_buffer_bytes = 1 << 30
         self.sent: list[tuple[int, Address, bytes]] = []
 
-    def open_socket(self, worker: int, address: Address, **_: int) -> dict[str, Any]:
+    def open_socket(self, worker: int, address: Address, **buffers: int) -> dict[str, Any]:
         family = system_socket.AF_INET6 if ":" in address[0] else system_socket.AF_INET
         opened = system_socket.socket(family, system_socket.SOCK_DGRAM)
         opened.setblocking(False)
@@ -41,7 +42,8 @@ class FakeNative:
         id_ = next(self.ids)
         self.sockets[id_] = opened
         asyncio.get_running_loop().add_reader(opened, self.read, id_)
-        return {"id": id_, "worker": worker, "address": opened.getsockname()[:2]}
+        granted = {name: min(asked, self.max_buffer_bytes) for name, asked in buffers.items()}
+        return {"id": id_, "worker": worker, "address": opened.getsockname()[:2], **granted}
 
     def close_socket(self, socket: int) -> None:
         opened = self.sockets.pop(socket)

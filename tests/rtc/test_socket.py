@@ -166,3 +166,18 @@ async def test_a_user_name_fragment_belongs_to_one_fork(fake: FakeEngine) -> Non
     check = write_check("fragment", "password")
     socket.on_stun(("192.0.2.1", 5), check)
     assert (first.checks, second.checks) == ([check[8:20]], [])
+
+
+async def test_small_kernel_buffers_are_told_with_the_sysctl(
+    fake: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.native.max_buffer_bytes = 100_000
+    for receive_buffer_bytes in (100_000, 100_001):
+        assert not caplog.records
+        socket = make_socket(fake, receive_buffer_bytes=receive_buffer_bytes, send_buffer_bytes=100_000)
+        socket.open()
+        socket.close()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert vars(record)["granted_bytes"] == 100_000
+    assert vars(record)["fix"] == "sysctl -w net.core.rmem_max=100001"

@@ -1,4 +1,13 @@
-//! Batched receiving (recvmmsg(2)): many datagrams by one system call, into buffers that live as long as the worker.
+//! Batched receiving (recvmmsg(2)) with receive offload (`UDP_GRO`, udp(7)): one system call reads many datagrams, of
+//! which each may be a run of packets of one sender that the kernel joined. They are handed out packet by packet.
+//!
+//! Memory: a joined run may be 64 KiB, and any message of a call may be one, so each of the 64 has that much *address
+//! space*, 4 MiB a worker. The pages behind it exist only once something was written there: a worker that never gets
+//! more than single packets keeps one page a message, 256 KiB; what a flood of runs can make of it is the 4 MiB, once for
+//! all peers. Fewer buffers would read fewer single packets at once, which are the most common by far.
+//!
+//! Invariants: [`ReceiveBatch::receive`] hands out [`RECEIVE_BATCH`] packets at most, however many a run holds; they stay
+//! where they are until it is called again; each begins aligned and has room to spare behind it.
 
 use super::messages::{empty_headers, empty_vectors};
 use super::sockaddr::{RAW_ADDRESS_LEN, RawAddress};
@@ -6,42 +15,116 @@ use super::socket::UdpSocket;
 use crate::core::Received;
 use crate::core::sink::MAX_DATAGRAM;
 use crate::srtp::SRTP_MAX_OVERHEAD;
+use arrayvec::ArrayVec;
 use std::ffi::c_int;
 use std::io;
 use std::net::SocketAddr;
 
-/// Datagrams read by one system call at most.
+/// Packets handed out at once at most, and datagrams read by one system call.
 pub const RECEIVE_BATCH: usize = 64;
 
-/// Room for one datagram, with what SRTP may need to spare behind it.
-const BUFFER_BYTES: usize = 2048;
-const _: () = assert!(BUFFER_BYTES >= MAX_DATAGRAM + SRTP_MAX_OVERHEAD);
+/// Room for one packet, with what SRTP may need to spare behind it.
+const PACKET_BYTES: usize = 2048;
+const _: () = assert!(PACKET_BYTES >= MAX_DATAGRAM + SRTP_MAX_OVERHEAD);
+
+/// The longest run that the kernel joins: `GRO_LEGACY_MAX_SIZE` in the kernel's netdevice.h.
+const RUN_BYTES: usize = 65_536;
+
+/// From one message's room to the next. A power of two would put the beginnings of all packets, which are read most,
+/// into the same sets of the processor's caches.
+const STRIDE: usize = RUN_BYTES + PACKET_BYTES;
+
+/// libsrtp reads RTP headers as 32-bit words; a cache line is what copies like.
+const ALIGNMENT: usize = 64;
+const _: () = assert!(STRIDE.is_multiple_of(ALIGNMENT) && PACKET_BYTES.is_multiple_of(ALIGNMENT));
 
 /// Room for control messages, aligned as `cmsghdr` wants it.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; 64]);
 
-/// libsrtp reads RTP headers as 32-bit words.
+/// Room for datagrams, one after the other, which costs no memory before it is used.
+struct Room {
+    bytes: Vec<u8>,
+    start: usize,
+    stride: usize,
+}
+
+impl Room {
+    fn new(stride: usize) -> Self {
+        // Zeroed by the kernel, page by page when touched.
+        let bytes = vec![0; RECEIVE_BATCH * stride + ALIGNMENT];
+        let start = bytes.as_ptr().align_offset(ALIGNMENT);
+        Self {
+            bytes,
+            start,
+            stride,
+        }
+    }
+
+    fn get(&self, index: usize) -> &[u8] {
+        let start = self.start + index * self.stride;
+        &self.bytes[start..start + self.stride]
+    }
+
+    fn get_mut(&mut self, index: usize) -> &mut [u8] {
+        let start = self.start + index * self.stride;
+        &mut self.bytes[start..start + self.stride]
+    }
+}
+
+/// A packet of the batch: where it is.
 #[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Buffer([u8; BUFFER_BYTES]);
+struct Packet {
+    message: usize,
+    len: usize,
+    /// It was part of a run and has been copied to its own room; else it is where the kernel wrote it.
+    is_copied: bool,
+}
+
+/// What the control messages of a datagram say.
+#[derive(Clone, Copy, Default)]
+struct Ancillary {
+    /// The socket's drop counter; absent while it is zero.
+    overflow: Option<u32>,
+    /// The length of a run's packets, of which the last may be shorter; absent when it is no run.
+    segment: Option<usize>,
+}
+
+/// Totals of receive offload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunCounters {
+    /// Runs received.
+    pub runs: u64,
+    /// Packets of those runs.
+    pub packets: u64,
+}
 
 /// Buffers for one batch, which live as long as their worker.
 pub struct ReceiveBatch {
-    buffers: Box<[Buffer]>,
+    messages: Room,
+    /// Packets of runs, taken apart.
+    copies: Room,
     names: Box<[RawAddress]>,
     controls: Box<[Control]>,
     vectors: Box<[libc::iovec]>,
     /// Their pointers hold only during a system call.
     headers: Box<[libc::mmsghdr]>,
+    /// Messages of the last system call.
+    count: usize,
+    /// The message that is handed out next, and how much of it was handed out already.
+    next: (usize, usize),
+    packets: ArrayVec<Packet, RECEIVE_BATCH>,
+    overflow: Option<u32>,
+    /// Totals.
+    pub runs: RunCounters,
 }
 
-/// One received datagram.
+/// One received packet.
 pub struct Datagram<'a> {
     /// Who sent it.
     pub source: SocketAddr,
-    /// The datagram, with spare room behind it.
+    /// The packet, with spare room behind it.
     pub buffer: &'a mut [u8],
     /// Its length.
     pub len: usize,
@@ -59,22 +142,26 @@ impl ReceiveBatch {
     /// Buffers, empty.
     pub fn new() -> Self {
         Self {
-            buffers: vec![Buffer([0; BUFFER_BYTES]); RECEIVE_BATCH].into_boxed_slice(),
+            messages: Room::new(STRIDE),
+            copies: Room::new(PACKET_BYTES),
             names: vec![RawAddress::zeroed(); RECEIVE_BATCH].into_boxed_slice(),
             controls: vec![Control([0; 64]); RECEIVE_BATCH].into_boxed_slice(),
             vectors: empty_vectors(RECEIVE_BATCH),
             headers: empty_headers(RECEIVE_BATCH),
+            count: 0,
+            next: (0, 0),
+            packets: ArrayVec::new(),
+            overflow: None,
+            runs: RunCounters::default(),
         }
     }
 
     fn point_headers(&mut self) {
         let addresses = self.names.iter_mut().zip(&mut self.controls);
-        let data = self.buffers.iter_mut().zip(&mut self.vectors);
-        for (header, ((name, control), (buffer, vector))) in
-            self.headers.iter_mut().zip(addresses.zip(data))
-        {
-            vector.iov_base = buffer.0.as_mut_ptr().cast();
-            vector.iov_len = MAX_DATAGRAM;
+        let all = self.headers.iter_mut().zip(&mut self.vectors);
+        for (index, ((header, vector), (name, control))) in all.zip(addresses).enumerate() {
+            vector.iov_base = self.messages.get_mut(index).as_mut_ptr().cast();
+            vector.iov_len = RUN_BYTES;
             let message = &mut header.msg_hdr;
             message.msg_name = (&raw mut *name).cast();
             message.msg_namelen = RAW_ADDRESS_LEN;
@@ -86,8 +173,26 @@ impl ReceiveBatch {
         }
     }
 
-    /// Reads what waits on the socket, up to [`RECEIVE_BATCH`] datagrams: how many. Nothing waiting is zero.
+    /// Makes the next packets available, up to [`RECEIVE_BATCH`]: how many. Those left over from the last system call
+    /// come first; without any, what waits on the socket is read. Nothing waiting is zero.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        self.packets.clear();
+        if !self.has_more() {
+            self.next = (0, 0);
+            self.count = 0;
+            self.count = self.read(socket)?;
+        }
+        self.take_apart();
+        Ok(self.packets.len())
+    }
+
+    /// Packets of the last system call wait to be handed out: [`ReceiveBatch::receive`] must be called again, with the
+    /// same socket.
+    pub fn has_more(&self) -> bool {
+        self.next.0 < self.count
+    }
+
+    fn read(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         self.point_headers();
         // SAFETY: every header points at live, exclusive buffers of the stated lengths.
         let count = unsafe {
@@ -100,6 +205,8 @@ impl ReceiveBatch {
             )
         };
         if let Ok(count) = usize::try_from(count) {
+            let last = count.checked_sub(1);
+            self.overflow = last.and_then(|last| self.ancillary(last).overflow);
             return Ok(count);
         }
         let error = io::Error::last_os_error();
@@ -109,36 +216,99 @@ impl ReceiveBatch {
         }
     }
 
-    /// Datagram `index` of the last [`ReceiveBatch::receive`]; `None` when its source is of no known family.
+    /// Lists packets from where the last batch ended.
+    fn take_apart(&mut self) {
+        while self.has_more() && !self.packets.is_full() {
+            let (message, done) = self.next;
+            let len = self.headers[message].msg_len as usize;
+            if let Some(segment) = self.ancillary(message).segment {
+                self.take_segment(message, done, len, segment);
+            } else {
+                self.packets.push(Packet {
+                    message,
+                    len,
+                    is_copied: false,
+                });
+                self.next = (message + 1, 0);
+            }
+        }
+    }
+
+    fn take_segment(&mut self, message: usize, done: usize, total: usize, segment: usize) {
+        let len = segment.min(total - done);
+        let kept = len.min(PACKET_BYTES);
+        let run = &self.messages.get(message)[done..done + kept];
+        self.copies.get_mut(self.packets.len())[..kept].copy_from_slice(run);
+        self.packets.push(Packet {
+            message,
+            len,
+            is_copied: true,
+        });
+        self.runs.runs += u64::from(done == 0);
+        self.runs.packets += 1;
+        self.next = if done + len < total {
+            (message, done + len)
+        } else {
+            (message + 1, 0)
+        };
+    }
+
+    /// Packet `index` of the batch; `None` when its source is of no known family.
     pub fn datagram(&mut self, index: usize) -> Option<Datagram<'_>> {
-        let header = &self.headers[index];
+        let packet = self.packets[index];
+        let room = if packet.is_copied {
+            self.copies.get_mut(index)
+        } else {
+            self.messages.get_mut(packet.message)
+        };
         Some(Datagram {
-            source: self.names[index].read()?,
-            len: header.msg_len as usize,
-            truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            buffer: &mut self.buffers[index].0,
+            source: self.names[packet.message].read()?,
+            len: packet.len.min(MAX_DATAGRAM),
+            truncated: packet.len > MAX_DATAGRAM,
+            buffer: &mut room[..PACKET_BYTES],
         })
     }
 
-    /// The socket's drop counter as datagram `index` carried it; absent while it is zero.
-    pub fn overflow(&self, index: usize) -> Option<u32> {
+    /// The socket's drop counter as the last system call told it; absent while it is zero. A run counts once.
+    pub fn overflow(&self) -> Option<u32> {
+        self.overflow
+    }
+
+    fn ancillary(&self, index: usize) -> Ancillary {
+        let mut told = Ancillary::default();
         let header = &self.headers[index].msg_hdr;
-        let control = &self.controls[index].0;
-        // SAFETY: the kernel filled `msg_controllen` bytes of `control`; the macros stay within them.
-        let message = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() }?;
-        if (message.cmsg_level, message.cmsg_type) != (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) {
-            return None;
+        // SAFETY: the kernel filled `msg_controllen` bytes of this message's control buffer, which lives as long as
+        // `self`; the macros stay within them.
+        let mut next = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() };
+        while let Some(message) = next {
+            // SAFETY: a header that the kernel wrote is followed by its data.
+            let value = unsafe { libc::CMSG_DATA(message).cast::<c_int>().read_unaligned() };
+            match (message.cmsg_level, message.cmsg_type) {
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                    told.overflow = Some(value.cast_unsigned());
+                }
+                // A length of zero would never end.
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    told.segment = usize::try_from(value).ok().filter(|len| *len > 0);
+                }
+                _ => {}
+            }
+            // SAFETY: as above.
+            next = unsafe { libc::CMSG_NXTHDR(header, message).as_ref() };
         }
-        // SAFETY: pure arithmetic on a length.
-        let start = unsafe { libc::CMSG_LEN(0) } as usize;
-        let bytes = control.get(start..start + size_of::<c_int>())?;
-        bytes.try_into().ok().map(u32::from_ne_bytes)
+        told
     }
 }
 
 impl Received for ReceiveBatch {
     fn bytes(&self, index: usize) -> &[u8] {
-        &self.buffers[index].0
+        let packet = self.packets[index];
+        let room = if packet.is_copied {
+            self.copies.get(index)
+        } else {
+            self.messages.get(packet.message)
+        };
+        &room[..PACKET_BYTES]
     }
 }
 
@@ -148,7 +318,7 @@ mod tests {
     use super::super::socket::{BufferSizes, UdpSocket};
     use super::*;
     use crate::ids::SocketId;
-    use std::os::fd::RawFd;
+    use std::os::fd::{AsRawFd, RawFd};
 
     fn wait_readable(fd: RawFd) {
         let mut entry = libc::pollfd {
@@ -165,6 +335,14 @@ mod tests {
         batch: &mut ReceiveBatch,
     ) -> Vec<(SocketAddr, Vec<u8>, bool)> {
         wait_readable(socket.descriptor());
+        receive_batch(socket, batch)
+    }
+
+    /// One batch of what is there.
+    fn receive_batch(
+        socket: &UdpSocket,
+        batch: &mut ReceiveBatch,
+    ) -> Vec<(SocketAddr, Vec<u8>, bool)> {
         let count = batch.receive(socket).unwrap();
         (0..count)
             .map(|i| {
@@ -225,6 +403,113 @@ mod tests {
         assert_eq!(lengths, [(1500, false), (1500, true), (1500, true)]);
     }
 
+    /// Sends by segmentation offload, which loopback delivers as the run it is.
+    fn send_run(peer: &std::net::UdpSocket, to: &UdpSocket, data: &[u8], segment: u16) {
+        peer.connect(to.address()).unwrap();
+        let length = size_of::<c_int>() as libc::socklen_t;
+        let value = c_int::from(segment);
+        // SAFETY: `value` is a live int of `length` bytes.
+        let set = unsafe {
+            let value = (&raw const value).cast();
+            libc::setsockopt(
+                peer.as_raw_fd(),
+                libc::SOL_UDP,
+                libc::UDP_SEGMENT,
+                value,
+                length,
+            )
+        };
+        assert_eq!(set, 0, "this kernel has no UDP_SEGMENT");
+        assert_eq!(peer.send(data).unwrap(), data.len());
+    }
+
+    /// `count` packets of this length, the last of them of 7 bytes, each full of its number.
+    fn run(count: usize, segment: usize) -> Vec<u8> {
+        let mut data: Vec<u8> = (0..count).flat_map(|i| vec![i as u8; segment]).collect();
+        data.truncate((count - 1) * segment + 7);
+        data
+    }
+
+    #[test]
+    fn a_run_is_taken_apart_into_aligned_packets_with_room() {
+        for host in ["127.0.0.1", "[::1]"] {
+            let socket = loopback(host);
+            assert!(socket.joins_packets());
+            let peer = std::net::UdpSocket::bind(host.to_owned() + ":0").unwrap();
+            peer.send_to(&[99; 20], socket.address()).unwrap();
+            send_run(&peer, &socket, &run(11, 1_111), 1_111);
+            let mut batch = ReceiveBatch::new();
+            let received = receive_all(&socket, &mut batch);
+            assert_eq!(received.len(), 12);
+            for (i, (source, data, truncated)) in received.into_iter().enumerate().skip(1) {
+                let len = if i == 11 { 7 } else { 1_111 };
+                assert_eq!((data, truncated), (vec![i as u8 - 1; len], false));
+                assert_eq!(source, peer.local_addr().unwrap());
+            }
+            for i in 0..12 {
+                let datagram = batch.datagram(i).unwrap();
+                assert_eq!(datagram.buffer.as_ptr() as usize % ALIGNMENT, 0);
+                assert!(datagram.buffer.len() >= datagram.len + SRTP_MAX_OVERHEAD);
+            }
+            assert_eq!((batch.runs.runs, batch.runs.packets), (1, 11));
+            assert!(!batch.has_more());
+        }
+    }
+
+    #[test]
+    fn a_batch_has_so_many_packets_however_long_the_runs() {
+        let socket = loopback("127.0.0.1");
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..5 {
+            send_run(&peer, &socket, &run(50, 1_000), 1_000);
+        }
+        let mut batch = ReceiveBatch::new();
+        let mut numbers: Vec<u8> = Vec::new();
+        let mut sizes = Vec::new();
+        while sizes.is_empty() || batch.has_more() {
+            let received = receive_batch(&socket, &mut batch);
+            sizes.push(received.len());
+            numbers.extend(received.iter().map(|(_, data, _)| data[0]));
+        }
+        assert_eq!(sizes, [64, 64, 64, 58]);
+        assert!(
+            numbers
+                .iter()
+                .enumerate()
+                .all(|(i, number)| usize::from(*number) == i % 50)
+        );
+        assert_eq!((batch.runs.runs, batch.runs.packets), (5, 250));
+        assert_eq!(batch.receive(&socket).unwrap(), 0, "nothing waits any more");
+    }
+
+    #[test]
+    fn packets_stay_until_the_next_call() {
+        let socket = loopback("127.0.0.1");
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        send_run(&peer, &socket, &run(30, 100), 100);
+        let mut batch = ReceiveBatch::new();
+        assert_eq!(receive_all(&socket, &mut batch).len(), 30);
+        for i in 0..30 {
+            batch.datagram(i).unwrap().buffer[0] ^= 0xFF;
+        }
+        for i in 0..30u8 {
+            assert_eq!(batch.bytes(usize::from(i))[..7], [!i, i, i, i, i, i, i]);
+        }
+    }
+
+    #[test]
+    fn packets_of_a_run_may_be_too_long_as_well() {
+        let socket = loopback("127.0.0.1");
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        send_run(&peer, &socket, &run(3, 3_000), 3_000);
+        let received = receive_all(&socket, &mut ReceiveBatch::new());
+        let lengths: Vec<_> = received
+            .iter()
+            .map(|(_, data, cut)| (data.len(), *cut))
+            .collect();
+        assert_eq!(lengths, [(1500, true), (1500, true), (7, false)]);
+    }
+
     #[test]
     fn kernel_drops_are_told() {
         let buffers = BufferSizes {
@@ -243,7 +528,7 @@ mod tests {
         // The counter travels with the next datagram that is accepted.
         peer.send_to(&[0; 1_000], socket.address()).unwrap();
         assert_eq!(receive_all(&socket, &mut batch).len(), 1);
-        let counter = batch.overflow(0).expect("drops happened");
+        let counter = batch.overflow().expect("drops happened");
         assert_eq!(socket.note_overflow(counter), sent - first as u64);
     }
 }

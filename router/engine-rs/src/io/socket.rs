@@ -1,4 +1,5 @@
 //! One UDP socket of a worker: nonblocking, with buffers as large as the kernel grants, counting what the kernel drops.
+//! Where the kernel can join packets of one sender (`UDP_GRO`, Linux 5.0) it is asked to.
 
 use super::sockaddr::{RAW_ADDRESS_LEN, RawAddress};
 use crate::ids::SocketId;
@@ -13,6 +14,7 @@ pub struct UdpSocket {
     descriptor: OwnedFd,
     id: SocketId,
     address: SocketAddr,
+    joins_packets: bool,
     /// Last value of the kernel's drop counter (`SO_RXQ_OVFL`), which wraps.
     overflow: u32,
 }
@@ -44,6 +46,7 @@ impl UdpSocket {
             set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
         }
         set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+        let joins_packets = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
         set_buffer(fd, [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF], buffers.receive)?;
         set_buffer(fd, [libc::SO_SNDBUFFORCE, libc::SO_SNDBUF], buffers.send)?;
         let mut raw = RawAddress::zeroed();
@@ -55,6 +58,7 @@ impl UdpSocket {
             descriptor,
             id,
             address,
+            joins_packets,
             overflow: 0,
         })
     }
@@ -67,6 +71,11 @@ impl UdpSocket {
     /// The address it is bound to.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether the kernel may hand over packets of one sender as one datagram.
+    pub fn joins_packets(&self) -> bool {
+        self.joins_packets
     }
 
     /// Its descriptor.
@@ -158,9 +167,11 @@ pub(super) mod tests {
         .unwrap()
     }
 
-    /// A blocking socket with room for more than a batch.
+    /// A blocking socket with room for more than a batch, which gets single datagrams.
     pub fn receiver(host: &str) -> std::net::UdpSocket {
-        let socket = std::net::UdpSocket::from(loopback(host).descriptor);
+        let bound = loopback(host);
+        set_option(bound.descriptor(), libc::SOL_UDP, libc::UDP_GRO, 0).unwrap();
+        let socket = std::net::UdpSocket::from(bound.descriptor);
         socket.set_nonblocking(false).unwrap();
         let patience = std::time::Duration::from_secs(2);
         socket.set_read_timeout(Some(patience)).unwrap();

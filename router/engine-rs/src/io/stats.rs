@@ -1,5 +1,6 @@
 //! What only the shell can count: batches, kernel drops, time. Plain numbers, owned by one worker.
 
+use super::receive::RunCounters;
 use super::transmit::SendCounters;
 use crate::core::CoreCounters;
 use crate::time::Micros;
@@ -28,6 +29,12 @@ pub struct IoCounters {
     pub datagram_bytes_received: u64,
     /// System calls that received something.
     pub receive_batches: u64,
+    /// Datagrams that the kernel joined of several packets.
+    pub runs: RunCounters,
+    /// What the kernel granted the socket with the smallest receive buffer, in bytes.
+    pub receive_buffer_bytes: u64,
+    /// What the kernel granted the socket with the smallest send buffer, in bytes.
+    pub send_buffer_bytes: u64,
     /// Datagrams longer than the core reads, dropped.
     pub oversized: u64,
     /// Datagrams the kernel dropped on full receive buffers.

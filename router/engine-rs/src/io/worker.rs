@@ -174,24 +174,32 @@ impl Worker {
         }
     }
 
+    /// One system call's worth, in batches of at most [`super::receive::RECEIVE_BATCH`] packets.
     fn receive_batch(&mut self, index: usize) {
-        let Ok(count) = self.receive.receive(&self.batch.sockets[index]) else {
-            return;
-        };
-        if count == 0 {
-            return;
+        loop {
+            let Ok(count) = self.receive.receive(&self.batch.sockets[index]) else {
+                return;
+            };
+            if count == 0 {
+                return;
+            }
+            let now = clock::now();
+            self.batch.begin_forwarding(now);
+            let socket = self.batch.sockets[index].id();
+            for index in 0..count {
+                self.take_datagram(now, socket, index);
+            }
+            self.forward(now);
+            if !self.receive.has_more() {
+                break;
+            }
+            self.batch.flush();
+            self.handle_timeout(now);
         }
-        let now = clock::now();
-        self.batch.begin_forwarding(now);
         self.counters.receive_batches += 1;
-        if let Some(counter) = self.receive.overflow(count - 1) {
+        if let Some(counter) = self.receive.overflow() {
             self.counters.kernel_drops += self.batch.sockets[index].note_overflow(counter);
         }
-        let socket = self.batch.sockets[index].id();
-        for index in 0..count {
-            self.take_datagram(now, socket, index);
-        }
-        self.forward(now);
     }
 
     /// Forwards what was taken in. A panic costs the receiver at hand, and this batch.
@@ -272,6 +280,7 @@ impl Worker {
 
     fn snapshot(&self) -> WorkerCounters {
         let mut core = self.core.counters();
+        let sockets = &self.batch.sockets;
         let slug = DropReason::Oversized.slug();
         if let Some((_, drops)) = core.dropped.iter_mut().find(|(reason, _)| *reason == slug) {
             *drops += self.counters.oversized;
@@ -282,6 +291,9 @@ impl Worker {
                 sent: self.batch.sender.counters,
                 forward_delay: self.batch.forward_delay,
                 events_dropped: self.batch.events.dropped(),
+                runs: self.receive.runs,
+                receive_buffer_bytes: smallest(sockets, UdpSocket::receive_buffer_bytes),
+                send_buffer_bytes: smallest(sockets, UdpSocket::send_buffer_bytes),
                 ..self.counters.clone()
             },
             core,
@@ -294,6 +306,10 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.commands.close();
     }
+}
+
+fn smallest(sockets: &[UdpSocket], bytes: impl Fn(&UdpSocket) -> usize) -> u64 {
+    sockets.iter().map(bytes).min().unwrap_or(0) as u64
 }
 
 /// Sleeps until a descriptor is readable or the time is over.
