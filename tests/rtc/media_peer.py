@@ -21,6 +21,7 @@ PROFILES = {
     "AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28),
     "AES128_CM_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30),
 }
+UDP_SEGMENT = 103  # linux/udp.h
 PATIENCE_US = 5_000_000
 
 
@@ -51,14 +52,20 @@ class MediaPeer:
     """One peer and the engine's transport for it."""
 
     def __init__(
-        self, engine: _engine.Engine, socket_info: "_engine.SocketInfo", profile: SrtpProfile = "AEAD_AES_128_GCM"
+        self,
+        engine: _engine.Engine,
+        socket_info: "_engine.SocketInfo",
+        profile: SrtpProfile = "AEAD_AES_128_GCM",
+        *,
+        address: str | None = None,
     ) -> None:
+        """`address`: where its own socket is bound, if not where the router's is."""
         self.engine = engine
         self.router = socket_info["address"]
         self._socket_id = socket_info["id"]
         host = self.router[0]
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((host, 0))
+        self.socket.bind((address or host, 0))
         self.address: tuple[str, int] = self.socket.getsockname()[:2]
         self.local_password, self.remote_password = "router-" + os.urandom(16).hex(), "peer-" + os.urandom(16).hex()
         self.local_ufrag, self.remote_ufrag = os.urandom(8).hex(), os.urandom(4).hex()
@@ -117,11 +124,36 @@ class MediaPeer:
         level: int | None = None,
     ) -> None:
         """Protects and sends one packet, with an RFC 6464 level as extension 1 if there is one."""
+        packet = self.write_rtp(
+            sequence, payload, payload_type=payload_type, ssrc=ssrc, timestamp=timestamp, level=level
+        )
+        self.socket.sendto(packet, self.router)
+
+    def write_rtp(
+        self,
+        sequence: int,
+        payload: bytes,
+        *,
+        payload_type: int,
+        ssrc: int,
+        timestamp: int,
+        level: int | None = None,
+    ) -> bytes:
+        """A protected packet."""
         first = 0x80 if level is None else 0x90
         header = struct.pack("!BBHII", first, payload_type, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
         if level is not None:
             header += struct.pack("!HHBBH", 0xBEDE, 1, 0x10, level, 0)
-        self.socket.sendto(self._outbound.protect(header + payload), self.router)
+        return self._outbound.protect(header + payload)
+
+    def send_run(self, packets: list[bytes]) -> None:
+        """Sends packets of one size, of which the last may be shorter, by one system call (udp(7), UDP_SEGMENT)."""
+        size = struct.pack("H", len(packets[0]))
+        self.socket.sendmsg([b"".join(packets)], [(socket.IPPROTO_UDP, UDP_SEGMENT, size)], 0, self.router)
+
+    def unprotect_rtp(self, data: bytes) -> RtpPacket:
+        """A packet as it was before encryption."""
+        return RtpPacket.parse(self._inbound.unprotect(data))
 
     def send_rtcp(self, packet: bytes) -> None:
         """Protects and sends one compound packet."""
@@ -140,7 +172,7 @@ class MediaPeer:
             elif 192 <= data[1] <= 223:
                 self.reports.append(self._inbound.unprotect_rtcp(data))
             else:
-                return RtpPacket.parse(self._inbound.unprotect(data))
+                return self.unprotect_rtp(data)
         return None
 
     def close(self) -> None:
