@@ -4,6 +4,7 @@ The picture is that of tests/e2e/stamp.js: eight columns and four rows of blocks
 and their exclusive or. Only the first frame is a key frame; a camera starts over when it is asked for one.
 """
 
+import random
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
@@ -14,6 +15,8 @@ from av.video.frame import VideoFrame
 WIDTH, HEIGHT, FRAMES_PER_SECOND = 384, 216, 30
 COLUMNS, ROWS = 8, 4
 DARK, LIGHT, GREY = b"\x18", b"\xe8", b"\x80"
+NOISE = 24
+"""How far the colours of a noisy film are from grey at most: no block gets another brightness by it."""
 OPTIONS = {
     "deadline": "realtime",
     "cpu-used": "8",
@@ -24,23 +27,27 @@ OPTIONS = {
 
 
 @cache
-def render_film(sender: int, frames: int = 90) -> tuple[bytes, ...]:
-    """One VP8 frame a picture; `sender` fits into a byte."""
+def render_film(sender: int, frames: int = 90, *, bits_per_second: int = 200_000) -> tuple[bytes, ...]:
+    """One VP8 frame a picture; `sender` fits into a byte. Noise makes the frames large enough for a higher rate."""
     encoder = VideoCodecContext.create("libvpx", "w")
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, FRAMES_PER_SECOND), Fraction(FRAMES_PER_SECOND)
-    encoder.bit_rate, encoder.gop_size, encoder.options = 200_000, 1 << 20, OPTIONS
-    return tuple(bytes(packet) for picture in _draw(sender, frames) for packet in encoder.encode(picture))
+    encoder.bit_rate, encoder.gop_size, encoder.options = bits_per_second, 1 << 20, OPTIONS
+    noisy = bits_per_second > 200_000
+    return tuple(bytes(packet) for picture in _draw(sender, frames, noisy) for packet in encoder.encode(picture))
 
 
-def _draw(sender: int, frames: int) -> Iterator[VideoFrame]:
+def _draw(sender: int, frames: int, noisy: bool) -> Iterator[VideoFrame]:
+    dice = random.Random(sender)
+    colours = bytes(0x80 - NOISE + number % (2 * NOISE) for number in range(256))
     for number in range(frames):
         picture = VideoFrame(WIDTH, HEIGHT, "yuv420p")
         luma, *chroma = picture.planes
         rows = (sender, number >> 8, number & 255, sender ^ (number >> 8) ^ (number & 255))
         luma.update(b"".join(_draw_row(byte, luma.line_size) * (HEIGHT // ROWS) for byte in rows))
         for plane in chroma:
-            plane.update(GREY * plane.buffer_size)
+            size = plane.buffer_size
+            plane.update(dice.randbytes(size).translate(colours) if noisy else GREY * size)
         picture.pts = number
         yield picture
 

@@ -7,10 +7,11 @@ frames are real. Time is an argument.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 
 from loadtest.peer.room_offer import AUDIO_LEVEL, MID, OfferedLine
-from loadtest.peer.rtp import RtpPacket, Stamp, write_packet
+from loadtest.peer.rtp import STAMP, RtpPacket, Stamp, write_packet
 
 SILENCE = 127
 """The level of digital silence, in -dBov (RFC 6464 section 3)."""
@@ -66,7 +67,8 @@ class Camera:
     ssrc: int
     sender: int
     film: Sequence[bytes] = ()
-    """Frames to repeat, the first one a key frame; none: frames that nobody can decode."""
+    """Frames to repeat, the first one a key frame, each in as many packets as it needs; none: frames that nobody can
+    decode."""
     wants_key: bool = True
     frames: int = 0
     key_frames: int = 0
@@ -82,7 +84,7 @@ class Camera:
             self._extensions[self.line.extensions[MID]] = self.line.mid.encode()
 
     def write_frame(self, now_s: float, packets: int = 1) -> list[bytes]:
-        """The packets of the next frame; those of a film have one."""
+        """The packets of the next frame; a film's frames have as many as they need."""
         self._next_in_film = (self._next_in_film + 1) % len(self.film) if self.film else 0
         key = self.wants_key or (bool(self.film) and self._next_in_film == 0)
         self.wants_key = False
@@ -91,7 +93,7 @@ class Camera:
         self._picture_id = (self._picture_id + 1) & 0x7FFF
         if self.film:
             self._next_in_film = 0 if key else self._next_in_film
-            parts = [self.film[self._next_in_film]]
+            parts = split_frame(self.film[self._next_in_film])
         else:
             parts = [KEY_FRAME_TAG if key else DELTA_FRAME_TAG, *[b""] * (packets - 1)]
             parts = [part.ljust(PACKET_BYTES, b"\0") for part in parts]
@@ -101,6 +103,8 @@ class Camera:
         self._sequence += 1
         # X and S of the descriptor, I, and a picture id of 15 bits.
         descriptor = bytes([0x90 if index == 0 else 0x80, 0x80]) + (0x8000 | self._picture_id).to_bytes(2, "big")
+        # A decoder takes the stamp for the end of the last partition and never reads so far.
+        stamp = Stamp(self.sender, self.frames, now_s).write() if index == count - 1 or not self.film else b""
         packet = RtpPacket(
             payload_type=self._payload_type,
             marker=index == count - 1,
@@ -109,8 +113,7 @@ class Camera:
             ssrc=self.ssrc,
             csrcs=(),
             extensions=self._extensions,
-            # A decoder takes the stamp for the end of the last partition and never reads so far.
-            payload=descriptor + part + Stamp(self.sender, self.frames, now_s).write(),
+            payload=descriptor + part + stamp,
         )
         return write_packet(packet)
 
@@ -124,6 +127,13 @@ class Camera:
                 self.wants_key = True
                 return True
         return False
+
+
+def split_frame(frame: bytes) -> list[bytes]:
+    """Parts of nearly one size, as libwebrtc makes them: some are a byte longer where it does not come out even."""
+    count = max(1, -(-(len(frame) + STAMP.size) // PACKET_BYTES))
+    ends = [(len(frame) + STAMP.size) * number // count for number in range(count + 1)]
+    return [frame[start:end] for start, end in pairwise(ends)]
 
 
 def parse_rtcp(compound: bytes) -> list[tuple[int, int, bytes]]:
