@@ -83,15 +83,15 @@ class Stage:
         family = "v6" if ":" in address else "v4"
         peer = MediaPeer(self.engine, self.sockets[family], address=address)
         peer.connect()
-        for ssrc, codec, kind, track in ((VOICE, OPUS, "audio", 0), (CAMERA, VP8, "video", 1)):
+        for ssrc, codec, track in ((VOICE, OPUS, 0), (CAMERA, VP8, 1)):
             slot = self.engine.add_slot(
                 peer.transport,
-                kind=kind,
+                kind="audio" if ssrc == VOICE else "video",
                 mid=None,
                 ssrc=ssrc,
                 rtx_ssrc=None,
                 codecs=[codec],
-                extensions={},  # type: ignore[arg-type]
+                extensions={},
             )
             self.engine.assign_slot(slot, self.tracks[track])
         self._wait_selected(peer)

@@ -173,7 +173,7 @@ impl ReceiveBatch {
         }
     }
 
-    /// Makes the next packets available, up to `limit` and [`RECEIVE_BATCH`]: how many. Those left over from the last system call
+    /// Makes the next packets available, up to `limit` and [`RECEIVE_BATCH`]: how many. Those left over from the last call
     /// come first; without any, what waits on the socket is read. Nothing waiting is zero.
     pub fn receive(&mut self, socket: &UdpSocket, limit: usize) -> io::Result<usize> {
         self.packets.clear();
