@@ -9,6 +9,7 @@ the server ends early.
 import asyncio
 import os
 import shutil
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,18 @@ def find_program(name: str) -> str:
     if found is None:
         raise Unavailable(f"{name} is not installed: run loadtest/install-servers {name}")
     return found
+
+
+def host_address() -> str:
+    """The host's own address on its network, for servers that do without loopback; packets to it cross `lo`."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting sends nothing; it only chooses a source address (198.51.100.0/24 is RFC 5737's TEST-NET-2).
+            probe.connect(("198.51.100.1", 9))
+        except OSError as error:
+            raise Unavailable("this host has no address but loopback") from error
+        address: str = probe.getsockname()[0]
+        return address
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ Measured with Debian 12's package 1.1.2. Left as they are: full ICE, REMB and tr
 all other plugins and transports, logs below errors. By default Janus has a thread for each peer; `event_loops = 1`
 has them share one, which costs a packet less than half and is what its documentation advises for many peers.
 
-Janus leaves out loopback interfaces when it gathers candidates, so its address is one of the host's own; packets to it
-still cross `lo`. Publisher and subscriber are separate connections in VideoRoom: `join` is unsupported.
+Janus leaves out loopback interfaces when it gathers candidates, so both sides have an address of the host's own
+network; packets between them still cross `lo`. Publisher and subscriber are separate connections in VideoRoom.
 """
 
 import itertools
@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 
 from loadtest.client import Client, Line, Track
 from loadtest.process import free_port
-from loadtest.servers import Plan, Unavailable, Unsupported, Wanted
-from loadtest.servers.child import ChildServer, Command, find_program
+from loadtest.servers import Plan, Unavailable, Wanted
+from loadtest.servers.child import ChildServer, Command, find_program, host_address
 from loadtest.servers.janus_api import (
     Feed,
     Handle,
@@ -29,6 +29,7 @@ from loadtest.servers.janus_api import (
     join_as_publisher,
     join_as_subscriber,
 )
+from loadtest.servers.tracks import OneWayConnections, PublishedTracks
 
 HOST = "127.0.0.1"
 ROOM = 1
@@ -78,12 +79,11 @@ def lay_out(folder: Path, modules: Path, port: int, event_loops: int) -> None:
         (folder / kind / module).symlink_to(modules / kind / module)
 
 
-class Janus:
+class Janus(OneWayConnections):
     """A Janus of our own."""
 
-    client_host = "192.0.2.2"
-
     def __init__(self, event_loops: int = 0) -> None:
+        self.client_host = ""
         self.name = f"janus ({event_loops} loop)" if event_loops else "janus"
         self.version = ""
         self._event_loops = event_loops
@@ -91,7 +91,7 @@ class Janus:
         self._child: ChildServer | None = None
         self._api: JanusApi | None = None
         self._handles: dict[str, list[Handle]] = {}
-        self._feeds: dict[str, list[Feed]] = {}
+        self._published = PublishedTracks[Feed]()
         self._publishers = itertools.count(1)
 
     @property
@@ -109,6 +109,7 @@ class Janus:
     async def start(self, plan: Plan) -> None:
         """In a folder of its own, with the room that everybody joins."""
         program, modules, port = find_program("janus"), find_modules(), free_port()
+        self.client_host = host_address()
         folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="loadtest-janus-")))
         lay_out(folder, modules, port, self._event_loops)
         command = Command([program, "--configs-folder", str(folder)], folder / "log", plan.core)
@@ -127,24 +128,21 @@ class Janus:
         offer = {"type": "offer", "sdp": client.create_offer([Line(track.kind, track) for track in tracks])}
         client.accept_answer(description_of(await self.api.tell(handle, join_as_publisher(ROOM, publisher), offer)))
         await client.connect()
-        self._feeds[participant] = [Feed(publisher, sent.mid, sent.kind) for sent in client.sent]
+        for sent in client.sent:
+            self._published.add(participant, sent.kind, Feed(publisher, sent.mid))
 
     async def subscribe(self, client: Client, participant: str, wanted: Wanted) -> None:
         """As one subscriber of several publishers' tracks, which Janus offers."""
         handle = await self._attach(participant)
-        feeds = self.choose(participant, wanted)
+        feeds = self._published.choose(participant, wanted)
         offer = description_of(await self.api.tell(handle, join_as_subscriber(ROOM, feeds)))
         answer = {"type": "answer", "sdp": client.accept_offer(offer)}
         data_of(await self.api.tell(handle, {"request": "start", "room": ROOM}, answer))
         await client.connect()
 
-    async def join(self, client: Client, participant: str, tracks: Sequence[Track], wanted: Wanted) -> None:
-        """VideoRoom has a connection for each direction."""
-        raise Unsupported("VideoRoom publishes and subscribes on connections of their own")
-
     async def leave(self, participant: str) -> None:
         """Destroys the participant's sessions."""
-        self._feeds.pop(participant, None)
+        self._published.remove(participant)
         for handle in self._handles.pop(participant, ()):
             await self.api.destroy(handle)
 
@@ -153,12 +151,6 @@ class Janus:
         self._api = None
         await self._stack.aclose()
         self._child = None
-
-    def choose(self, participant: str, wanted: Wanted) -> list[Feed]:
-        """The first published tracks of others."""
-        others = [feed for name, feeds in self._feeds.items() if name != participant for feed in feeds]
-        audio = [feed for feed in others if feed.kind == "audio"][: wanted.audio]
-        return audio + [feed for feed in others if feed.kind == "video"][: wanted.video]
 
     async def _attach(self, participant: str) -> Handle:
         handle = await self.api.attach()

@@ -42,7 +42,6 @@ class Feed:
 
     publisher: int
     mid: str
-    kind: str
 
 
 def create_room(room: int, publishers: int) -> Message:
@@ -113,7 +112,8 @@ class JanusApi:
     async def request(self, kind: str, **fields: object) -> Message:
         """Sends it and returns its final reply."""
         transaction = str(next(self._numbers))
-        reply = self._waiting[transaction] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[transaction] = reply
         await self._socket.send(json.dumps({"janus": kind, "transaction": transaction, **fields}))
         try:
             async with asyncio.timeout(REPLY_TIMEOUT_S):

@@ -7,8 +7,8 @@ loopback candidates; no TURN, no TCP, no STUN; logs below warnings. `batch` adds
 which hold packets back for up to 2 ms and send them with one `sendmmsg`.
 
 A participant has one WebSocket and a connection for each direction; the server offers the subscriber's. Tracks are
-asked for one by one (`auto_subscribe=0`), so that a client gets as many as it wants. `join` is unsupported: its single
-connection needs a client that offers lines for others' tracks.
+asked for one by one (`auto_subscribe=0`), so that a client gets as many as it wants. Left out: its newer mode of one
+connection, for which the client would have to offer lines for others' tracks.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,10 @@ import jwt
 
 from loadtest.client import Client, Line, Track
 from loadtest.process import free_port
-from loadtest.servers import Plan, Unsupported, Wanted
+from loadtest.servers import Plan, Wanted
 from loadtest.servers.child import ChildServer, Command, find_program, print_version
 from loadtest.servers.livekit_signal import Signal, write_subscription
+from loadtest.servers.tracks import OneWayConnections, PublishedTracks
 
 HOST = "127.0.0.1"
 ROOM = "load"
@@ -59,7 +60,7 @@ def write_token(identity: str) -> str:
     return jwt.encode({"iss": KEY, "sub": identity, "exp": TOKEN_EXPIRES, "video": grants}, SECRET, algorithm="HS256")
 
 
-class LiveKit:
+class LiveKit(OneWayConnections):
     """A LiveKit of our own."""
 
     client_host = HOST
@@ -72,7 +73,7 @@ class LiveKit:
         self._child: ChildServer | None = None
         self._url = ""
         self._signals: dict[str, Signal] = {}
-        self._tracks: dict[str, list[tuple[str, str]]] = {}
+        self._published = PublishedTracks[str]()
 
     @property
     def pids(self) -> Sequence[int]:
@@ -96,29 +97,25 @@ class LiveKit:
         signal = await self._open(participant, PUBLISHER_FIRST)
         signal.publisher = client
         signal.listen()
-        self._tracks[participant] = [
-            (track.kind, await signal.add_track(track.kind, track.track_id)) for track in tracks
-        ]
+        sids = [await signal.add_track(track.kind, track.track_id) for track in tracks]
         client.accept_answer(await signal.offer(client.create_offer([Line(track.kind, track) for track in tracks])))
         await client.connect()
+        for track, sid in zip(tracks, sids, strict=True):
+            self._published.add(participant, track.kind, sid)
 
     async def subscribe(self, client: Client, participant: str, wanted: Wanted) -> None:
         """Asks for others' tracks and answers offers until all are in one."""
         signal = self._signals.get(participant) or await self._open(participant, SUBSCRIBER_FIRST)
         signal.subscriber = client
-        sids = self.choose(participant, wanted)
+        sids = self._published.choose(participant, wanted)
         await signal.socket.send(write_subscription(sids))
         signal.listen()
         await signal.wait(lambda: len(client.mids) >= len(sids))
         await client.connect()
 
-    async def join(self, client: Client, participant: str, tracks: Sequence[Track], wanted: Wanted) -> None:
-        """Not with one connection."""
-        raise Unsupported("this adapter publishes and subscribes on connections of their own")
-
     async def leave(self, participant: str) -> None:
         """Leaves and closes the WebSocket."""
-        self._tracks.pop(participant, None)
+        self._published.remove(participant)
         signal = self._signals.pop(participant, None)
         if signal:
             await signal.close()
@@ -129,12 +126,6 @@ class LiveKit:
             await self.leave(participant)
         await self._stack.aclose()
         self._child = None
-
-    def choose(self, participant: str, wanted: Wanted) -> list[str]:
-        """The first published tracks of others, by the server's ids."""
-        others = [track for name, tracks in self._tracks.items() if name != participant for track in tracks]
-        audio = [sid for kind, sid in others if kind == "audio"][: wanted.audio]
-        return audio + [sid for kind, sid in others if kind == "video"][: wanted.video]
 
     async def _open(self, participant: str, protocol: int) -> Signal:
         query = {"access_token": write_token(participant), "protocol": protocol, "auto_subscribe": 0}
