@@ -20,14 +20,15 @@ from loadtest.servers.tracks import OneWayConnections
 from loadtest.servers.whip import Whip
 
 HOST = "127.0.0.1"
+DISTRIBUTION = "aiortc"
 
 
 def aiortc_version() -> str:
     """Raises `Unavailable` when it is not installed."""
     try:
-        return version("aiortc")
+        return version(DISTRIBUTION)
     except PackageNotFoundError:
-        raise Unavailable("aiortc is not installed: run make setup") from None
+        raise Unavailable(f"{DISTRIBUTION} is not installed: run make setup") from None
 
 
 class AiortcRelay(OneWayConnections):
