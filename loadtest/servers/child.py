@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtest.servers import Unavailable
@@ -55,14 +55,12 @@ class Command:
 
     arguments: Sequence[str]
     log: Path
-    core: int | None = None
-    environment: Mapping[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     """Added to our own."""
 
-    @property
-    def pinned(self) -> list[str]:
-        """The same, kept on the core from its first instruction on."""
-        return [*(("taskset", "--cpu-list", str(self.core)) if self.core is not None else ()), *self.arguments]
+    def pinned(self, core: int | None) -> list[str]:
+        """The arguments that keep it on a core from its first instruction on."""
+        return [*(("taskset", "--cpu-list", str(core)) if core is not None else ()), *self.arguments]
 
 
 class ChildServer:
@@ -73,15 +71,15 @@ class ChildServer:
         self._log = log
 
     @classmethod
-    async def start(cls, command: Command, address: tuple[str, int]) -> "ChildServer":
+    async def start(cls, command: Command, core: int | None, address: tuple[str, int]) -> "ChildServer":
         """Returns once it listens on `address` (TCP); raises `Unavailable` with the end of its log."""
         with command.log.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *command.pinned,
+                *command.pinned(core),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(command.environment or {})},
+                env={**os.environ, **command.environment},
             )
         child = cls(process, command.log)
         try:
@@ -111,19 +109,25 @@ class ChildServer:
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 while self._process.returncode is None:
-                    try:
-                        _, writer = await asyncio.open_connection(host, port)
-                    except OSError:
-                        await asyncio.sleep(POLL_S)
-                    else:
-                        writer.close()
+                    if await is_listening(host, port):
                         return
+                    await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise Unavailable(f"nothing listens on {host}:{port}: {self._tail()}") from None
         raise Unavailable(f"it ended with {self._process.returncode}: {self._tail()}")
 
     def _tail(self) -> str:
         return self._log.read_text(errors="replace")[-TAIL_CHARS:].strip()
+
+
+async def is_listening(host: str, port: int) -> bool:
+    """Whether somebody takes TCP connections there."""
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def print_version(*arguments: str) -> str:

@@ -87,8 +87,8 @@ class LiveKit(OneWayConnections):
         settings = folder / "livekit.yaml"
         settings.write_text(write_settings(port, free_port(), batch=self._batch))
         self.version = (await print_version(program, "--version")).rpartition(" ")[2]
-        command = Command([program, "--config", str(settings)], folder / "log", plan.core)
-        self._child = await ChildServer.start(command, (HOST, port))
+        command = Command([program, "--config", str(settings)], folder / "log")
+        self._child = await ChildServer.start(command, plan.core, (HOST, port))
         self._stack.push_async_callback(self._child.stop)
         self._url = f"ws://{HOST}:{port}/rtc"
 

@@ -18,7 +18,6 @@ from urllib.parse import urljoin, urlsplit
 from loadtest.client import Client, Line, Track
 from loadtest.http import Reply, request
 from loadtest.servers import Plan, Unavailable, Wanted
-from loadtest.servers.tracks import OneWayConnections
 
 ROOM = "load"
 HTTP_PORT = 80
@@ -47,7 +46,7 @@ class Endpoints:
         return cls(urls[0], urls[1], tokens, tuple(int(value) for name, _, value in options if name == "pid"))
 
 
-class Whip(OneWayConnections):
+class Whip:
     """A running server, found by its endpoints."""
 
     version = "unknown"
@@ -75,17 +74,19 @@ class Whip(OneWayConnections):
 
     async def publish(self, client: Client, participant: str, tracks: Sequence[Track]) -> None:
         """By WHIP."""
-        offer = client.create_offer([Line(track.kind, track) for track in tracks])
-        token = self._endpoints.tokens[0] if self._endpoints.tokens else ""
-        client.accept_answer(await self._offer(self._endpoints.whip, participant, token, offer))
-        await client.connect()
+        await self.join(client, participant, tracks, Wanted())
 
     async def subscribe(self, client: Client, participant: str, wanted: Wanted) -> None:
         """By WHEP."""
-        lines = [Line("audio", receives=True)] * wanted.audio + [Line("video", receives=True)] * wanted.video
-        token = self._endpoints.tokens[-1] if self._endpoints.tokens else ""
-        answer = await self._offer(self._endpoints.whep, participant, token, client.create_offer(lines))
-        client.accept_answer(answer)
+        await self.join(client, participant, (), wanted)
+
+    async def join(self, client: Client, participant: str, tracks: Sequence[Track], wanted: Wanted) -> None:
+        """By one offer of all lines: to WHIP if there are tracks, where few servers also take lines that receive."""
+        lines = [Line(track.kind, track) for track in tracks]
+        lines += [Line("audio", receives=True)] * wanted.audio + [Line("video", receives=True)] * wanted.video
+        template, tokens = self._endpoints.whip if tracks else self._endpoints.whep, self._endpoints.tokens
+        token = tokens[0 if tracks else -1] if tokens else ""
+        client.accept_answer(await self._offer(template, participant, token, client.create_offer(lines)))
         await client.connect()
 
     async def leave(self, participant: str) -> None:

@@ -1,5 +1,6 @@
 """The adapters of other servers: what they write and read, and that a missing server is told by name."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import jwt
 import pytest
 
-from loadtest.servers import Plan, Unavailable, Unsupported, Wanted
+from loadtest.client import Track
+from loadtest.servers import Plan, Server, Unavailable, Unsupported, Wanted
 from loadtest.servers import janus as janus_module
 from loadtest.servers import media_relay as media_relay_module
 from loadtest.servers.child import ChildServer, Command, find_program, print_version
@@ -31,9 +33,18 @@ from loadtest.servers.livekit_signal import (
     write_subscription,
 )
 from loadtest.servers.media_relay import AiortcRelay
+from loadtest.servers.mediamtx import MediaMtx
+from loadtest.servers.mediamtx import write_settings as write_mediamtx_settings
+from loadtest.servers.pulsebeam import PulseBeam, require_slots
 from loadtest.servers.tracks import OneWayConnections, PublishedTracks
 from loadtest.servers.whip import Endpoints, Whip
 
+MISSING: list[tuple[Server, str]] = [
+    (Janus(), "janus"),
+    (LiveKit(), "livekit-server"),
+    (MediaMtx(), "mediamtx"),
+    (PulseBeam(), "pulsebeam"),
+]
 PLAN = Plan(core=None, participants=2, tracks=2)
 
 
@@ -47,8 +58,8 @@ def _nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_nothing_installed")
-@pytest.mark.parametrize(("server", "program"), [(Janus(), "janus"), (LiveKit(), "livekit-server")])
-async def test_a_missing_server_is_named(server: Janus | LiveKit, program: str) -> None:
+@pytest.mark.parametrize(("server", "program"), MISSING)
+async def test_a_missing_server_is_named(server: Server, program: str) -> None:
     with pytest.raises(Unavailable, match=f"^{program} is not installed: run loadtest/install-servers {program}$"):
         await server.start(PLAN)
     assert server.pids == []
@@ -63,8 +74,10 @@ async def test_missing_modules_of_janus_are_named(monkeypatch: pytest.MonkeyPatc
 
 async def test_a_missing_aiortc_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_relay_module, "DISTRIBUTION", "no-such-distribution")
+    server = AiortcRelay()
     with pytest.raises(Unavailable, match="no-such-distribution is not installed"):
-        await AiortcRelay().start(PLAN)
+        await server.start(PLAN)
+    await server.stop()
 
 
 async def test_an_unreachable_server_is_named(unused_tcp_port: int) -> None:
@@ -87,7 +100,7 @@ def test_an_installed_program_comes_before_one_on_the_path(tmp_path: Path) -> No
 async def test_a_program_that_ends_early_is_told_with_its_last_words(tmp_path: Path, unused_tcp_port: int) -> None:
     command = Command([sys.executable, "-c", "print('no such option'); raise SystemExit(3)"], tmp_path / "log")
     with pytest.raises(Unavailable, match="ended with 3: no such option"):
-        await ChildServer.start(command, ("127.0.0.1", unused_tcp_port))
+        await ChildServer.start(command, None, ("127.0.0.1", unused_tcp_port))
 
 
 async def test_a_program_runs_on_its_core_from_the_start(tmp_path: Path, unused_tcp_port: int) -> None:
@@ -97,8 +110,8 @@ async def test_a_program_runs_on_its_core_from_the_start(tmp_path: Path, unused_
         "print(os.sched_getaffinity(0), flush=True)\n"
         "while True: server.accept()\n"
     )
-    command = Command([sys.executable, "-c", program], tmp_path / "log", core=0)
-    child = await ChildServer.start(command, ("127.0.0.1", unused_tcp_port))
+    command = Command([sys.executable, "-c", program], tmp_path / "log")
+    child = await ChildServer.start(command, 0, ("127.0.0.1", unused_tcp_port))
     await child.stop()
     await child.stop()
     assert (tmp_path / "log").read_text() == "{0}\n"
@@ -226,3 +239,33 @@ def test_endpoints_are_read_with_their_options() -> None:
 def test_other_specifications_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         Endpoints.parse(text)
+
+
+def test_mediamtx_speaks_webrtc_alone() -> None:
+    lines = write_mediamtx_settings(8889, 8189).splitlines()
+    assert {"rtsp: false", "webrtcAddress: 127.0.0.1:8889", "webrtcLocalUDPAddress: 127.0.0.1:8189"} <= set(lines)
+
+
+# -- PulseBeam ----------------------------------------------------------------------------------------------------
+
+
+def test_what_pulsebeam_has_no_slots_for_is_unsupported() -> None:
+    require_slots([Track("audio"), Track("video"), Track("video")], Wanted(audio=3, video=7))
+    for tracks, wanted in (
+        ([Track("video")] * 3, Wanted()),
+        ([], Wanted(audio=4)),
+        ([], Wanted(video=8)),
+    ):
+        with pytest.raises(Unsupported):
+            require_slots(tracks, wanted)
+
+
+async def test_pulsebeam_needs_its_own_ports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    taken = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pulsebeam").touch()
+    monkeypatch.setenv("LOADTEST_SERVERS", str(tmp_path))
+    async with taken:
+        with pytest.raises(Unavailable, match=f"something listens on port {port}"):
+            await PulseBeam().command(tmp_path, port)

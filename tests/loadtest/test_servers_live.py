@@ -13,6 +13,8 @@ from loadtest.servers import Plan, Server, Unavailable, Wanted
 from loadtest.servers.janus import Janus
 from loadtest.servers.livekit import LiveKit
 from loadtest.servers.media_relay import AiortcRelay
+from loadtest.servers.mediamtx import MediaMtx
+from loadtest.servers.pulsebeam import PulseBeam
 
 IDENTITY = Identity.create()
 Policy = pylibsrtp.Policy
@@ -93,7 +95,7 @@ async def _started(server: Server) -> AsyncIterator[Server]:
         await server.stop()
 
 
-@pytest.mark.parametrize("server", [Janus(1), LiveKit(), LiveKit(batch=True)], ids=lambda server: str(server.name))
+@pytest.mark.parametrize("server", [Janus(1), LiveKit(), MediaMtx(), PulseBeam()], ids=lambda server: str(server.name))
 async def test_samples_arrive_as_they_were_sent(server: Server) -> None:
     async with _started(server):
         assert server.version
