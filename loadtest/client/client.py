@@ -25,7 +25,7 @@ from loadtest.client.sdp import (
     write_answer,
     write_offer,
 )
-from loadtest.client.tracks import Line, SentTrack, Track
+from loadtest.client.tracks import CODECS, Line, SentTrack, Track
 
 CHECK_RETRY_S, CHECK_RETRY_MAX_S = 0.1, 0.8
 CONNECT_TIMEOUT_S = 30.0
@@ -48,6 +48,8 @@ class KeyedPath:
     remote_username: str
     remote_password: str
     controlling: bool
+    clear: bool = False
+    """Whether the server sends without SRTP: only the floor can."""
 
 
 class Client:
@@ -72,6 +74,8 @@ class Client:
         """The tracks that this client publishes, once they were agreed on."""
         self.mids: tuple[str, ...] = ()
         """Mids on which it receives, once they were agreed on."""
+        self.video_types: frozenset[int] = frozenset()
+        """Payload types of the video that it receives."""
 
     # -- Descriptions ---------------------------------------------------------------------------------------------
 
@@ -99,6 +103,7 @@ class Client:
         )
         receiving = ("sendonly", "sendrecv")
         self.mids = tuple(answered.mid for line, answered in pairs if line.receives and answered.direction in receiving)
+        self._note_video_types(remote)
         # The answerer chose: passive leaves the client's part to us.
         self._is_dtls_client = remote.setup != "active"
         self._begin(remote, controlling=True)
@@ -119,6 +124,7 @@ class Client:
         mids = [line.mid for line in media if line.direction in ("sendonly", "sendrecv")]
         self.mids = tuple(mid for mid in mids if receive is None or mid in receive)
         self.sent = tuple(line.agree(placed[line.mid]) for line in remote.media if line.mid in placed)
+        self._note_video_types(remote)
         self._is_dtls_client = remote.setup != "active"
         plan = AnswerPlan(placed, frozenset(self.mids), "active" if self._is_dtls_client else "passive")
         # The offerer controls, unless it is lite (RFC 8445 section 6.1.1).
@@ -130,6 +136,11 @@ class Client:
         address = parse_candidate(text)
         if address and self._reads:
             self._ice.add_candidate(address)
+
+    def _note_video_types(self, remote: RemoteDescription) -> None:
+        lines = [line for line in remote.media if line.mid in self.mids and line.kind == "video"]
+        types = (number for line in lines for codec in CODECS["video"] for number in line.payload_types(codec))
+        self.video_types = frozenset(types)
 
     def _begin(self, remote: RemoteDescription, *, controlling: bool) -> None:
         if self._remote is not None:
@@ -160,10 +171,16 @@ class Client:
         """The result of `connect`."""
         return self._done.result()
 
-    def adopt(self, remote: Address, keys: SrtpKeys, sent: Sequence[SentTrack] = ()) -> None:
+    def adopt(self, remote: Address, keys: SrtpKeys, sent: Sequence[SentTrack] = (), *, clear: bool = False) -> None:
         """Takes path and keys as given, without ICE and DTLS: for servers that have neither."""
         self.sent = tuple(sent)
-        self._finish(KeyedPath(self.socket, remote, keys, self._ice.password, "", "", controlling=False))
+        password = self._ice.password
+        self._finish(KeyedPath(self.socket, remote, keys, password, "", "", controlling=False, clear=clear))
+
+    def release(self) -> int:
+        """Gives its connected socket away, as a descriptor; nothing is left to close."""
+        self._stop_reading()
+        return self.socket.detach()
 
     def close(self) -> None:
         """Frees the port; to the server the client has vanished."""
