@@ -107,7 +107,8 @@ class Whip:
 
 
 async def _send(method: str, url: str, token: str, body: str = "") -> Reply:
-    headers = {"Content-Type": "application/sdp"} if body else {}
+    # With the port: some servers make absolute locations of it.
+    headers = {"Host": urlsplit(url).netloc} | ({"Content-Type": "application/sdp"} if body else {})
     if token:
         headers["Authorization"] = f"Bearer {token}"
     parts = urlsplit(url)
