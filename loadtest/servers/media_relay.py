@@ -1,7 +1,7 @@
 """aiortc's `MediaRelay` in a small server of ours (media_relay_server.py), the way Python programs relay WebRTC today.
 
 aiortc decodes each published track once and encodes it again for each receiver, at bit rates of its own: what comes out
-is not what went in, and its packets cannot be compared one by one (`transcodes`). Audio keeps its number of packets.
+is not what went in, and its packets cannot be compared one by one. Audio keeps its number of packets.
 Video needs pictures that a decoder can show; with others nothing comes out. Measured with aiortc 1.16.0.
 """
 
@@ -29,7 +29,6 @@ class AiortcRelay(WhipProgram, OneWayConnections):
     """A process with a MediaRelay."""
 
     name = "aiortc MediaRelay"
-    transcodes = True
 
     async def command(self, folder: Path, port: int) -> Command:
         """With the interpreter that runs us."""

@@ -36,6 +36,6 @@ class PublishedTracks(Generic[Name]):
 class OneWayConnections:
     """A server whose participants publish on one connection and subscribe on another."""
 
-    async def join(self, client: Client, participant: str, tracks: Sequence[Track], wanted: Wanted) -> None:  # noqa: ARG002
+    async def join(self, client: Client, participant: str, tracks: Sequence[Track], wanted: Wanted) -> None:
         """Unsupported."""
         raise Unsupported("it publishes and subscribes on connections of their own")

@@ -62,7 +62,7 @@ class Whip:
         """Those that were named."""
         return self._endpoints.pids
 
-    async def start(self, plan: Plan) -> None:  # noqa: ARG002
+    async def start(self, plan: Plan) -> None:
         """Only looks whether it is there."""
         try:
             async with asyncio.timeout(REACH_TIMEOUT_S):
