@@ -83,8 +83,9 @@ class Floor:
 
     async def stop(self) -> None:
         """Ends the process by closing its input."""
-        if self._process:
-            await self._process.communicate()
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+            await self._process.wait()
             self._process = None
 
     async def _agree(self, client: Client, participant: str, sent: Sequence[SentTrack]) -> None:
