@@ -2,10 +2,14 @@
 built, run and measured, and nothing of it is used.
 
 Measured with pulsebeam-v0.4.6, the last release that builds with str0m from crates.io (later ones need a branch of a
-fork), in its release profile (whole-program optimisation). It has no settings but its log: its ports are fixed (with
-`--dev` 3478 for media, 7070 for HTTP), its address is one of the host's own. Left as they are: full ICE, bandwidth
-estimation, subscriptions that the server makes by itself. Video is H.264 only; a connection publishes 2 tracks of each
-kind at most and receives 7 of video and 3 of audio, those of the loudest. One POST serves both directions.
+fork), in its release profile (whole-program optimisation). One number is changed when it is built: it pauses video
+above its estimate of a receiver's bandwidth, which starts at 0.5 Mbit/s and grows by transport-wide feedback alone; our
+clients give none, so it starts at 5 Mbit/s. As root it makes its media threads real-time ones (SCHED_FIFO).
+
+It has no settings but its log: its ports are fixed (with `--dev` 3478 for media, 7070 for HTTP), its address is one of
+the host's own. Left as they are: full ICE, pacing, subscriptions that the server makes by itself. Video is H.264 only;
+a connection publishes 2 tracks of each kind at most and receives 7 of video and 3 of audio, those of the loudest. One
+POST serves both directions.
 """
 
 from collections.abc import Sequence
@@ -65,7 +69,9 @@ class PulseBeam(WhipProgram):
 
 
 def require_slots(tracks: Sequence[Track], wanted: Wanted) -> None:
-    """Raises `Unsupported` for more than it takes."""
+    """Raises `Unsupported` for more than it takes, or another codec."""
+    if any(track.kind == "video" and "H264" not in track.codecs for track in tracks):
+        raise Unsupported("its video is H.264 only")
     published = max((sum(track.kind == kind for track in tracks) for kind in ("audio", "video")), default=0)
     if published > MAX_PUBLISHED or wanted.audio > MAX_AUDIO or wanted.video > MAX_VIDEO:
         raise Unsupported(

@@ -253,6 +253,7 @@ def test_what_pulsebeam_has_no_slots_for_is_unsupported() -> None:
     require_slots([Track("audio"), Track("video"), Track("video")], Wanted(audio=3, video=7))
     for tracks, wanted in (
         ([Track("video")] * 3, Wanted()),
+        ([Track("video", "VP8")], Wanted()),
         ([], Wanted(audio=4)),
         ([], Wanted(video=8)),
     ):
