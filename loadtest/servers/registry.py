@@ -4,15 +4,24 @@ from importlib import import_module
 
 from loadtest.servers import Server
 
-ADAPTERS = {
-    "fork-router": ("loadtest.servers.fork_router", "ForkRouter"),
-    "floor": ("loadtest.servers.floor", "Floor"),
-    "floor-clear": ("loadtest.servers.floor", "ClearFloor"),
+ADAPTERS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "fork-router": ("fork_router", "ForkRouter", {}),
+    "floor": ("floor", "Floor", {}),
+    "floor-clear": ("floor", "ClearFloor", {}),
+    "janus": ("janus", "Janus", {}),
+    "janus-1": ("janus", "Janus", {"event_loops": 1}),
+    "livekit": ("livekit", "LiveKit", {}),
+    "livekit-batch": ("livekit", "LiveKit", {"batch": True}),
+    "pulsebeam": ("pulsebeam", "PulseBeam", {}),
+    "mediamtx": ("mediamtx", "MediaMtx", {}),
+    "aiortc": ("media_relay", "AiortcRelay", {}),
 }
+WHIP = "whip:"
 
 
 def create_server(name: str) -> Server:
-    """A server that was not started yet."""
-    module, cls = ADAPTERS[name]
-    made: Server = getattr(import_module(module), cls)()
+    """A server that was not started yet; `whip:` goes on with the URLs of one that runs (whip.py)."""
+    whip: tuple[str, str, dict[str, object]] = ("whip", "Whip", {"specification": name.removeprefix(WHIP)})
+    module, cls, arguments = whip if name.startswith(WHIP) else ADAPTERS[name]
+    made: Server = getattr(import_module(f"loadtest.servers.{module}"), cls)(**arguments)
     return made
