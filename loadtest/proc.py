@@ -57,7 +57,7 @@ def _socket_inodes(pid: int) -> list[str]:
     found = []
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            target = os.readlink(descriptor)
+            target = str(descriptor.readlink())
         except OSError:
             # Closed meanwhile.
             continue
