@@ -42,6 +42,9 @@ async def run_all(
                 for server in servers:
                     start = f"run {number + 1}, {scenario.name}, {server}"
                     progress.update(task, description=start)
+                    if not console.is_terminal:
+                        # A log has no bar.
+                        progress.console.print(start)
 
                     def notify(what: str, start: str = start) -> None:
                         progress.update(task, description=f"{start}: {what}")
