@@ -1,7 +1,8 @@
 """MediaMTX, a router of streams: each path has one publisher, so only fan-out from one works.
 
-Measured with v1.20.1, built from its sources (go1.26). Set: only WebRTC is on, one UDP port, addresses of the host's
-own, logs of errors. Left as it is: full ICE, its queue and threads per reader.
+Measured with v1.20.1, built from its sources (go1.26). Set: only WebRTC is on, one UDP port on loopback, error logs.
+Left as it is: full ICE, its queue and threads per reader. It takes frames out of packets and puts them into packets
+anew, so samples are not what was sent.
 """
 
 from pathlib import Path
