@@ -46,25 +46,23 @@ def memory(pids: Sequence[int]) -> Memory:
     return Memory(sums["Pss"], sums["Rss"])
 
 
-def udp_errors() -> dict[str, int]:
-    """This namespace's counters of UDP, such as RcvbufErrors."""
-    lines = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Udp:")]
-    names, values = lines[0][1:], lines[1][1:]
-    return dict(zip(names, map(int, values), strict=True))
+def udp_drops(pids: Iterable[int]) -> int:
+    """Datagrams that the UDP sockets of these processes had no room for (the last column of /proc/net/udp)."""
+    inodes = {inode for pid in pids for inode in _socket_inodes(pid)}
+    rows = (line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:])
+    return sum(int(row[-1]) for row in rows if row[9] in inodes)
 
 
-def pin(pid: int, core: int) -> None:
-    """Keeps all threads of a process, and those to come of its first one, on one core."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {core})
-
-
-def children_of(pid: int) -> list[int]:
-    """A process and all its descendants."""
-    found = [pid]
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            found += children_of(int(child))
+def _socket_inodes(pid: int) -> list[str]:
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = str(descriptor.readlink())
+        except OSError:
+            # Closed meanwhile.
+            continue
+        if target.startswith("socket:["):
+            found.append(target[8:-1])
     return found
 
 

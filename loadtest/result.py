@@ -60,9 +60,7 @@ class Step(Record):
     server_rss_kib: int
     latency: Latency
     generator: GeneratorUse
-    socket_drops: int = Field(
-        description="UDP datagrams dropped for want of buffer in this namespace, receivers' left out"
-    )
+    socket_drops: int = Field(description="datagrams that the server's UDP sockets had no room for")
     inconclusive: list[str] = Field(description="why this step says nothing about the server; empty for a good one")
 
 

@@ -42,7 +42,7 @@ class Sample:
     system_s: float
     server_busy_s: float
     generator_busy_s: float
-    udp: dict[str, int]
+    drops: int
     counts: "_native.Snapshot"
 
 
@@ -147,7 +147,13 @@ class Session:
         user, system = proc.cpu_s(self.server.pids)
         of_server, of_generator = _busy_s(self.cores.server), _busy_s(self.cores.generator)
         return Sample(
-            time.perf_counter(), user, system, of_server, of_generator, proc.udp_errors(), self.load.snapshot()
+            time.perf_counter(),
+            user,
+            system,
+            of_server,
+            of_generator,
+            proc.udp_drops(self.server.pids),
+            self.load.snapshot(),
         )
 
     async def measure(self, seconds: float, subscriptions: int | None = None) -> Step:
@@ -170,13 +176,11 @@ def describe_step(session: Session, before: Sample, after: Sample, subscriptions
     user, system = after.user_s - before.user_s, after.system_s - before.system_s
     generator = describe_generator(session, before, after)
     server_busy = (after.server_busy_s - before.server_busy_s) / seconds
-    # What receivers' own sockets dropped is counted there.
-    drops = after.udp["RcvbufErrors"] - before.udp["RcvbufErrors"] - generator.overflowed
     seen = Circumstances(
         generator=generator,
         server_cpu=(user + system) / seconds,
         server_core_busy=server_busy,
-        socket_drops=max(drops, 0),
+        socket_drops=max(after.drops - before.drops, 0),
         wrong=counts["wrong"] + counts["undecryptable"],
         checked=counts["checked"],
         received=counts["received"],

@@ -190,6 +190,9 @@ class WorkerCounters(TypedDict):
     rtp_packets_sent: int
     """Repairs included."""
     rtp_bytes_sent: int
+    padded_packets: int
+    """Of the packets sent, those with padding, which evens out the sizes of packets sent in a row."""
+    padding_bytes: int
     dropped: dict[str, int]
     """Packets dropped, by `DropReason` slug; every reason is present."""
     receive_batches: int
@@ -197,6 +200,17 @@ class WorkerCounters(TypedDict):
     kernel_drops: int
     """Datagrams the kernel dropped on full receive buffers (SO_RXQ_OVFL)."""
     send_errors: int
+    """Datagrams given up for themselves: no route, no such socket, an address the kernel refuses."""
+    gso_sends: int
+    """Messages of several datagrams, which the kernel segmented (UDP_SEGMENT)."""
+    gso_segments: int
+    """Datagrams of those messages."""
+    gso_fallbacks: int
+    """Messages that the kernel or a device refused to segment; their datagrams were sent one by one."""
+    send_dropped: dict[str, int]
+    """Datagrams dropped for want of room in the send buffer: control, audio, video_key, video, video_layer."""
+    send_waits: int
+    """How often a full send buffer was waited for, at most 1 ms each."""
     events_dropped: int
     panics: int
     """Bugs caught in the engine; each cost one transport, with `TransportLost("engine-bug")`."""

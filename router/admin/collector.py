@@ -21,6 +21,12 @@ _PER_WORKER: Final = (
     ("send_batches", "sfu_send_batches", "Calls that sent at least one datagram."),
     ("kernel_drops", "sfu_kernel_drops", "Datagrams that the kernel dropped on full receive buffers."),
     ("send_errors", "sfu_send_errors", "Datagrams that the kernel refused to send."),
+    ("gso_sends", "sfu_gso_messages", "Messages of several datagrams that the kernel segmented."),
+    ("gso_segments", "sfu_gso_segments", "Datagrams of these messages."),
+    ("gso_fallbacks", "sfu_gso_fallbacks", "Messages refused by kernel or device, whose datagrams went one by one."),
+    ("padded_packets", "sfu_rtp_padded_packets", "RTP packets padded to the size of their neighbours."),
+    ("padding_bytes", "sfu_rtp_padding_bytes", "Bytes of that padding."),
+    ("send_waits", "sfu_send_waits", "How often a full send buffer was waited for."),
     ("events_dropped", "sfu_engine_events_dropped", "Events for Python that found their queue full."),
     ("retransmitted_packets", "sfu_retransmitted_packets", "Packets sent again because a receiver missed them."),
 )
@@ -54,6 +60,7 @@ class RouterCollector(Collector):
         yield from _collect_directions(workers)
         yield from _collect_workers(workers)
         yield _collect_drops(workers)
+        yield _collect_send_drops(workers)
         yield _collect_forward_delay(workers)
 
     def _collect_rooms(self) -> Iterator[Metric]:
@@ -113,6 +120,14 @@ def _collect_drops(workers: "Sequence[WorkerCounters]") -> Metric:
         reasons.update(worker["dropped"])
     for reason, count in sorted(reasons.items()):
         family.add_metric([reason], count)
+    return family
+
+
+def _collect_send_drops(workers: "Sequence[WorkerCounters]") -> Metric:
+    text = "Datagrams dropped because the send buffer was full, by what they carried."
+    family = CounterMetricFamily("sfu_send_dropped", text, labels=["class"])
+    for name in workers[0]["send_dropped"] if workers else ():
+        family.add_metric([name], sum(worker["send_dropped"][name] for worker in workers))
     return family
 
 

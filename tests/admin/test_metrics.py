@@ -20,7 +20,13 @@ async def test_engine_totals_are_summed_over_workers(router: Router, client: htt
             0, rtp_packets_received=5, datagrams_received=9, dropped={"replay": 1, "auth-failed": 0}, busy_us=1_500_000
         ),
         counters(
-            1, rtp_packets_received=7, rtp_packets_sent=3, dropped={"replay": 2, "auth-failed": 4}, kernel_drops=9
+            1,
+            rtp_packets_received=7,
+            rtp_packets_sent=3,
+            dropped={"replay": 2, "auth-failed": 4},
+            kernel_drops=9,
+            gso_segments=8,
+            send_dropped={"control": 0, "audio": 0, "video_key": 1, "video": 5, "video_layer": 6},
         ),
     ]
     metrics = await scrape(client)
@@ -28,6 +34,8 @@ async def test_engine_totals_are_summed_over_workers(router: Router, client: htt
     assert metrics["sfu_datagrams_total"] == {("in",): 9, ("out",): 0}
     assert metrics["sfu_rtp_packets_dropped_total"] == {("replay",): 3, ("auth-failed",): 4}
     assert metrics["sfu_kernel_drops_total"] == {("0",): 0, ("1",): 9}
+    assert metrics["sfu_gso_segments_total"] == {("0",): 0, ("1",): 8}
+    assert metrics["sfu_send_dropped_total"][("video",)] == 5
     assert metrics["sfu_worker_busy_seconds_total"][("0",)] == 1.5
     assert metrics["sfu_engine_up"][()] == 1
 

@@ -8,6 +8,8 @@ mod common;
 
 use common::Load;
 
+/// Packets that one wake-up finds: a frame of 2 Mbit/s.
+const BATCH: usize = 8;
 const RECEIVERS: usize = 100;
 const WARM_UP: usize = 3_000;
 const PACKETS: usize = 2_000;
@@ -15,7 +17,7 @@ const PACKETS: usize = 2_000;
 fn main() {
     let mut load = Load::new(RECEIVERS);
     load.prepare(WARM_UP, false);
-    load.play(|call| call());
+    load.play_batches(BATCH, |call| call());
     let before = load.sink.rtp;
     load.prepare(PACKETS, false);
     measured(&mut load);
@@ -24,5 +26,5 @@ fn main() {
 
 #[inline(never)]
 fn measured(load: &mut Load) {
-    load.play(|call| call());
+    load.play_batches(BATCH, |call| call());
 }

@@ -10,6 +10,8 @@ pub struct Totals {
     pub rtp_received: Traffic,
     /// RTP packets committed to the sink, repairs included.
     pub rtp_sent: Traffic,
+    /// Of these, packets with padding, and its bytes.
+    pub padding: Traffic,
     /// Drops by reason.
     pub drops: DropCounters,
     /// Feedback received from peers.
@@ -59,6 +61,8 @@ impl Totals {
             rtp_bytes_received: self.rtp_received.bytes,
             rtp_packets_sent: self.rtp_sent.packets,
             rtp_bytes_sent: self.rtp_sent.bytes,
+            padded_packets: self.padding.packets,
+            padding_bytes: self.padding.bytes,
             dropped: all_drops(&self.drops),
             transports: transports as u64,
             producers: producers as u64,

@@ -14,13 +14,22 @@ use crate::wire::demux::{DatagramClass, classify};
 use crate::wire::stun::{StunClass, StunMessage};
 use crate::wire::{rtcp, rtp};
 
+/// A datagram where its receiver keeps it.
+pub struct Datagram<'a> {
+    /// The datagram, and [`crate::srtp::SRTP_MAX_OVERHEAD`] bytes to spare behind it.
+    pub data: &'a mut [u8],
+    /// Its length.
+    pub len: usize,
+    /// By which [`super::Received`] finds it again.
+    pub index: usize,
+}
+
 impl Core {
     pub(super) fn on_datagram(
         &mut self,
         now: Micros,
         tuple: Tuple,
-        data: &mut [u8],
-        len: usize,
+        Datagram { data, len, index }: Datagram,
         sink: &mut impl Sink,
     ) {
         let len = len.min(data.len());
@@ -39,7 +48,7 @@ impl Core {
         match class {
             DatagramClass::Stun => self.on_stun(now, ix, tuple, &data[..len], sink),
             DatagramClass::Dtls => self.on_dtls(now, ix, tuple, &data[..len], sink),
-            DatagramClass::Rtp => self.on_srtp(now, ix, data, len, sink),
+            DatagramClass::Rtp => self.on_srtp(now, ix, Datagram { data, len, index }, sink),
             DatagramClass::Rtcp => self.on_srtcp(now, ix, data, len, sink),
         }
         self.current = None;
@@ -133,14 +142,13 @@ impl Core {
         &mut self,
         now: Micros,
         ix: Ix<TransportId>,
-        data: &mut [u8],
-        len: usize,
+        Datagram { data, len, index }: Datagram,
         sink: &mut impl Sink,
     ) {
         match self.unprotect(now, ix, data, len, DatagramClass::Rtp) {
             Ok(plain) => {
                 self.totals.rtp_received.count(len);
-                self.on_rtp(now, ix, &data[..plain], sink);
+                self.on_rtp(now, ix, &data[..plain], index, sink);
             }
             Err(reason) => self.drop_of(ix, reason),
         }

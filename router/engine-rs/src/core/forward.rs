@@ -1,14 +1,14 @@
-//! From a producer to the slots that show it or wait for it, and again what their receivers lost. The hot path: indices, no hashing, no
-//! allocation; the packet is rewritten straight into the sink's scratch space and encrypted there.
+//! From a producer to the slots that show it or wait for it, and again what their receivers lost. The hot path: indices,
+//! no hashing, no allocation; the packet is rewritten straight into the sink's scratch space and encrypted there.
 
 use super::arena::Ix;
+use super::pending::{Outbound, Received, even_sizes};
+use super::sink::Class;
 use super::slots::SlotEntry;
-use super::streams::Stream;
 use super::timers::Owner;
 use super::{Core, Sink};
-use crate::ids::{SlotId, TransportId};
-use crate::recv::{MediaPacket, ReceiveStream};
-use crate::route::slot::Incoming;
+use crate::ids::{ProducerId, SlotId, TransportId};
+use crate::media::MediaKind;
 use crate::time::Micros;
 use crate::wire::DropReason;
 use crate::wire::rtcp::{Fir, Nack, Pli, ReportBlocks};
@@ -17,12 +17,30 @@ use crate::wire::rtcp::{Fir, Nack, Pli, ReportBlocks};
 const MAX_NACKED: usize = 1_000;
 
 impl Core {
-    /// Sends a packet of a producer to everyone who watches this encoding, or waited for it to begin.
-    pub(super) fn forward(
+    /// Sends what was taken in to everyone who watches its encoding, or waited for it to begin.
+    pub(super) fn on_forward(
         &mut self,
         now: Micros,
-        stream: Stream,
-        packet: &MediaPacket,
+        received: &impl Received,
+        sink: &mut impl Sink,
+    ) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.drain(received, |producer, pass| {
+            self.forward_pass(now, producer, pass, sink);
+        });
+        self.pending = pending;
+        self.current = None;
+    }
+
+    /// Packets of one producer to all its slots: all packets for one, then for the next.
+    fn forward_pass(
+        &mut self,
+        now: Micros,
+        producer: Ix<ProducerId>,
+        pass: &mut [Outbound],
         sink: &mut impl Sink,
     ) {
         let Self {
@@ -35,18 +53,13 @@ impl Core {
             changed,
             ..
         } = self;
-        let Some(producer) = producers.get(stream.producer) else {
+        let Some(producer) = producers.get(producer) else {
             return;
         };
-        let anchor = producer
-            .streams
-            .get(stream.encoding as usize)
-            .and_then(ReceiveStream::anchor);
-        let from = Incoming {
-            producer: producer.config.id,
-            encoding: stream.encoding,
-            anchor,
-        };
+        let kind = producer.config.kind;
+        if kind == MediaKind::Video {
+            even_sizes(pass);
+        }
         for slot in &producer.route {
             let Some(entry) = slots.get_mut(*slot) else {
                 continue;
@@ -54,16 +67,18 @@ impl Core {
             let Some(transport) = transports.get_mut(entry.transport) else {
                 continue;
             };
-            if !transport.can_send(now) {
+            let Some(to) = transport.media_outlet(now) else {
                 continue;
-            }
+            };
             *current = Some(transport.id);
-            let written = entry.slot.on_packet(from, packet, sink.scratch());
+            for Outbound { from, packet } in &*pass {
+                if let Some(len) = entry.slot.on_packet(*from, packet, sink.scratch()) {
+                    transport.send_rtp(to, (len, Class::of(kind, packet)), sink, totals);
+                }
+            }
             if entry.has_changed() {
                 changed.push(*slot);
             }
-            let Some(len) = written else { continue };
-            transport.send_rtp(now, len, sink, totals);
             if let Some(at) = entry.slot.report_deadline()
                 && transport.reports.schedule(at)
             {
@@ -96,9 +111,13 @@ impl Core {
             return;
         };
         entry.slot.on_nack();
-        if !transport.can_send(now) {
+        let Some(to) = transport.media_outlet(now) else {
             return;
-        }
+        };
+        let class = match entry.slot.config().kind {
+            MediaKind::Audio => Class::Audio,
+            MediaKind::Video => Class::Video,
+        };
         for seq in nack.lost().take(MAX_NACKED) {
             let stream = |producer, encoding: u8| {
                 let producer = producers.get(producers.find(producer)?)?;
@@ -106,7 +125,7 @@ impl Core {
             };
             match entry.slot.repair(seq, now, stream, sink.scratch()) {
                 Ok(len) => {
-                    transport.send_rtp(now, len, sink, totals);
+                    transport.send_rtp(to, (len, class), sink, totals);
                     totals.retransmitted += 1;
                 }
                 Err(reason) => transport.drop_packet(reason, totals),

@@ -16,6 +16,7 @@ mod followers;
 mod forward;
 mod lifecycle;
 mod paths;
+mod pending;
 mod producer;
 mod receive;
 mod reports;
@@ -31,7 +32,9 @@ mod timers;
 mod transport;
 
 pub use command::Command;
+pub use datagram::Datagram;
 pub use event::Event;
+pub use pending::Received;
 pub use sink::Sink;
 pub use stats::{CoreCounters, DropCounts, TransportStats};
 
@@ -39,6 +42,7 @@ use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, Tuple};
 use crate::time::Micros;
 use arena::{Arena, Ix};
 use counters::Totals;
+use pending::Pending;
 use producer::Producer;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -57,6 +61,8 @@ pub struct Core {
     groups: Arena<GroupId, SpeakerGroup>,
     /// Slots that have to leave a route which is being walked; empty in between.
     changed: Vec<Ix<SlotId>>,
+    /// Packets that wait for [`Core::forward_pending`].
+    pending: Pending,
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
     wall_offset: i64,
     timers: Timers,
@@ -75,6 +81,7 @@ impl Core {
             slots: Arena::new(),
             groups: Arena::new(),
             changed: Vec::new(),
+            pending: Pending::default(),
             wall_offset,
             tuples: FxHashMap::default(),
             timers: Timers::default(),
@@ -83,8 +90,8 @@ impl Core {
         }
     }
 
-    /// Takes one datagram: the first `len` bytes of `data`, which has [`crate::srtp::SRTP_MAX_OVERHEAD`] bytes to spare.
-    /// The bytes are decrypted in place.
+    /// Takes one datagram and forwards it at once: the first `len` bytes of `data`, which has
+    /// [`crate::srtp::SRTP_MAX_OVERHEAD`] bytes to spare. The bytes are decrypted in place.
     pub fn handle_datagram(
         &mut self,
         now: Micros,
@@ -93,7 +100,30 @@ impl Core {
         len: usize,
         sink: &mut impl Sink,
     ) {
-        self.on_datagram(now, tuple, data, len, sink);
+        let datagram = Datagram {
+            data: &mut *data,
+            len,
+            index: 0,
+        };
+        self.on_datagram(now, tuple, datagram, sink);
+        self.on_forward(now, &&*data, sink);
+    }
+
+    /// Takes in one datagram of a batch; it is decrypted in place. Media waits until [`Self::forward_pending`], for which
+    /// the datagram must still be there. Take in no more than a batch before that.
+    pub fn take_datagram(
+        &mut self,
+        now: Micros,
+        tuple: Tuple,
+        datagram: Datagram,
+        sink: &mut impl Sink,
+    ) {
+        self.on_datagram(now, tuple, datagram, sink);
+    }
+
+    /// Forwards the media of the batch that was taken in. To be called before commands and timeouts.
+    pub fn forward_pending(&mut self, now: Micros, received: &impl Received, sink: &mut impl Sink) {
+        self.on_forward(now, received, sink);
     }
 
     /// Obeys one command. An id that is gone is ignored and counted.

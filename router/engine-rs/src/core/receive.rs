@@ -1,6 +1,6 @@
-//! From an authentic RTP packet to its producer, and on to the slots that show it.
+//! From an authentic RTP packet to its producer, and to those that wait to be forwarded (`pending.rs`).
 //!
-//! The packet is parsed once, here. Nothing is hashed per receiver: a producer's route holds indices.
+//! The packet is parsed once, here.
 
 use super::arena::Ix;
 use super::producer::Producer;
@@ -9,6 +9,7 @@ use super::timers::Owner;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, TransportId};
 use crate::recv::packet::MediaPacket;
+use crate::route::slot::Incoming;
 use crate::time::Micros;
 use crate::wire::DropReason;
 use crate::wire::ext::ExtensionValues;
@@ -20,9 +21,10 @@ impl Core {
         now: Micros,
         ix: Ix<TransportId>,
         data: &[u8],
+        index: usize,
         sink: &mut impl Sink,
     ) {
-        if let Err(reason) = self.receive(now, ix, data, sink) {
+        if let Err(reason) = self.receive(now, ix, data, index, sink) {
             self.drop_of(ix, reason);
         }
     }
@@ -32,6 +34,7 @@ impl Core {
         now: Micros,
         ix: Ix<TransportId>,
         data: &[u8],
+        index: usize,
         sink: &mut impl Sink,
     ) -> Result<(), DropReason> {
         let header = RtpHeader::parse(data).map_err(|_| DropReason::RtpMalformed)?;
@@ -63,6 +66,13 @@ impl Core {
             sink.event(event);
             producer.next_select = Some(now);
         }
+        let from = Incoming {
+            producer: producer.config.id,
+            encoding: stream.encoding,
+            anchor: producer
+                .stream(stream.encoding)
+                .and_then(|stream| stream.anchor()),
+        };
         let (paused, speaker) = (producer.paused, producer.speaker);
         self.note_media(now, ix);
         self.arm_producer(stream.producer);
@@ -72,7 +82,7 @@ impl Core {
         if let Some(speaker) = speaker {
             self.on_voice(now, speaker, packet.extensions.audio_level);
         }
-        self.forward(now, stream, &packet, sink);
+        self.pending.push(stream.producer, from, &packet, index);
         Ok(())
     }
 

@@ -2,7 +2,58 @@
 
 use super::Event;
 use crate::ids::Tuple;
+use crate::media::MediaKind;
+use crate::recv::MediaPacket;
 pub use crate::wire::MAX_DATAGRAM;
+
+/// How much a datagram matters when not all can be sent, most important first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// STUN, DTLS, RTCP.
+    #[default]
+    Control,
+    /// Audio.
+    Audio,
+    /// Video that other pictures depend on for long: key frames.
+    VideoKey,
+    /// Other video.
+    Video,
+    /// Video that the rest can do without: an upper temporal layer.
+    VideoLayer,
+}
+
+impl Class {
+    /// All, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Control,
+        Self::Audio,
+        Self::VideoKey,
+        Self::Video,
+        Self::VideoLayer,
+    ];
+
+    /// What a packet of media is.
+    #[inline]
+    pub fn of(kind: MediaKind, packet: &MediaPacket) -> Self {
+        match kind {
+            MediaKind::Audio => Self::Audio,
+            MediaKind::Video if packet.in_key_frame => Self::VideoKey,
+            MediaKind::Video if packet.content.temporal_layer.unwrap_or(0) > 0 => Self::VideoLayer,
+            MediaKind::Video => Self::Video,
+        }
+    }
+
+    /// Its name in the counters.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Audio => "audio",
+            Self::VideoKey => "video_key",
+            Self::Video => "video",
+            Self::VideoLayer => "video_layer",
+        }
+    }
+}
 
 /// Receiver of the core's output. No call may fail: a full batch is flushed, a full event queue counts and drops.
 pub trait Sink {
@@ -10,7 +61,7 @@ pub trait Sink {
     fn scratch(&mut self) -> &mut [u8];
 
     /// Queues the first `len` bytes of the scratch space to `to`.
-    fn commit(&mut self, len: usize, to: Tuple);
+    fn commit(&mut self, len: usize, to: Tuple, class: Class);
 
     /// Hands an event to Python.
     fn event(&mut self, event: Event);

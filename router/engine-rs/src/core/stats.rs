@@ -19,6 +19,10 @@ pub struct CoreCounters {
     pub rtp_packets_sent: u64,
     /// Bytes of those packets, with header and SRTP tag.
     pub rtp_bytes_sent: u64,
+    /// Of those packets, with padding.
+    pub padded_packets: u64,
+    /// Bytes of that padding.
+    pub padding_bytes: u64,
     /// Every reason is present, also those that never occurred.
     pub dropped: DropCounts,
     /// Transports alive.

@@ -6,6 +6,7 @@ use super::bucket::TokenBucket;
 use super::command::TransportConfig;
 use super::counters::{Totals, Traffic};
 use super::reports::Reports;
+use super::sink::Class;
 use super::streams::Streams;
 use super::timers::Alarm;
 use crate::ice::{Agent, Link, PlainPeer};
@@ -134,23 +135,29 @@ impl Transport {
     /// Sends the first `len` bytes of the scratch space as they are: STUN.
     pub fn send_plain(&mut self, len: usize, to: Tuple, sink: &mut impl Sink) {
         self.sent.count(len);
-        sink.commit(len, to);
+        sink.commit(len, to, Class::Control);
     }
 
-    /// Encrypts and sends the RTP packet in the first `len` bytes of the scratch space.
+    /// Encrypts the RTP packet in the first `len` bytes of the scratch space and sends it to what [`Self::media_outlet`]
+    /// gave.
     #[inline]
     pub fn send_rtp(
         &mut self,
-        now: Micros,
-        len: usize,
+        to: Tuple,
+        (len, class): (usize, Class),
         sink: &mut impl Sink,
         totals: &mut Totals,
-    ) -> bool {
-        let to = self.link.rtp_outlet(now);
-        let sent = self.send_secured(to, sink, totals, |srtp, buffer| {
+    ) {
+        let padding = padding_of(&sink.scratch()[..len]);
+        if padding != 0 {
+            totals.padding.count(padding);
+        }
+        let sent = self.send_secured(Some(to), class, sink, totals, |srtp, buffer| {
             srtp.protect_rtp(buffer, len)
         });
-        sent.inspect(|len| totals.rtp_sent.count(*len)).is_some()
+        if let Some(len) = sent {
+            totals.rtp_sent.count(len);
+        }
     }
 
     /// Encrypts and sends the RTCP packet in the first `len` bytes of the scratch space.
@@ -162,7 +169,7 @@ impl Transport {
         totals: &mut Totals,
     ) -> bool {
         let to = self.link.rtcp_outlet(now);
-        let sent = self.send_secured(to, sink, totals, |srtp, buffer| {
+        let sent = self.send_secured(to, Class::Control, sink, totals, |srtp, buffer| {
             srtp.protect_rtcp(buffer, len)
         });
         sent.is_some()
@@ -171,6 +178,7 @@ impl Transport {
     fn send_secured<E>(
         &mut self,
         to: Option<Tuple>,
+        class: Class,
         sink: &mut impl Sink,
         totals: &mut Totals,
         protect: impl FnOnce(&mut dyn SrtpSession, &mut [u8]) -> Result<usize, E>,
@@ -184,13 +192,29 @@ impl Transport {
             return None;
         };
         self.sent.count(len);
-        sink.commit(len, to);
+        sink.commit(len, to, class);
         Some(len)
+    }
+
+    /// Where media can leave to now, if there are keys and a path.
+    #[inline]
+    pub fn media_outlet(&self, now: Micros) -> Option<Tuple> {
+        self.srtp.as_ref()?;
+        self.link.rtp_outlet(now)
     }
 
     /// Media can leave to it now.
     #[inline]
     pub fn can_send(&self, now: Micros) -> bool {
-        self.srtp.is_some() && self.link.rtp_outlet(now).is_some()
+        self.media_outlet(now).is_some()
+    }
+}
+
+/// Bytes of padding of a packet that we made: its last byte counts them (RFC 3550 section 5.1).
+#[inline]
+fn padding_of(packet: &[u8]) -> usize {
+    match (packet.first(), packet.last()) {
+        (Some(first), Some(count)) if first & 0x20 != 0 => usize::from(*count),
+        _ => 0,
     }
 }

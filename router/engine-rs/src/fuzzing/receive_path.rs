@@ -8,7 +8,7 @@ use crate::core::command::{
     Codec, CodecConfig, Command, EncodingConfig, Extension, ExtensionIds, Feedback, IceCredentials,
     Limits, MediaKind, ProducerConfig, SlotConfig, TransportConfig,
 };
-use crate::core::sink::MAX_DATAGRAM;
+use crate::core::sink::{Class, MAX_DATAGRAM};
 use crate::core::{Core, Event, Sink};
 use crate::ids::{Mid, PayloadType, ProducerId, Rid, SlotId, SocketId, Ssrc, TransportId, Tuple};
 use crate::srtp::{SRTP_MAX_OVERHEAD, SrtpError, SrtpSession};
@@ -42,7 +42,7 @@ impl Sink for Check {
     fn scratch(&mut self) -> &mut [u8] {
         &mut self.scratch
     }
-    fn commit(&mut self, len: usize, to: Tuple) {
+    fn commit(&mut self, len: usize, to: Tuple, _: Class) {
         assert!(len <= MAX_DATAGRAM, "{len} bytes leave");
         self.to_strangers += usize::from(to == tuple(3));
     }

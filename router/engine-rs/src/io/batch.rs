@@ -4,11 +4,11 @@
 
 use super::clock;
 use super::queue::EventSender;
-use super::send::Sender;
+use super::send::{Outgoing, Sender};
 use super::socket::UdpSocket;
 use super::stats::DelayHistogram;
 use crate::core::Event;
-use crate::core::sink::{MAX_DATAGRAM, Sink};
+use crate::core::sink::{Class, MAX_DATAGRAM, Sink};
 use crate::ids::{SocketId, Tuple};
 use crate::srtp::SRTP_MAX_OVERHEAD;
 use crate::time::Micros;
@@ -32,6 +32,7 @@ struct Line([u8; ALIGNMENT]);
 struct Entry {
     range: Range<usize>,
     to: Tuple,
+    class: Class,
 }
 
 /// Datagrams to send, the sockets to send them by, and the way to Python for events.
@@ -74,12 +75,18 @@ impl SendBatch {
         self.received_at.get_or_insert(received_at);
     }
 
+    /// Adds a socket to send by.
+    pub fn add_socket(&mut self, socket: UdpSocket) {
+        self.sender.offload.probe(socket.descriptor());
+        self.sockets.push(socket);
+    }
+
     /// Adds a datagram that is ready; one that is too long is counted and dropped.
     pub fn add(&mut self, data: &[u8], to: Tuple) {
         match self.scratch().get_mut(..data.len()) {
             Some(room) => {
                 room.copy_from_slice(data);
-                self.commit(data.len(), to);
+                self.commit(data.len(), to, Class::Control);
             }
             None => self.sender.counters.errors += 1,
         }
@@ -96,7 +103,7 @@ impl SendBatch {
             return;
         }
         self.group();
-        self.sender.begin();
+        self.sender.begin(clock::now());
         let bytes = bytes(&self.arena);
         let entries = &self.entries;
         let same_socket = |a: &u16, b: &u16| socket_of(entries, *a) == socket_of(entries, *b);
@@ -108,7 +115,11 @@ impl SendBatch {
             };
             let datagrams = run.iter().map(|&index| {
                 let entry = &entries[index as usize];
-                (&bytes[entry.range.clone()], entry.to.address)
+                Outgoing {
+                    data: &bytes[entry.range.clone()],
+                    to: entry.to.address,
+                    class: entry.class,
+                }
             });
             self.sender.send(socket.descriptor(), datagrams);
         }
@@ -120,8 +131,8 @@ impl SendBatch {
         self.used = 0;
     }
 
-    /// Brings together what one system call can send: by socket today. Segmentation offload needs runs of one
-    /// destination, which is one more field in the key. Order within a group stays that of committing.
+    /// Brings together what one system call can send: by socket. Runs to one destination come from the core already, which
+    /// forwards receiver by receiver. Order within a group stays that of committing.
     fn group(&mut self) {
         let entries = &self.entries;
         self.order.clear();
@@ -154,11 +165,12 @@ impl Sink for SendBatch {
         &mut bytes_mut(&mut self.arena)[start..start + SCRATCH_BYTES]
     }
 
-    fn commit(&mut self, len: usize, to: Tuple) {
+    fn commit(&mut self, len: usize, to: Tuple, class: Class) {
         let end = self.used + len.min(SCRATCH_BYTES);
         self.entries.push(Entry {
             range: self.used..end,
             to,
+            class,
         });
         self.used = end.next_multiple_of(ALIGNMENT);
         if self.entries.len() == MAX_ENTRIES {
@@ -241,7 +253,7 @@ mod tests {
             assert!(scratch.len() >= MAX_DATAGRAM + SRTP_MAX_OVERHEAD);
             assert_eq!(scratch.as_ptr() as usize % ALIGNMENT, 0);
             scratch[..2].copy_from_slice(&(i as u16).to_be_bytes());
-            batch.commit(SCRATCH_BYTES, to);
+            batch.commit(SCRATCH_BYTES, to, Class::Video);
             if i % MAX_ENTRIES == MAX_ENTRIES - 1 {
                 for _ in 0..MAX_ENTRIES {
                     assert_eq!(receive(&peer).0.len(), SCRATCH_BYTES);

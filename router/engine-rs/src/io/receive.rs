@@ -3,6 +3,7 @@
 use super::messages::{empty_headers, empty_vectors};
 use super::sockaddr::{RAW_ADDRESS_LEN, RawAddress};
 use super::socket::UdpSocket;
+use crate::core::Received;
 use crate::core::sink::MAX_DATAGRAM;
 use crate::srtp::SRTP_MAX_OVERHEAD;
 use std::ffi::c_int;
@@ -132,6 +133,12 @@ impl ReceiveBatch {
         let start = unsafe { libc::CMSG_LEN(0) } as usize;
         let bytes = control.get(start..start + size_of::<c_int>())?;
         bytes.try_into().ok().map(u32::from_ne_bytes)
+    }
+}
+
+impl Received for ReceiveBatch {
+    fn bytes(&self, index: usize) -> &[u8] {
+        &self.buffers[index].0
     }
 }
 

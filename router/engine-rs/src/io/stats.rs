@@ -1,6 +1,6 @@
 //! What only the shell can count: batches, kernel drops, time. Plain numbers, owned by one worker.
 
-use super::send::SendCounters;
+use super::transmit::SendCounters;
 use crate::core::CoreCounters;
 use crate::time::Micros;
 

@@ -9,7 +9,7 @@ use super::queue::{CommandQueue, EventSender};
 use super::receive::ReceiveBatch;
 use super::socket::UdpSocket;
 use super::stats::{IoCounters, WorkerCounters};
-use crate::core::{Command, Core, TransportStats};
+use crate::core::{self, Command, Core, TransportStats};
 use crate::ids::{SocketId, TransportId, Tuple};
 use crate::time::Micros;
 use crate::wire::drop_reason::DropReason;
@@ -145,7 +145,7 @@ impl Worker {
                 self.guard(|core, batch| core.handle_command(now, command, batch));
             }
             WorkerCommand::AddSocket(socket) => {
-                self.batch.sockets.push(socket);
+                self.batch.add_socket(socket);
                 self.poll_sockets();
             }
             WorkerCommand::CloseSocket(id, done) => {
@@ -189,11 +189,21 @@ impl Worker {
         }
         let socket = self.batch.sockets[index].id();
         for index in 0..count {
-            self.handle_datagram(now, socket, index);
+            self.take_datagram(now, socket, index);
+        }
+        self.forward(now);
+    }
+
+    /// Forwards what was taken in. A panic costs the receiver at hand, and this batch.
+    fn forward(&mut self, now: Micros) {
+        let (core, batch, receive) = (&mut self.core, &mut self.batch, &self.receive);
+        let call = || core.forward_pending(now, receive, batch);
+        if catch_unwind(AssertUnwindSafe(call)).is_err() {
+            self.abandon_current();
         }
     }
 
-    fn handle_datagram(&mut self, now: Micros, socket: SocketId, index: usize) {
+    fn take_datagram(&mut self, now: Micros, socket: SocketId, index: usize) {
         let Some(datagram) = self.receive.datagram(index) else {
             return;
         };
@@ -208,7 +218,12 @@ impl Worker {
             address: datagram.source,
         };
         let (core, batch) = (&mut self.core, &mut self.batch);
-        let call = || core.handle_datagram(now, tuple, datagram.buffer, datagram.len, batch);
+        let datagram = core::Datagram {
+            data: datagram.buffer,
+            len: datagram.len,
+            index,
+        };
+        let call = || core.take_datagram(now, tuple, datagram, batch);
         if catch_unwind(AssertUnwindSafe(call)).is_err() {
             self.abandon_current();
         }

@@ -4,6 +4,7 @@ use super::arguments::address_to_python;
 use super::media::kind_name;
 use super::registry::worker_of;
 use crate::core::TransportStats;
+use crate::core::sink::Class;
 use crate::core::stats::{DropCounts, EncodingStats, ProducerStats, SlotStats};
 use crate::io::stats::WorkerCounters;
 use crate::time::Micros;
@@ -27,6 +28,17 @@ fn drops<'py>(py: Python<'py>, counts: &DropCounts) -> PyResult<Bound<'py, PyDic
     Ok(dict)
 }
 
+fn send_drops<'py>(
+    py: Python<'py>,
+    counts: &[u64; Class::ALL.len()],
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for class in Class::ALL {
+        dict.set_item(class.slug(), counts[class as usize])?;
+    }
+    Ok(dict)
+}
+
 /// One worker's totals.
 pub fn counters_to_python<'py>(
     py: Python<'py>,
@@ -43,11 +55,18 @@ pub fn counters_to_python<'py>(
         rtp_bytes_received: core.rtp_bytes_received,
         rtp_packets_sent: core.rtp_packets_sent,
         rtp_bytes_sent: core.rtp_bytes_sent,
+        padded_packets: core.padded_packets,
+        padding_bytes: core.padding_bytes,
         dropped: drops(py, &core.dropped)?,
         receive_batches: io.receive_batches,
         send_batches: io.sent.batches,
         kernel_drops: io.kernel_drops,
         send_errors: io.sent.errors,
+        gso_sends: io.sent.gso_sends,
+        gso_segments: io.sent.gso_segments,
+        gso_fallbacks: io.sent.gso_fallbacks,
+        send_dropped: send_drops(py, &io.sent.dropped)?,
+        send_waits: io.sent.waits,
         events_dropped: io.events_dropped,
         panics: io.panics,
         transports: core.transports,

@@ -22,13 +22,34 @@ pub struct MediaPacket<'a> {
     pub arrived: Micros,
     /// What its payload contains.
     pub content: Content,
+    /// Of a key frame, as far as the codec tells: losing it costs the whole picture.
+    pub in_key_frame: bool,
     /// The stream jumped here: a receiver must begin anew.
     pub restarts: bool,
+    /// Bytes of padding to send it with, so that packets sent in a row have one size. Not the publisher's padding.
+    pub padding: u8,
 }
 
 impl<'a> MediaPacket<'a> {
     /// The payload without padding.
     pub fn payload(&self) -> &'a [u8] {
         self.header.payload.of(self.bytes)
+    }
+
+    /// All but the bytes, to be kept for a while.
+    pub fn detached(&self) -> MediaPacket<'static> {
+        MediaPacket {
+            bytes: &[],
+            ..*self
+        }
+    }
+
+    /// With the bytes again that it was parsed from; the buffer may be longer.
+    #[must_use]
+    pub fn attached(&self, buffer: &'a [u8]) -> Self {
+        Self {
+            bytes: buffer,
+            ..*self
+        }
     }
 }

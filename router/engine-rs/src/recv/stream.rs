@@ -72,6 +72,8 @@ pub struct ReceiveStream {
     history: History,
     key_frames: KeyFrameRequests,
     parameter_sets: ParameterSets,
+    /// Timestamp of the last key frame.
+    key_timestamp: Option<u32>,
     bitrate: BitrateMeter,
     frames: FrameMeter,
     size: Option<(u16, u16)>,
@@ -99,6 +101,7 @@ impl ReceiveStream {
             history: History::new(producer.kind),
             key_frames: KeyFrameRequests::default(),
             parameter_sets: ParameterSets::default(),
+            key_timestamp: None,
             bitrate: BitrateMeter::default(),
             frames: FrameMeter::default(),
             size: None,
@@ -189,6 +192,10 @@ impl ReceiveStream {
         let begins = self.parameter_sets.begins(content, packet.header.timestamp);
         let told = content.dependency.is_some_and(|it| it.begins_sequence());
         content.begins_key_frame = begins || told;
+        if content.begins_key_frame {
+            self.key_timestamp = Some(packet.header.timestamp);
+        }
+        packet.in_key_frame = self.key_timestamp == Some(packet.header.timestamp);
     }
 
     fn number(&self, seq: SeqNo) -> SeqNo {
@@ -222,7 +229,9 @@ impl ReceiveStream {
             seq,
             arrived: now,
             content,
+            in_key_frame: false,
             restarts: false,
+            padding: 0,
         }
     }
 
@@ -261,6 +270,7 @@ impl ReceiveStream {
         self.nack = NackTracker::default();
         self.history.clear();
         self.anchor = None;
+        self.key_timestamp = None;
         self.frames = FrameMeter::default();
     }
 

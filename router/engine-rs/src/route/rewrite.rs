@@ -1,8 +1,9 @@
 //! A received packet written anew for one receiver, header and payload in one pass (RFC 3550 section 5.1).
 //!
 //! Everything that identifies the publisher's hop is replaced: SSRC, sequence number, timestamp, payload type, extension
-//! ids, picture and frame numbers. The producer's contributor id goes behind the CSRCs that are there. Only end-to-end extensions pass, and only
-//! those both sides agreed on; padding does not. A packet that would not fit a datagram loses our additions first.
+//! ids, picture and frame numbers. The producer's contributor id goes behind the CSRCs that are there. Only end-to-end
+//! extensions pass, and only those both sides agreed on; the publisher's padding does not, ours comes to even out sizes.
+//! A packet that would not fit a datagram loses our additions first.
 //!
 //! The result depends only on the packet, the plan and the numbers, so that a packet repeated without RTX is the same
 //! plaintext under the same SRTP index (RFC 3711 section 9.1).
@@ -17,11 +18,16 @@ use crate::wire::rtp::{MAX_CSRCS, OutgoingHeader, write_header};
 use crate::wire::rtx::OSN_LEN;
 use crate::wire::{MAX_DATAGRAM, Span};
 use arrayvec::ArrayVec;
+use plain_header::PlainHeader;
+
+mod plain_header;
 
 /// Largest plain RTP packet: a datagram less the tag of `AEAD_AES_128_GCM`, the longest one (RFC 7714 section 13.2).
 pub const MAX_RTP: usize = MAX_DATAGRAM - 16;
 /// Extensions that a packet can carry to a receiver.
 const MAX_ELEMENTS: usize = 7;
+/// The P bit in a header's first byte (RFC 3550 section 5.1).
+const PADDING_BIT: u8 = 0x20;
 /// Level of a source whose level is not known: silence (RFC 6465 section 3).
 const SILENCE: u8 = 127;
 
@@ -75,8 +81,10 @@ pub enum Form {
 pub struct Written {
     /// Bytes in all.
     pub len: usize,
-    /// Of these, header.
+    /// Of these, header and padding.
     pub header_len: usize,
+    /// Of these, padding.
+    pub padding: u8,
     /// Something of ours had to be left out: no room in the datagram, or among the CSRCs.
     pub trimmed: bool,
 }
@@ -89,16 +97,26 @@ pub struct RewritePlan {
     ids: OutgoingIds,
     allow_two_byte: bool,
     contributor: u32,
+    /// The header of a packet that carries nothing but media.
+    plain: PlainHeader,
     codecs: Vec<PlannedCodec>,
 }
 
 impl RewritePlan {
     /// The plan; without any codec when the receiver accepts none of the producer's.
     pub fn new(slot: &SlotConfig, producer: &ProducerConfig) -> Self {
+        let ids = ExtensionMap::new(&slot.extensions).outgoing();
+        let mid = slot.mid.zip(ids.id_of(Extension::Mid));
+        let plain = PlainHeader::new(
+            slot.ssrc,
+            producer.contributor,
+            mid,
+            slot.allow_mixed_extensions,
+        );
         Self {
             ssrc: slot.ssrc,
             mid: slot.mid,
-            ids: ExtensionMap::new(&slot.extensions).outgoing(),
+            ids,
             allow_two_byte: slot.allow_mixed_extensions,
             contributor: producer.contributor,
             codecs: producer
@@ -106,7 +124,21 @@ impl RewritePlan {
                 .iter()
                 .filter_map(|codec| plan_codec(codec, &slot.codecs))
                 .collect(),
+            plain,
         }
+    }
+
+    /// Nothing of this packet's own header reaches the receiver but marker, payload type and timestamp.
+    #[inline]
+    fn is_plain(&self, packet: &MediaPacket) -> bool {
+        let seen = &packet.extensions;
+        packet.header.csrcs().is_empty()
+            && seen.audio_level.is_none()
+            && seen.csrc_levels.is_none()
+            && seen.video_orientation.is_none()
+            && seen.abs_capture_time.is_none()
+            && seen.playout_delay.is_none()
+            && (seen.dependency_descriptor.is_none() || !self.sends_dependency())
     }
 
     /// How this payload type of the producer is sent, if it is.
@@ -135,6 +167,26 @@ impl RewritePlan {
         out: &mut [u8],
     ) -> Option<Written> {
         let payload = packet.payload();
+        if form == Form::Media && self.is_plain(packet) {
+            let room = MAX_RTP.checked_sub(payload.len())?;
+            let (marker, to) = (packet.header.marker, codec.to);
+            if let Some(len) = self.plain.write(marker, to, numbers, room, out) {
+                return Self::write_payload(packet, numbers, (len, false), out);
+            }
+        }
+        self.write_whole(packet, codec, numbers, form, out)
+    }
+
+    /// Any packet, in any form.
+    fn write_whole(
+        &self,
+        packet: &MediaPacket,
+        codec: PlannedCodec,
+        numbers: Numbers,
+        form: Form,
+        out: &mut [u8],
+    ) -> Option<Written> {
+        let payload = packet.payload();
         let (osn, ssrc, seq, payload_type) = match form {
             Form::Media => (0, self.ssrc, numbers.seq, codec.to),
             Form::Rtx(ssrc, seq) => (OSN_LEN, ssrc, seq, codec.rtx?),
@@ -154,17 +206,36 @@ impl RewritePlan {
         let frame_number = Some(numbers.picture.frame_number).filter(|_| self.sends_dependency());
         let values = ElementValues::new(packet, frame_number);
         let (header_len, trimmed) = self.write_fitting(&values, header, room, out)?;
-        let body = out.get_mut(header_len..header_len + osn + payload.len())?;
-        let (front, body) = body.split_at_mut(osn);
-        front.copy_from_slice(&numbers.seq.to_be_bytes()[..osn]);
-        body.copy_from_slice(payload);
-        if let Some(descriptor) = packet.content.descriptor {
-            let picture = numbers.picture;
-            descriptor.rewrite(body, picture.picture_id, picture.tl0_picture_index);
+        if form == Form::Media {
+            return Self::write_payload(packet, numbers, (header_len, trimmed), out);
         }
+        let start = header_len + osn;
+        out.get_mut(header_len..start)?
+            .copy_from_slice(&numbers.seq.to_be_bytes()[..osn]);
+        let len = start + copy_payload(packet, numbers.picture, out.get_mut(start..)?)?;
         Some(Written {
-            len: header_len + osn + payload.len(),
+            len,
             header_len,
+            padding: 0,
+            trimmed,
+        })
+    }
+
+    /// Writes payload and padding behind a header.
+    #[inline]
+    fn write_payload(
+        packet: &MediaPacket,
+        numbers: Numbers,
+        (header_len, trimmed): (usize, bool),
+        out: &mut [u8],
+    ) -> Option<Written> {
+        let payload_len = copy_payload(packet, numbers.picture, out.get_mut(header_len..)?)?;
+        let len = header_len + payload_len;
+        let padding = pad(out, len, packet.padding);
+        Some(Written {
+            len: len + usize::from(padding),
+            header_len: header_len + usize::from(padding),
+            padding,
             trimmed,
         })
     }
@@ -220,6 +291,7 @@ impl RewritePlan {
         Some(Written {
             len: header_len + 1,
             header_len,
+            padding: 0,
             trimmed: false,
         })
     }
@@ -340,6 +412,33 @@ fn renumbered(packet: &MediaPacket, frame_number: u16) -> Option<ArrayVec<u8, MA
     let mut value = ArrayVec::try_from(value).ok()?;
     DependencyDescriptor::rewrite(&mut value, frame_number);
     Some(value)
+}
+
+/// Copies the payload to the beginning of `out`, with the receiver's numbers in it: its length.
+#[inline]
+fn copy_payload(packet: &MediaPacket, picture: PictureNumbers, out: &mut [u8]) -> Option<usize> {
+    let payload = packet.payload();
+    let body = out.get_mut(..payload.len())?;
+    body.copy_from_slice(payload);
+    if let Some(descriptor) = packet.content.descriptor {
+        descriptor.rewrite(body, picture.picture_id, picture.tl0_picture_index);
+    }
+    Some(payload.len())
+}
+
+/// Adds padding to the packet in the first `len` bytes, if there is room for all of it: how much was added.
+fn pad(out: &mut [u8], len: usize, padding: u8) -> u8 {
+    let end = len + usize::from(padding);
+    if padding == 0 || end > MAX_RTP {
+        return 0;
+    }
+    let Some(added) = out.get_mut(len..end) else {
+        return 0;
+    };
+    added.fill(0);
+    added[usize::from(padding) - 1] = padding;
+    out[0] |= PADDING_BIT;
+    padding
 }
 
 fn plan_codec(codec: &CodecConfig, accepted: &[CodecConfig]) -> Option<PlannedCodec> {

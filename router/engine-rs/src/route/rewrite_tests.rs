@@ -64,6 +64,8 @@ fn received(bytes: &[u8], codec_of: Codec) -> MediaPacket<'_> {
     let extensions = ExtensionValues::parse(bytes, header.extension.as_ref(), &map);
     let dependency = extensions.dependency_descriptor.unwrap_or_default();
     MediaPacket {
+        in_key_frame: false,
+        padding: 0,
         bytes,
         header,
         extensions,
@@ -158,6 +160,7 @@ fn the_hop_is_replaced_and_the_rest_passes() {
         Written {
             len: out.len(),
             header_len: out.len() - 7,
+            padding: 0,
             trimmed: false
         }
     );
@@ -499,5 +502,38 @@ proptest! {
         let header = read(&out).0;
         prop_assert!(header.payload.of(&out).ends_with(&payload));
         prop_assert!(header.csrcs().starts_with(&csrcs));
+    }
+}
+
+/// The short way for packets of media alone writes what the long way writes.
+#[test]
+fn plain_packets_are_written_as_all_others() {
+    let payload = vp8(300, 7, 0, false);
+    for (marker, padding) in [(false, 0), (true, 0), (true, 5)] {
+        let bytes = Built {
+            marker,
+            payload: &payload,
+            ..Built::default()
+        }
+        .bytes();
+        let packet = MediaPacket {
+            padding,
+            ..received(&bytes, Codec::Vp8)
+        };
+        for plan in [plan(Codec::Vp8), mixed_plan(Codec::Vp8)] {
+            assert!(plan.is_plain(&packet));
+            let codec = plan.codec(PayloadType(96)).expect("planned");
+            let numbers = Numbers {
+                seq: 0xFEDC,
+                timestamp: 0x8765_4321,
+                ..Numbers::default()
+            };
+            let (mut short, mut long) = ([0xEE; 1_500], [0xEE; 1_500]);
+            let written = plan.write(&packet, codec, numbers, Form::Media, &mut short);
+            let whole = plan.write_whole(&packet, codec, numbers, Form::Media, &mut long);
+            let len = whole.expect("fits").len;
+            assert_eq!(written, whole);
+            assert_eq!(short[..len], long[..len]);
+        }
     }
 }

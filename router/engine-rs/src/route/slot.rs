@@ -49,6 +49,8 @@ struct Note {
     picture: PictureNumbers,
     encoding: u8,
     copies: u8,
+    /// Bytes of padding it was sent with.
+    padding: u8,
     /// Which assignment it belongs to, modulo 256.
     generation: u8,
     payload_type: PayloadType,
@@ -326,6 +328,7 @@ impl Slot {
             picture,
             encoding,
             copies: 0,
+            padding: 0,
             generation: self.current.as_ref().map_or(0, |source| source.generation),
             payload_type: to,
         }
@@ -362,6 +365,10 @@ impl Slot {
             picture,
         };
         let written = plan.write(packet, codec, numbers, Form::Media, out)?;
+        if written.padding != 0 {
+            self.seq
+                .update(number, |note| note.padding = written.padding);
+        }
         self.timestamps.on_sent(point(packet, codec, from.anchor));
         self.count(written, packet.arrived);
         Some(written.len)

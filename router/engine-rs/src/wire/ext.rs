@@ -226,6 +226,18 @@ impl ExtensionValues {
         values
     }
 
+    /// Bytes that the values passed on to receivers take in a block of one-byte elements, with a MID of one byte.
+    pub fn passed_on_len(&self) -> usize {
+        let spans = [
+            self.abs_capture_time,
+            self.video_orientation,
+            self.playout_delay,
+            self.dependency_descriptor,
+        ];
+        let passed_on = spans.into_iter().flatten();
+        (2 + passed_on.map(|span| 1 + span.len()).sum::<usize>()).next_multiple_of(4)
+    }
+
     fn set(&mut self, extension: Extension, span: Span, value: &[u8]) {
         match extension {
             Extension::Mid => self.mid = parse_name(value),

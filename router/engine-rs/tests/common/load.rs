@@ -3,8 +3,8 @@
 use super::Call;
 use super::media::{Encoder, video_producer};
 use super::plain_srtp::{PlainSrtp, TAG};
-use fork_router_engine::core::sink::MAX_DATAGRAM;
-use fork_router_engine::core::{Command, Event, Sink};
+use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
+use fork_router_engine::core::{Command, Core, Datagram, Event, Received, Sink};
 use fork_router_engine::ids::{Mid, ProducerId, Ssrc, Tuple};
 use fork_router_engine::srtp::SRTP_MAX_OVERHEAD;
 use fork_router_engine::time::Micros;
@@ -44,7 +44,7 @@ impl Sink for CountingSink {
         &mut self.scratch
     }
 
-    fn commit(&mut self, len: usize, _: Tuple) {
+    fn commit(&mut self, len: usize, _: Tuple, _: Class) {
         assert!(len > 12);
         let is_rtp = self.scratch[0] >> 6 == 2 && !(192..=223).contains(&self.scratch[1]);
         self.rtp += u64::from(is_rtp);
@@ -60,11 +60,47 @@ impl Sink for CountingSink {
     }
 }
 
+/// Datagrams of one wake-up, in buffers that are used again.
+#[derive(Default)]
+struct Batch {
+    buffers: Vec<Vec<u8>>,
+    lengths: Vec<usize>,
+}
+
+impl Received for Batch {
+    fn bytes(&self, index: usize) -> &[u8] {
+        &self.buffers[index]
+    }
+}
+
+impl Batch {
+    fn fill(&mut self, packets: &[Vec<u8>]) {
+        self.buffers.resize(
+            self.buffers.len().max(packets.len()),
+            vec![0; MAX_DATAGRAM + SRTP_MAX_OVERHEAD],
+        );
+        self.lengths.clear();
+        for (buffer, packet) in self.buffers.iter_mut().zip(packets) {
+            buffer[..packet.len()].copy_from_slice(packet);
+            self.lengths.push(packet.len() + TAG);
+        }
+    }
+
+    fn play(&mut self, core: &mut Core, now: Micros, from: Tuple, sink: &mut CountingSink) {
+        for (index, (data, len)) in self.buffers.iter_mut().zip(&self.lengths).enumerate() {
+            let len = *len;
+            core.take_datagram(now, from, Datagram { data, len, index }, sink);
+        }
+        core.forward_pending(now, self, sink);
+    }
+}
+
 pub struct Load {
     pub call: Call,
     pub sink: CountingSink,
     encoder: Encoder,
     buffer: Vec<u8>,
+    batch: Batch,
     prepared: Vec<Vec<u8>>,
     rtx_seq: u16,
 }
@@ -86,6 +122,7 @@ impl Load {
             sink: CountingSink::new(),
             encoder,
             buffer: vec![0; MAX_DATAGRAM + SRTP_MAX_OVERHEAD],
+            batch: Batch::default(),
             prepared: Vec::new(),
             rtx_seq: 0,
         }
@@ -149,6 +186,22 @@ impl Load {
             self.serve_timers(&mut measure);
         }
         prepared.len()
+    }
+
+    /// Plays what was prepared in batches of so many packets. `measure` is around every call into the core.
+    pub fn play_batches(&mut self, size: usize, mut measure: impl FnMut(&mut dyn FnMut())) {
+        let prepared = std::mem::take(&mut self.prepared);
+        let from = self.call.publisher.tuple;
+        for packets in prepared.chunks(size) {
+            self.batch.fill(packets);
+            let Self {
+                call, sink, batch, ..
+            } = self;
+            let world = &mut call.world;
+            measure(&mut || batch.play(&mut world.core, world.now, from, sink));
+            world.now = world.now + Micros(PACE.0 * packets.len() as u64);
+            self.serve_timers(&mut measure);
+        }
     }
 
     /// Every receiver asks for the packet that it was sent last.

@@ -1,8 +1,8 @@
 //! The core under test with its clock and what came out of it.
 
 use super::peer::Peer;
-use fork_router_engine::core::sink::MAX_DATAGRAM;
-use fork_router_engine::core::{Command, Core, Event, Sink};
+use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
+use fork_router_engine::core::{Command, Core, Datagram, Event, Received, Sink};
 use fork_router_engine::ids::Tuple;
 use fork_router_engine::srtp::{SRTP_MAX_OVERHEAD, SrtpError, SrtpSession};
 use fork_router_engine::time::Micros;
@@ -22,7 +22,7 @@ impl Sink for ListSink {
         &mut self.scratch
     }
 
-    fn commit(&mut self, len: usize, to: Tuple) {
+    fn commit(&mut self, len: usize, to: Tuple, _: Class) {
         assert!(len <= MAX_DATAGRAM + SRTP_MAX_OVERHEAD);
         self.sent.push((to, self.scratch[..len].to_vec()));
         self.scratch.fill(0xEE);
@@ -30,6 +30,15 @@ impl Sink for ListSink {
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+}
+
+/// Datagrams where they were received.
+struct Batch(Vec<Vec<u8>>);
+
+impl Received for Batch {
+    fn bytes(&self, index: usize) -> &[u8] {
+        &self.0[index]
     }
 }
 
@@ -90,6 +99,21 @@ impl World {
         buffer.resize(datagram.len() + SRTP_MAX_OVERHEAD, 0);
         self.core
             .handle_datagram(self.now, from, &mut buffer, datagram.len(), &mut self.sink);
+        assert_eq!(self.core.current_transport(), None);
+    }
+
+    /// Datagrams that one wake-up of the worker found waiting.
+    pub fn receive_batch(&mut self, datagrams: &[(Tuple, Vec<u8>)]) {
+        let mut batch = Batch(datagrams.iter().map(|(_, data)| data.clone()).collect());
+        for (index, (from, datagram)) in datagrams.iter().enumerate() {
+            let data = &mut batch.0[index];
+            data.resize(datagram.len() + SRTP_MAX_OVERHEAD, 0);
+            let len = datagram.len();
+            let datagram = Datagram { data, len, index };
+            self.core
+                .take_datagram(self.now, *from, datagram, &mut self.sink);
+        }
+        self.core.forward_pending(self.now, &batch, &mut self.sink);
         assert_eq!(self.core.current_transport(), None);
     }
 

@@ -100,6 +100,10 @@ impl Slot {
             (Some(ssrc), Some(_)) => Form::Rtx(ssrc, self.rtx_seq),
             _ => Form::Media,
         };
+        let packet = MediaPacket {
+            padding: note.padding,
+            ..*packet
+        };
         let numbers = Numbers {
             seq: number.wire(),
             timestamp: note.timestamp,
@@ -107,7 +111,7 @@ impl Slot {
         };
         let written = shown
             .plan
-            .write(packet, codec, numbers, form, out)
+            .write(&packet, codec, numbers, form, out)
             .ok_or(DropReason::PacketTooLarge)?;
         self.charge(number, written, now)?;
         if matches!(form, Form::Rtx(..)) {
