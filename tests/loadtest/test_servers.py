@@ -36,6 +36,7 @@ from loadtest.servers.media_relay import AiortcRelay
 from loadtest.servers.mediamtx import MediaMtx
 from loadtest.servers.mediamtx import write_settings as write_mediamtx_settings
 from loadtest.servers.pulsebeam import PulseBeam, require_slots
+from loadtest.servers.registry import create_server, split_names
 from loadtest.servers.tracks import OneWayConnections, PublishedTracks
 from loadtest.servers.whip import Endpoints, Whip
 
@@ -233,6 +234,13 @@ def test_endpoints_are_read_with_their_options() -> None:
     assert Endpoints.parse(urls) == Endpoints("http://127.0.0.1:1/whip/{room}", "http://127.0.0.1:1/whep/{room}")
     found = Endpoints.parse(f"{urls},token=one,token=two,pid=7,pid=8")
     assert (found.tokens, found.pids) == (("one", "two"), (7, 8))
+
+
+def test_commas_of_endpoints_do_not_separate_servers() -> None:
+    whip = "whip:http://a/whip,http://a/whep,token=x,pid=7"
+    assert split_names(f"janus, {whip},livekit") == ["janus", whip, "livekit"]
+    assert isinstance(create_server(whip), Whip)
+    assert create_server("janus-1").name == "janus (1 loop)"
 
 
 @pytest.mark.parametrize("text", ["", "http://a/whip", "http://a/whip,http://a/whep,colour=red", "http://a,http://b,c"])
