@@ -49,6 +49,13 @@ def host_address() -> str:
         return address
 
 
+def free_udp_port() -> int:
+    """A UDP port of loopback that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """How a server is started."""

@@ -7,8 +7,7 @@ anew, so samples are not what was sent.
 
 from pathlib import Path
 
-from loadtest.process import free_port
-from loadtest.servers.child import Command, find_program, print_version
+from loadtest.servers.child import Command, find_program, free_udp_port, print_version
 from loadtest.servers.tracks import OneWayConnections
 from loadtest.servers.whip_program import WhipProgram
 
@@ -39,7 +38,7 @@ class MediaMtx(WhipProgram, OneWayConnections):
         program = find_program("mediamtx")
         self.version = await print_version(program, "--version")
         settings = folder / "mediamtx.yml"
-        settings.write_text(write_settings(port, free_port()))
+        settings.write_text(write_settings(port, free_udp_port()))
         return Command([program, str(settings)], folder / "log")
 
     def endpoints(self, port: int) -> str:
