@@ -65,9 +65,10 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to our own."""
 
-    def pinned(self, core: int | None) -> list[str]:
-        """The arguments that keep it on a core from its first instruction on."""
-        return [*(("taskset", "--cpu-list", str(core)) if core is not None else ()), *self.arguments]
+    def bound(self, core: int | None) -> list[str]:
+        """The arguments that keep it on a core from its first instruction on, and end it when we are killed."""
+        pinned = ["taskset", "--cpu-list", str(core)] if core is not None else []
+        return ["setpriv", "--pdeathsig", "TERM", *pinned, *self.arguments]
 
 
 class ChildServer:
@@ -82,7 +83,7 @@ class ChildServer:
         """Returns once it listens on `address` (TCP); raises `Unavailable` with the end of its log."""
         with command.log.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *command.pinned(core),
+                *command.bound(core),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

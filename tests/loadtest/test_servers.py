@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import select
+import signal
 import sys
 from pathlib import Path
 
@@ -118,6 +120,25 @@ async def test_a_program_runs_on_its_core_from_the_start(tmp_path: Path, unused_
     assert (tmp_path / "log").read_text() == "{0}\n"
     with pytest.raises(ProcessLookupError):
         os.kill(child.pid, 0)
+
+
+async def test_a_program_ends_with_who_started_it(tmp_path: Path, unused_tcp_port: int) -> None:
+    server = f"import socket; socket.create_server(('127.0.0.1', {unused_tcp_port})).accept()"
+    bound = Command([sys.executable, "-c", server], tmp_path / "log").bound(None)
+    starter = f"import subprocess; print(subprocess.Popen({bound!r}).pid, flush=True); input()"
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", starter, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout
+    pid = int(await parent.stdout.readline())
+    pidfd = os.pidfd_open(pid)
+    parent.kill()
+    ended, _, _ = await asyncio.to_thread(select.select, [pidfd], [], [], 5)
+    os.close(pidfd)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    await parent.communicate()
+    assert ended
 
 
 async def test_a_version_is_what_the_program_prints() -> None:
