@@ -4,11 +4,12 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from loadtest import proc
 from loadtest.client import ConnectError
@@ -27,34 +28,50 @@ def require_release() -> None:
         raise SystemExit("refusing to measure a debug build of the engine: run `make engine`")
 
 
-async def run_all(
-    scenarios: Sequence[Scenario], servers: Sequence[str], runs: int, cores: Cores, console: Console
-) -> list[Run]:
-    """All servers in turn, scenario by scenario, `runs` times over. A server that cannot be had is tried once."""
-    require_release()
-    done: list[Run] = []
-    unavailable: dict[tuple[str, str], str] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=runs * len(scenarios) * len(servers))
-        for number in range(runs):
-            for scenario in scenarios:
-                for server in servers:
-                    start = f"run {number + 1}, {scenario.name}, {server}"
-                    progress.update(task, description=start)
+@dataclass(slots=True)
+class Bench:
+    """Which runs, where, and what is told while they go on. `keep` is called after each, with all that are done."""
 
-                    def notify(what: str, start: str = start) -> None:
-                        progress.update(task, description=f"{start}: {what}")
+    scenarios: Sequence[Scenario]
+    servers: Sequence[str]
+    runs: int
+    cores: Cores
+    console: Console
+    keep: Callable[[list[Run]], None]
+    leaves_out: Callable[[str, str], bool] = lambda _scenario, _server: False
+    """Whether a scenario is not for a server."""
+    done: list[Run] = field(default_factory=list)
+    _unavailable: dict[tuple[str, str], str] = field(default_factory=dict)
 
-                    reason = unavailable.get((scenario.name, server))
-                    if reason is None:
-                        run = await _run_once(scenario, server, cores, notify)
-                        done.append(run)
-                        if run.skipped:
-                            unavailable[scenario.name, server] = run.skipped
-                            progress.console.print(f"{scenario.name}, {server}: skipped: {run.skipped}", style="yellow")
-                    progress.advance(task)
-    return done
+    async def run(self) -> list[Run]:
+        """All servers in turn, scenario by scenario, again and again. One that cannot be had is tried once."""
+        require_release()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        pairs = [(scenario, server) for scenario in self.scenarios for server in self.servers]
+        pairs = [(scenario, server) for scenario, server in pairs if not self.leaves_out(scenario.name, server)]
+        with Progress(*columns, console=self.console) as progress:
+            task = progress.add_task("", total=self.runs * len(pairs))
+            for number in range(self.runs):
+                for scenario, server in pairs:
+                    await self._run_pair(scenario, server, progress, task, f"run {number + 1}")
+        return self.done
+
+    async def _run_pair(self, scenario: Scenario, server: str, progress: Progress, task: TaskID, which: str) -> None:
+        start = f"{which}, {scenario.name}, {server}"
+        progress.update(task, description=start)
+        if not self.console.is_terminal:
+            # A log has no bar.
+            progress.console.print(start)
+        if (scenario.name, server) not in self._unavailable:
+            run = await _run_once(
+                scenario, server, self.cores, lambda what: progress.update(task, description=f"{start}: {what}")
+            )
+            self.done.append(run)
+            self.keep(self.done)
+            if run.skipped:
+                self._unavailable[scenario.name, server] = run.skipped
+                progress.console.print(f"{scenario.name}, {server}: skipped: {run.skipped}", style="yellow")
+        progress.advance(task)
 
 
 async def _run_once(scenario: Scenario, server: str, cores: Cores, notify: Notify) -> Run:

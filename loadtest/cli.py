@@ -10,16 +10,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from loadtest.bench import describe, run_all
+from loadtest.bench import Bench, describe
 from loadtest.report import write_report
 from loadtest.result import Report
 from loadtest.scenario import Scenario, ScenarioError, load_scenario, scenario_names
 from loadtest.servers.registry import ADAPTERS, split_names
 from loadtest.session import Cores
-from loadtest.table import SCENARIOS, remarks, render, rows_of
+from loadtest.table import SCENARIOS, SERVERS, leaves_out, remarks, render, rows_of
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 console = Console()
+COMPARED = ",".join(SERVERS)
+ROWS_RUN = ",".join(SCENARIOS)
 RESULTS = Path(__file__).parent / "results"
 ServersOption = Annotated[str, typer.Option("--server", "-s", help="names, separated by commas; or all")]
 RunsOption = Annotated[int, typer.Option(min=1, help="times that each is run, all in turn")]
@@ -49,25 +51,30 @@ def read_scenarios(names: Sequence[str], seconds: float | None) -> list[Scenario
     return [scenario.model_copy(update={"seconds": seconds}) if seconds else scenario for scenario in found]
 
 
-def measure(
-    scenarios: Sequence[Scenario],
-    servers: Sequence[str],
-    runs: int,
-    cores: tuple[int | None, int | None],
-    out: Path | None,
-) -> Report:
-    """Runs, prints and writes."""
-    chosen = Cores.choose()
-    server, generator = cores
-    chosen = Cores(chosen.server if server is None else server, chosen.generator if generator is None else generator)
+def choose_cores(server: int | None, generator: int | None) -> Cores:
+    """Those named, else the first and the last."""
+    usual = Cores.choose()
+    chosen = Cores(usual.server if server is None else server, usual.generator if generator is None else generator)
     console.print(f"server on core {chosen.server}, generator on core {chosen.generator}")
     if chosen.server is not None and chosen.server == chosen.generator:
         raise typer.BadParameter("server and generator need a core each")
-    report = describe(asyncio.run(run_all(scenarios, servers, runs, chosen, console)), chosen)
+    return chosen
+
+
+def measure(bench: Bench, out: Path | None) -> None:
+    """Runs, prints and writes; the JSON after each run, so that a long night is not lost at its end."""
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        file = out / "report.json"
+        bench.keep = lambda runs: void(file.write_text(describe(runs, bench.cores).model_dump_json(indent=1) + "\n"))
+    report = describe(asyncio.run(bench.run()), bench.cores)
     show(report)
     if out:
         console.print(f"written: {write_report(report, out)}")
-    return report
+
+
+def void(_value: object) -> None:
+    """Nothing."""
 
 
 def show(report: Report) -> None:
@@ -126,24 +133,28 @@ def run(
     generator_core: GeneratorCoreOption = None,
 ) -> None:
     """Runs scenarios against servers."""
-    measure(
-        read_scenarios(scenario.split(","), seconds), read_servers(server), runs, (server_core, generator_core), out
-    )
+    cores = choose_cores(server_core, generator_core)
+    scenarios = read_scenarios(scenario.split(","), seconds)
+    measure(Bench(scenarios, read_servers(server), runs, cores, console, void), out)
 
 
 @app.command()
 def table(
-    server: ServersOption = "all",
+    server: ServersOption = COMPARED,
     runs: RunsOption = 5,
     seconds: SecondsOption = None,
-    only: Annotated[str, typer.Option(help="scenarios, separated by commas")] = ",".join(SCENARIOS),
+    only: Annotated[str, typer.Option(help="scenarios, separated by commas")] = ROWS_RUN,
     out: OutOption = None,
+    all_rows: Annotated[bool, typer.Option(help="memory, joins and growth of other servers too")] = False,
     server_core: ServerCoreOption = None,
     generator_core: GeneratorCoreOption = None,
 ) -> None:
     """The aim table: all rows, all servers, median of all runs, side by side."""
-    out = out or RESULTS / "latest"
-    measure(read_scenarios(only.split(","), seconds), read_servers(server), runs, (server_core, generator_core), out)
+    cores = choose_cores(server_core, generator_core)
+    bench = Bench(read_scenarios(only.split(","), seconds), read_servers(server), runs, cores, console, void)
+    if not all_rows:
+        bench.leaves_out = leaves_out
+    measure(bench, out or RESULTS / "latest")
 
 
 @app.command()

@@ -41,8 +41,10 @@ def _now() -> str:
 
 
 async def _run_fan_out(scenario: Scenario, server: Server, cores: Cores, notify: Notify, run: Run) -> None:
-    most = max(scenario.receivers) + scenario.publishers
-    async with open_session_of(server, scenario, cores, notify, 2 * most) as session:
+    # Who vanishes stays with the server until consent has run out (RFC 7675: 30 s).
+    passers = scenario.churn.joins_per_s * (2 * scenario.churn.stay_s + 60) if scenario.churn else 0
+    most = max(scenario.receivers) + scenario.publishers + int(passers)
+    async with open_session_of(server, scenario, cores, notify, most) as session:
         run.version = server.version
         await _publish_all(session, scenario.publishers)
         for receivers in scenario.receivers:
@@ -132,6 +134,7 @@ def _descriptors(session: Session) -> int:
 
 
 async def _run_joins(scenario: Scenario, server: Server, cores: Cores, notify: Notify, run: Run) -> None:
+    _require_peers(server)
     joins = scenario.receivers[0]
     async with open_session_of(server, scenario, cores, notify, 2 * joins + 1) as session:
         run.version = server.version
@@ -147,6 +150,11 @@ async def _run_joins(scenario: Scenario, server: Server, cores: Cores, notify: N
             generator_busy = (_busy(cores.generator) - busy) / seconds
             await asyncio.sleep(scenario.settle_s)
         run.joins = describe_joins(joins, seconds, cpu_s, generator_busy)
+
+
+def _require_peers(server: Server) -> None:
+    if server.name.startswith("floor"):
+        raise Unsupported("the floor shakes no hands and keeps no peers")
 
 
 def describe_joins(joins: int, seconds: float, cpu_s: float, generator_busy: float) -> JoinsResult:
@@ -171,6 +179,7 @@ def _busy(core: int | None) -> float:
 
 async def _run_memory(scenario: Scenario, server: Server, cores: Cores, notify: Notify, run: Run) -> None:
     """Idle, active, and with more subscriptions: three sessions of a server, so that none starts from used memory."""
+    _require_peers(server)
     peers = scenario.receivers[0]
     idle, active = await _grow(scenario, server, cores, notify, run, tracks=1)
     further: float | None = None

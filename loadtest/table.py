@@ -14,7 +14,16 @@ OURS = "fork-router"
 FLOOR = "floor"
 SCENARIOS = ("fan-out-100", "fan-out-300", "all-to-all-10", "audio-300", "knee", "memory", "join-storm", "growth")
 """What the table needs, in the order in which it is run."""
+SERVERS = (OURS, FLOOR, "janus", "janus-1", "livekit", "pulsebeam")
+"""Those compared, unless others are named."""
+ABOUT_US = {"memory", "join-storm", "growth"}
+"""Rows that are aims of ours alone, and take long."""
 Read = Callable[[Run], float | None]
+
+
+def leaves_out(scenario: str, server: str) -> bool:
+    """Whether a scenario is not run against a server, unless all rows are wanted."""
+    return scenario in ABOUT_US and server != OURS and not (scenario == "growth" and server == FLOOR)
 
 
 @dataclass(frozen=True, slots=True)

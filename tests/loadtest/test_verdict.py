@@ -1,11 +1,14 @@
 """When a measurement counts, and when it says nothing about the server."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from loadtest import bench
 from loadtest.result import GeneratorUse, KneeResult, Latency, Report, Run, Step
 from loadtest.table import ROWS, cell, remarks, write_cell
 from loadtest.verdict import Circumstances, judge
+from router import _engine
 
 IDLE = GeneratorUse(
     core_busy=0.3,
@@ -20,8 +23,8 @@ GOOD = {"server_cpu": 0.5, "server_core_busy": 0.55, "socket_drops": 0, "wrong":
 LATENCY = Latency(samples=9, p50_us=100, p90_us=200, p99_us=300, p999_us=400, max_us=500, buckets=[(100, 9)])
 
 
-def _judge(generator: GeneratorUse = IDLE, **changes: float) -> list[str]:
-    return judge(Circumstances(generator=generator, **{**GOOD, **changes}))  # type: ignore[arg-type]
+def _judge(generator: GeneratorUse = IDLE, change: Mapping[str, float] = {}) -> list[str]:
+    return judge(Circumstances(generator=generator, **{**GOOD, **change}))  # type: ignore[arg-type]
 
 
 def test_a_good_measurement_has_no_reason() -> None:
@@ -54,7 +57,7 @@ def test_a_generator_at_its_limit_is_a_reason(change: dict[str, float], reason: 
     ],
 )
 def test_a_server_that_was_disturbed_is_a_reason(change: dict[str, float], reason: str) -> None:
-    assert _judge(**change) == [reason]
+    assert _judge(change=change) == [reason]
 
 
 def _step(cpu_us: float, inconclusive: list[str] | None = None) -> Step:
@@ -104,6 +107,6 @@ def test_a_knee_that_the_generator_limits_is_inconclusive() -> None:
 
 
 def test_a_debug_build_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench._engine, "build_info", lambda: {"profile": "debug"})
+    monkeypatch.setattr(_engine, "build_info", lambda: {"profile": "debug"})
     with pytest.raises(SystemExit, match="refusing to measure a debug build"):
         bench.require_release()

@@ -189,7 +189,9 @@ impl Loop {
                 &mut ready,
             );
             for slice in ready.chunks(SLICE) {
-                slice.iter().for_each(|number| self.read(*number));
+                for number in slice {
+                    self.read(*number);
+                }
                 self.fire(monotonic_us());
             }
         }

@@ -13,8 +13,8 @@ pub const MAX_PACKET: usize = 1400;
 const MAGIC: [u8; 4] = *b"\xa5Ld\x5a";
 const REWRITABLE: usize = 48;
 const HEADER: usize = 12;
-const LOUD: u8 = 0x80 | 30;
-const SILENT: u8 = 127;
+const LOUD: u8 = 0x80 | 0x1E;
+const SILENT: u8 = 0x7F;
 
 /// How a payload begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

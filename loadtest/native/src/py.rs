@@ -292,6 +292,7 @@ impl PyFloor {
     }
 
     /// A session of 0 is traffic in the clear.
+    #[allow(clippy::needless_pass_by_value)] // PyO3 extracts values
     fn add(
         &self,
         member: u64,

@@ -103,9 +103,9 @@ pub fn write_remb(out: &mut Vec<u8>, ssrc: u32, bits_per_second: u64, media: &[u
     let exponent = (64 - bits_per_second.leading_zeros()).saturating_sub(18);
     let mantissa = (bits_per_second >> exponent) as u32;
     out.extend((u32::from(media.len() as u8) << 24 | exponent << 18 | mantissa).to_be_bytes());
-    media
-        .iter()
-        .for_each(|media| out.extend(media.to_be_bytes()));
+    for media in media {
+        out.extend(media.to_be_bytes());
+    }
 }
 
 /// Calls `on_request` for each request of a compound packet.

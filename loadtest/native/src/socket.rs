@@ -169,7 +169,7 @@ impl ReceiveBatch {
                             time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
                     }
                     (libc::SOL_SOCKET, SO_RXQ_OVFL) => {
-                        arrival.dropped = value.cast::<u32>().read_unaligned()
+                        arrival.dropped = value.cast::<u32>().read_unaligned();
                     }
                     _ => {}
                 }
@@ -181,6 +181,7 @@ impl ReceiveBatch {
 }
 
 /// Runs of equal datagrams to one receiver each, for one call.
+#[derive(Default)]
 pub struct SendBatch {
     names: Vec<libc::sockaddr_in>,
     control: Vec<[u64; 3]>,
@@ -191,18 +192,6 @@ pub struct SendBatch {
 
 // SAFETY: the raw pointers are set and used within `send` only.
 unsafe impl Send for SendBatch {}
-
-impl Default for SendBatch {
-    fn default() -> Self {
-        Self {
-            names: Vec::new(),
-            control: Vec::new(),
-            vectors: Vec::new(),
-            headers: Vec::new(),
-            runs: Vec::new(),
-        }
-    }
-}
 
 /// `UDP_SEGMENT` as a control message.
 fn segment_control(segment: usize) -> [u64; 3] {

@@ -129,11 +129,7 @@ impl Stream {
         let expected = self.counts.expected.saturating_sub(self.reported.expected);
         let lost = self.counts.lost().saturating_sub(self.reported.lost());
         self.reported = self.counts;
-        let fraction = if expected == 0 {
-            0
-        } else {
-            (lost * 256 / expected).min(255)
-        };
+        let fraction = (lost * 256).checked_div(expected).unwrap_or(0).min(255);
         (fraction as u8, self.counts.lost().min(0x7F_FFFF) as u32)
     }
 }

@@ -107,7 +107,9 @@ fn sign(mut message: Vec<u8>, key: &[u8]) -> Vec<u8> {
 
 fn digest(parts: &[&[u8]], key: &[u8]) -> Hmac<Sha1> {
     let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac
 }
 

@@ -356,9 +356,9 @@ mod tests {
         let bits: usize = packets.iter().map(|(_, packet)| packet.bytes * 8).sum();
         assert!((38_000_000..42_000_000).contains(&bits), "{bits}");
         let mut bursts = std::collections::BTreeMap::new();
-        packets
-            .iter()
-            .for_each(|(now, packet)| *bursts.entry(*now).or_insert(0) += packet.bytes);
+        for (now, packet) in &packets {
+            *bursts.entry(*now).or_insert(0) += packet.bytes;
+        }
         // 5 ms at 2.5 times the rate, and the packet that crosses it.
         assert!(bursts.values().all(|bytes| *bytes <= 3125 + 1100));
         assert!(bursts.len() > 2 * 600);
