@@ -14,7 +14,7 @@ from loadtest.bench import Bench, describe
 from loadtest.report import write_report
 from loadtest.result import Report
 from loadtest.scenario import Scenario, ScenarioError, load_scenario, scenario_names
-from loadtest.servers.registry import ADAPTERS
+from loadtest.servers.registry import ADAPTERS, split_names
 from loadtest.session import Cores
 from loadtest.table import SCENARIOS, SERVERS, leaves_out, remarks, render, rows_of
 
@@ -35,7 +35,7 @@ GeneratorCoreOption = Annotated[int | None, typer.Option(help="default: the last
 
 def read_servers(text: str) -> list[str]:
     """Checks the names."""
-    names = list(ADAPTERS) if text == "all" else [name.strip() for name in text.split(",")]
+    names = list(ADAPTERS) if text == "all" else split_names(text)
     unknown = [name for name in names if name not in ADAPTERS and not name.startswith("whip:")]
     if unknown:
         raise typer.BadParameter(f"no server {', '.join(unknown)}; there are {', '.join(ADAPTERS)}, and whip:")

@@ -49,6 +49,13 @@ def host_address() -> str:
         return address
 
 
+def free_udp_port() -> int:
+    """A UDP port of loopback that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """How a server is started."""
@@ -58,9 +65,10 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to our own."""
 
-    def pinned(self, core: int | None) -> list[str]:
-        """The arguments that keep it on a core from its first instruction on."""
-        return [*(("taskset", "--cpu-list", str(core)) if core is not None else ()), *self.arguments]
+    def bound(self, core: int | None) -> list[str]:
+        """The arguments that keep it on a core from its first instruction on, and end it when we are killed."""
+        pinned = ["taskset", "--cpu-list", str(core)] if core is not None else []
+        return ["setpriv", "--pdeathsig", "TERM", *pinned, *self.arguments]
 
 
 class ChildServer:
@@ -75,7 +83,7 @@ class ChildServer:
         """Returns once it listens on `address` (TCP); raises `Unavailable` with the end of its log."""
         with command.log.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *command.pinned(core),
+                *command.bound(core),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -128,6 +128,7 @@ class Janus(OneWayConnections):
         offer = {"type": "offer", "sdp": client.create_offer([Line(track.kind, track) for track in tracks])}
         client.accept_answer(description_of(await self.api.tell(handle, join_as_publisher(ROOM, publisher), offer)))
         await client.connect()
+        await self.api.wait_connected(handle)
         for sent in client.sent:
             self._published.add(participant, sent.kind, Feed(publisher, sent.mid))
 

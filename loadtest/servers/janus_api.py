@@ -1,8 +1,8 @@
 """The part of Janus' WebSocket API that VideoRoom needs (https://janus.conf.meetecho.com/docs/rest.html and
 videoroom.html): requests matched with their answers by transaction, asynchronous ones by the event that ends them.
 
-One connection carries the sessions of all participants. Events that answer nothing, such as the news of other
-publishers, are dropped.
+One connection carries the sessions of all participants. Events that answer nothing are dropped, such as the news of
+other publishers; only `webrtcup` is kept.
 """
 
 import asyncio
@@ -94,6 +94,8 @@ class JanusApi:
     _socket: ClientConnection
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _waiting: dict[str, "asyncio.Future[Message]"] = field(default_factory=dict)
+    _connected: dict[int, asyncio.Event] = field(default_factory=dict)
+    """By handle: whether Janus has keys too."""
     _reader: "asyncio.Task[None] | None" = None
 
     @classmethod
@@ -132,7 +134,14 @@ class JanusApi:
         """A new session and its handle."""
         session: int = (await self.request("create"))["data"]["id"]
         attached = await self.request("attach", session_id=session, plugin=PLUGIN)
-        return Handle(session, attached["data"]["id"])
+        handle = Handle(session, attached["data"]["id"])
+        self._connected[handle.number] = asyncio.Event()
+        return handle
+
+    async def wait_connected(self, handle: Handle) -> None:
+        """Until Janus tells so, which is after its client knows: only then there is a feed."""
+        async with asyncio.timeout(REPLY_TIMEOUT_S):
+            await self._connected[handle.number].wait()
 
     async def tell(self, handle: Handle, body: Mapping[str, object], jsep: Mapping[str, str] | None = None) -> Message:
         """A message to VideoRoom, with a session description beside it if there is one."""
@@ -143,6 +152,7 @@ class JanusApi:
 
     async def destroy(self, handle: Handle) -> None:
         """Ends the session."""
+        self._connected.pop(handle.number, None)
         await self.request("destroy", session_id=handle.session)
 
     async def _read(self) -> None:
@@ -157,3 +167,6 @@ class JanusApi:
         waiting = self._waiting.get(message.get("transaction", ""))
         if waiting and not waiting.done() and message["janus"] != "ack":
             waiting.set_result(message)
+        connected = self._connected.get(message.get("sender", 0)) if message["janus"] == "webrtcup" else None
+        if connected:
+            connected.set()

@@ -22,7 +22,7 @@ import jwt
 from loadtest.client import Client, Line, Track
 from loadtest.process import free_port
 from loadtest.servers import Plan, Wanted
-from loadtest.servers.child import ChildServer, Command, find_program, print_version
+from loadtest.servers.child import ChildServer, Command, find_program, free_udp_port, print_version
 from loadtest.servers.livekit_signal import Signal, write_subscription
 from loadtest.servers.tracks import OneWayConnections, PublishedTracks
 
@@ -85,7 +85,7 @@ class LiveKit(OneWayConnections):
         program, port = find_program("livekit-server"), free_port()
         folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="loadtest-livekit-")))
         settings = folder / "livekit.yaml"
-        settings.write_text(write_settings(port, free_port(), batch=self._batch))
+        settings.write_text(write_settings(port, free_udp_port(), batch=self._batch))
         self.version = (await print_version(program, "--version")).rpartition(" ")[2]
         command = Command([program, "--config", str(settings)], folder / "log")
         self._child = await ChildServer.start(command, plan.core, (HOST, port))

@@ -1,13 +1,13 @@
 """MediaMTX, a router of streams: each path has one publisher, so only fan-out from one works.
 
-Measured with v1.20.1, built from its sources (go1.26). Set: only WebRTC is on, one UDP port, addresses of the host's
-own, logs of errors. Left as it is: full ICE, its queue and threads per reader.
+Measured with v1.20.1, built from its sources (go1.26). Set: only WebRTC is on, one UDP port on loopback, error logs.
+Left as it is: full ICE, its queue and threads per reader. It takes frames out of packets and puts them into packets
+anew, so samples are not what was sent.
 """
 
 from pathlib import Path
 
-from loadtest.process import free_port
-from loadtest.servers.child import Command, find_program, print_version
+from loadtest.servers.child import Command, find_program, free_udp_port, print_version
 from loadtest.servers.tracks import OneWayConnections
 from loadtest.servers.whip_program import WhipProgram
 
@@ -38,7 +38,7 @@ class MediaMtx(WhipProgram, OneWayConnections):
         program = find_program("mediamtx")
         self.version = await print_version(program, "--version")
         settings = folder / "mediamtx.yml"
-        settings.write_text(write_settings(port, free_port()))
+        settings.write_text(write_settings(port, free_udp_port()))
         return Command([program, str(settings)], folder / "log")
 
     def endpoints(self, port: int) -> str:

@@ -17,6 +17,18 @@ ADAPTERS: dict[str, tuple[str, str, dict[str, object]]] = {
     "aiortc": ("media_relay", "AiortcRelay", {}),
 }
 WHIP = "whip:"
+WHIP_PARTS = ("http://", "token=", "pid=")
+
+
+def split_names(text: str) -> list[str]:
+    """Names separated by commas; those after `whip:` that are its URLs and options stay with it."""
+    names: list[str] = []
+    for part in (part.strip() for part in text.split(",")):
+        if names and names[-1].startswith(WHIP) and part.startswith(WHIP_PARTS):
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return names
 
 
 def create_server(name: str) -> Server:

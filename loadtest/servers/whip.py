@@ -22,6 +22,7 @@ from loadtest.servers import Plan, Unavailable, Wanted
 ROOM = "load"
 HTTP_PORT = 80
 REACH_TIMEOUT_S = 5.0
+STREAM_POLLS, STREAM_POLL_S = 25, 0.2
 LOOPBACK = "127.0.0.1"
 
 
@@ -99,11 +100,21 @@ class Whip:
 
     async def _offer(self, template: str, participant: str, token: str, offer: str) -> str:
         url = template.replace("{room}", ROOM).replace("{participant}", participant)
-        reply = _require(await _send("POST", url, token, offer), (201,))
+        reply = _require(await _post(url, token, offer), (201,))
         if "location" in reply.headers:
             session = urljoin(url, reply.headers["location"])
             self._sessions.setdefault(participant, []).append((session, token))
         return reply.body
+
+
+async def _post(url: str, token: str, offer: str) -> Reply:
+    """Again while there is no stream: some servers announce one only when its first packets have come."""
+    for _ in range(STREAM_POLLS):
+        reply = await _send("POST", url, token, offer)
+        if reply.status != 404:
+            break
+        await asyncio.sleep(STREAM_POLL_S)
+    return reply
 
 
 async def _send(method: str, url: str, token: str, body: str = "") -> Reply:

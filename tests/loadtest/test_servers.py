@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import select
+import signal
 import sys
 from pathlib import Path
 
@@ -36,6 +38,7 @@ from loadtest.servers.media_relay import AiortcRelay
 from loadtest.servers.mediamtx import MediaMtx
 from loadtest.servers.mediamtx import write_settings as write_mediamtx_settings
 from loadtest.servers.pulsebeam import PulseBeam, require_slots
+from loadtest.servers.registry import create_server, split_names
 from loadtest.servers.tracks import OneWayConnections, PublishedTracks
 from loadtest.servers.whip import Endpoints, Whip
 
@@ -117,6 +120,25 @@ async def test_a_program_runs_on_its_core_from_the_start(tmp_path: Path, unused_
     assert (tmp_path / "log").read_text() == "{0}\n"
     with pytest.raises(ProcessLookupError):
         os.kill(child.pid, 0)
+
+
+async def test_a_program_ends_with_who_started_it(tmp_path: Path, unused_tcp_port: int) -> None:
+    server = f"import socket; socket.create_server(('127.0.0.1', {unused_tcp_port})).accept()"
+    bound = Command([sys.executable, "-c", server], tmp_path / "log").bound(None)
+    starter = f"import subprocess; print(subprocess.Popen({bound!r}).pid, flush=True); input()"
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", starter, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout
+    pid = int(await parent.stdout.readline())
+    pidfd = os.pidfd_open(pid)
+    parent.kill()
+    ended, _, _ = await asyncio.to_thread(select.select, [pidfd], [], [], 5)
+    os.close(pidfd)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    await parent.communicate()
+    assert ended
 
 
 async def test_a_version_is_what_the_program_prints() -> None:
@@ -233,6 +255,13 @@ def test_endpoints_are_read_with_their_options() -> None:
     assert Endpoints.parse(urls) == Endpoints("http://127.0.0.1:1/whip/{room}", "http://127.0.0.1:1/whep/{room}")
     found = Endpoints.parse(f"{urls},token=one,token=two,pid=7,pid=8")
     assert (found.tokens, found.pids) == (("one", "two"), (7, 8))
+
+
+def test_commas_of_endpoints_do_not_separate_servers() -> None:
+    whip = "whip:http://a/whip,http://a/whep,token=x,pid=7"
+    assert split_names(f"janus, {whip},livekit") == ["janus", whip, "livekit"]
+    assert isinstance(create_server(whip), Whip)
+    assert create_server("janus-1").name == "janus (1 loop)"
 
 
 @pytest.mark.parametrize("text", ["", "http://a/whip", "http://a/whip,http://a/whep,colour=red", "http://a,http://b,c"])

@@ -26,6 +26,8 @@ SUBSCRIBERS = 2
 WANTED_PACKETS = 20
 SEND_INTERVAL_S = 0.01
 TIMEOUT_S = 8.0
+LOUD = 0x80 | 20
+"""A voice of -20 dBov (RFC 6464 section 3): PulseBeam forwards only those that tell."""
 SAMPLE = b"\xf8" + bytes(range(1, 80))
 """An Opus packet (RFC 6716 section 3.1) of 20 ms, of noise."""
 
@@ -37,8 +39,11 @@ def _session(path: KeyedPath, direction: int) -> pylibsrtp.Session:
 
 async def _speak(path: KeyedPath, track: SentTrack) -> None:
     outbound, sequence = _session(path, Policy.SSRC_ANY_OUTBOUND), 0
-    mid = track.mid.encode()
-    extension = b"" if track.mid_extension is None else bytes([track.mid_extension << 4 | len(mid) - 1]) + mid
+    extension = b""
+    if track.mid_extension is not None:
+        extension += bytes([track.mid_extension << 4 | len(track.mid) - 1]) + track.mid.encode()
+    if track.level_extension is not None:
+        extension += bytes([track.level_extension << 4, LOUD])
     words = -(-len(extension) // 4)
     while True:
         header = pack("!BBHII", 0x90, track.payload_type, sequence & 0xFFFF, 960 * sequence, track.ssrc)
