@@ -13,21 +13,25 @@ INSTALLED := $(VENV)/installed
 ENGINE := router/_engine.abi3.so
 ENGINE_SOURCES := $(shell find router/engine-rs -name target -prune -o \( -name '*.rs' -o -name 'Cargo.toml' \) -print) \
   Cargo.toml Cargo.lock
+LOADTEST_NATIVE := loadtest/_native.abi3.so
+LOADTEST_SOURCES := $(shell find loadtest/native -name target -prune -o \( -name '*.rs' -o -name 'Cargo.toml' \) -print) \
+  Cargo.toml Cargo.lock
 WHEEL := dist/built
 WHEEL_SOURCES = $(ENGINE_SOURCES) pyproject.toml $(shell find router -name engine-rs -prune -o -type f \
   -not -name '*.so' -not -name '*.pyc' -print)
 CARGO := $(shell command -v cargo || echo $(HOME)/.cargo/bin/cargo)
 FUZZ_SECONDS ?= 60
+BENCH_RUNS ?= 5
 export PATH := $(CURDIR)/$(BIN):$(dir $(CARGO)):$(PATH)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup engine run wheel fmt lint types test test-rs test-py test-programs bench fuzz soak lock clean
+.PHONY: help setup engine run wheel fmt lint types test test-rs test-py test-programs bench loadtest-native fuzz soak lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-setup: $(INSTALLED) engine ## Create .venv with the locked dependencies and build the engine
+setup: $(INSTALLED) engine loadtest-native ## Create .venv with the locked dependencies, build engine and load test
 
 $(INSTALLED): requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
@@ -41,6 +45,16 @@ $(ENGINE): $(ENGINE_SOURCES) pyproject.toml | $(INSTALLED)
 	@test -x "$(CARGO)" || { echo "cargo is needed: https://rustup.rs" >&2; exit 1; }
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --skip-install
 	touch $@
+
+loadtest-native: $(LOADTEST_NATIVE) $(BIN)/router-loadtest ## Build the native part of the load test
+
+$(LOADTEST_NATIVE): $(LOADTEST_SOURCES) | $(INSTALLED)
+	PYO3_BUILD_EXTENSION_MODULE=1 $(CARGO) build --release --locked --package router-loadtest-native --features python
+	cp target/release/librouter_loadtest_native.so $@.new
+	mv $@.new $@
+
+$(BIN)/router-loadtest: loadtest/router-loadtest | $(INSTALLED)
+	ln --symbolic --force ../../$< $@
 
 run: setup ## Serve the demo room on http://127.0.0.1:8080 (development mode, loopback only)
 	$(BIN)/python -m router serve --dev
@@ -80,7 +94,8 @@ test-py: setup wheel test-programs ## The Python tests, with real browsers and R
 test-programs: ## Install what the tests use, as root on Debian; elsewhere those tests are skipped by name
 	@tests/install-programs
 
-bench: setup ## Measure forwarding, joining (also by emulated round trips), rooms of all sizes, switching
+bench: setup ## The aim table of the load test beside other servers; then joins, rooms of all sizes, switching
+	$(BIN)/router-loadtest table --runs $(BENCH_RUNS)
 	for bench in loadtest/bench_*.py; do $(BIN)/python -m "loadtest.$$(basename "$$bench" .py)"; done
 
 fuzz: setup ## Fuzz every parser, FUZZ_SECONDS (60) each
@@ -98,5 +113,5 @@ lock: $(INSTALLED) ## Update the lock files
 	  --constraint requirements.lock --custom-compile-command "make lock" --output-file requirements-dev.lock
 
 clean: ## Remove everything that was built
-	rm -rf $(VENV) target dist build router/_engine*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/e2e/output
+	rm -rf $(VENV) target dist build router/_engine*.so loadtest/_native*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/e2e/output
 	find router tests loadtest -name __pycache__ -type d -prune -exec rm -rf {} +

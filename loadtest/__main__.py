@@ -1,0 +1,5 @@
+"""`python -m loadtest` is `router-loadtest`."""
+
+from loadtest.cli import main
+
+main()
