@@ -134,8 +134,10 @@ async def is_listening(host: str, port: int) -> bool:
         _, writer = await asyncio.open_connection(host, port)
     except OSError:
         return False
+    # Linux connects a socket with itself when its own port happens to be the one that is tried.
+    itself = writer.get_extra_info("sockname") == writer.get_extra_info("peername")
     writer.close()
-    return True
+    return not itself
 
 
 async def print_version(*arguments: str) -> str:

@@ -122,15 +122,16 @@ async def test_a_program_runs_on_its_core_from_the_start(tmp_path: Path, unused_
         os.kill(child.pid, 0)
 
 
-async def test_a_program_ends_with_who_started_it(tmp_path: Path, unused_tcp_port: int) -> None:
-    server = f"import socket; socket.create_server(('127.0.0.1', {unused_tcp_port})).accept()"
-    bound = Command([sys.executable, "-c", server], tmp_path / "log").bound(None)
+async def test_a_program_ends_with_who_started_it(tmp_path: Path) -> None:
+    bound = Command(["sh", "-c", "echo ready; exec sleep 60"], tmp_path / "log").bound(None)
     starter = f"import subprocess; print(subprocess.Popen({bound!r}).pid, flush=True); input()"
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", starter, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout
-    pid = int(await parent.stdout.readline())
+    lines = [(await parent.stdout.readline()).decode().strip() for _ in range(2)]
+    lines.remove("ready")
+    pid = int(lines[0])
     pidfd = os.pidfd_open(pid)
     parent.kill()
     ended, _, _ = await asyncio.to_thread(select.select, [pidfd], [], [], 5)
