@@ -1,7 +1,7 @@
 //! One room over several workers: a *mirror* is a producer on one worker whose packets come from another, its home.
 //!
 //! The home worker receives, decrypts and unwraps; each accepted packet is handed over as it was parsed, and enters an
-//! ordinary [`Producer`] on the watching worker, with its own history, routes and slots. So nothing of a stream's state is
+//! ordinary producer on the watching worker, with its own history, routes and slots. So nothing of a stream's state is
 //! shared or shipped. What travels besides packets is a [`MirrorMessage`]: who watches, what ended, the stream's clock one
 //! way; requests for key frames the other, where they merge with those of the home's own receivers.
 //!
