@@ -193,16 +193,6 @@ impl Load {
         prepared.len()
     }
 
-    /// Every receiver says that it is there.
-    fn report(&mut self, measure: &mut impl FnMut(&mut dyn FnMut())) {
-        let mut report = [0; 16];
-        let len = write_receiver_report(&mut report, Ssrc(1), &[]).unwrap();
-        for index in 0..self.call.subscribers.len() {
-            let from = self.call.subscribers[index].peer.tuple;
-            self.receive(from, &report[..len], measure);
-        }
-    }
-
     /// Plays what was prepared in batches of so many packets. `measure` is around every call into the core.
     pub fn play_batches(&mut self, size: usize, mut measure: impl FnMut(&mut dyn FnMut())) {
         let prepared = std::mem::take(&mut self.prepared);
