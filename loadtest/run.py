@@ -49,6 +49,8 @@ async def _run_fan_out(scenario: Scenario, server: Server, cores: Cores, notify:
         await _publish_all(session, scenario.publishers)
         for receivers in scenario.receivers:
             notify(f"{receivers} receivers join")
+            # Before they are there: at the rate of fewer receivers, more of them would be too much.
+            session.set_scale(_scale_of(scenario, scenario.loads[0], scenario.subscriptions(receivers)))
             wanted = session.wanted(scenario.publishers)
             names = range(session.receivers, receivers)
             await session.in_parallel(lambda number: session.subscribe(f"receiver-{number}", wanted), names)  # noqa: B023
