@@ -123,15 +123,13 @@ async def test_a_program_runs_on_its_core_from_the_start(tmp_path: Path, unused_
 
 
 async def test_a_program_ends_with_who_started_it(tmp_path: Path) -> None:
-    bound = Command(["sh", "-c", "echo ready; exec sleep 60"], tmp_path / "log").bound(None)
-    starter = f"import subprocess; print(subprocess.Popen({bound!r}).pid, flush=True); input()"
+    bound = Command(["sh", "-c", "echo $$; exec sleep 60"], tmp_path / "log").bound(None)
+    starter = f"import subprocess; child = subprocess.Popen({bound!r}); input()"
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", starter, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout
-    lines = [(await parent.stdout.readline()).decode().strip() for _ in range(2)]
-    lines.remove("ready")
-    pid = int(lines[0])
+    pid = int(await parent.stdout.readline())
     pidfd = os.pidfd_open(pid)
     parent.kill()
     ended, _, _ = await asyncio.to_thread(select.select, [pidfd], [], [], 5)
