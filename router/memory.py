@@ -1,9 +1,10 @@
 """How this process keeps its memory: Python's garbage collector, and what the C library has free.
 
 A peer is some hundred objects that stay, and the collector's habits suit short programs: it would look at the youngest
-every 700 new objects, and ever again at all that libraries made at start. With 1,600 peers that took a tenth of a
-join's time, and half a second at once in the worst turn of the loop (measured). Objects without cycles are freed at
-once as ever; the cycles of a peer that left wait for the next look at all, after about 1,500 more joins or leaves.
+every 700 new objects, and ever again at all that libraries made at start. While 1,600 peers joined, that was a tenth
+of the time, and half a second at once in the worst turn of the loop (measured once, on a busy machine). Objects without
+cycles are freed at once as ever; the cycles of a peer that left wait for the next look at all, after about 1,500 more
+joins or leaves.
 
 A handshake needs 70 KiB for some seconds. glibc keeps what was freed in the midst of its heap, some 20 KiB a peer after
 a wave of joins, until it is asked to give it back. Other C libraries are left alone.
