@@ -22,14 +22,19 @@ const MAX_ENTRIES: usize = 256;
 /// Room a datagram may take.
 const SCRATCH_BYTES: usize = MAX_DATAGRAM + SRTP_MAX_OVERHEAD;
 
-/// Datagrams begin at multiples of this: libsrtp reads headers as 32-bit words, copies like more.
-const ALIGNMENT: usize = 64;
+/// Datagrams begin at multiples of this: libsrtp reads headers as 32-bit words. Packets of such a length that leave in a
+/// row lie in a row, so that the kernel copies them as one piece.
+const ALIGNMENT: usize = 4;
 
-const ARENA_BYTES: usize = MAX_ENTRIES * SCRATCH_BYTES.next_multiple_of(ALIGNMENT);
+const ARENA_BYTES: usize =
+    (MAX_ENTRIES * SCRATCH_BYTES.next_multiple_of(ALIGNMENT)).next_multiple_of(LINE);
+
+/// A cache line.
+const LINE: usize = 64;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; ALIGNMENT]);
+struct Line([u8; LINE]);
 
 struct Entry {
     range: Range<usize>,
@@ -62,7 +67,7 @@ impl SendBatch {
     /// An empty batch without sockets.
     pub fn new(events: EventSender, outlet: Outlet) -> Self {
         Self {
-            arena: vec![Line([0; ALIGNMENT]); ARENA_BYTES / ALIGNMENT].into_boxed_slice(),
+            arena: vec![Line([0; LINE]); ARENA_BYTES / LINE].into_boxed_slice(),
             used: 0,
             entries: Vec::with_capacity(MAX_ENTRIES),
             order: Vec::with_capacity(MAX_ENTRIES),

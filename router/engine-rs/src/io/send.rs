@@ -97,14 +97,31 @@ impl Sender {
                 }
                 self.begin_message(&datagram);
             }
-            // sendmmsg only reads the data, its iovec is shared with recvmmsg.
-            self.vectors[self.used] = libc::iovec {
-                iov_base: datagram.data.as_ptr().cast_mut().cast(),
-                iov_len: datagram.data.len(),
-            };
-            self.used += 1;
+            self.add_vector(datagram.data);
         }
         self.transmit(socket);
+    }
+
+    /// The last message's next piece of memory, or more of its last one.
+    #[inline]
+    fn add_vector(&mut self, data: &[u8]) {
+        let Some(message) = self.messages.last_mut() else {
+            return;
+        };
+        let last = self.vectors[..self.used].last_mut();
+        if let Some(last) = last.filter(|_| message.vectors > 0)
+            && last.iov_base.addr() + last.iov_len == data.as_ptr().addr()
+        {
+            last.iov_len += data.len();
+            return;
+        }
+        // sendmmsg only reads the data, its iovec is shared with recvmmsg.
+        self.vectors[self.used] = libc::iovec {
+            iov_base: data.as_ptr().cast_mut().cast(),
+            iov_len: data.len(),
+        };
+        self.used += 1;
+        message.vectors += 1;
     }
 
     /// Adds the datagram to the last message, if that may have one more like it.
@@ -137,6 +154,7 @@ impl Sender {
             class: datagram.class,
             segments: 1,
             first: self.used as u16,
+            vectors: 0,
             bytes: len as u32,
             segment_bytes: len as u16,
             is_closed: false,
@@ -174,7 +192,7 @@ impl Sender {
             header.msg_namelen = name.write(message.to);
             header.msg_name = (&raw mut *name).cast();
             header.msg_iov = &raw mut self.vectors[usize::from(message.first)];
-            header.msg_iovlen = message.segments as _;
+            header.msg_iovlen = message.vectors as _;
             if message.segments > 1 {
                 control.set(message.segment_bytes);
                 header.msg_control = (&raw mut *control).cast();
@@ -195,6 +213,29 @@ struct Socket<'a> {
     messages: &'a [Message],
 }
 
+impl Socket<'_> {
+    /// Where one datagram of a message lies. Vectors hold whole datagrams.
+    fn find_segment(&self, message: usize, segment: usize) -> libc::iovec {
+        let message = &self.messages[message];
+        let whole = usize::from(message.segment_bytes);
+        let first = usize::from(message.first);
+        let mut offset = segment * whole;
+        for vector in &self.vectors[first..first + usize::from(message.vectors)] {
+            if offset < vector.iov_len {
+                return libc::iovec {
+                    iov_base: vector.iov_base.wrapping_byte_add(offset),
+                    iov_len: whole.min(vector.iov_len - offset),
+                };
+            }
+            offset -= vector.iov_len;
+        }
+        libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        }
+    }
+}
+
 impl Kernel for Socket<'_> {
     fn send(&mut self, first: usize, end: usize) -> io::Result<usize> {
         let headers = &mut self.headers[first..end];
@@ -211,9 +252,9 @@ impl Kernel for Socket<'_> {
     }
 
     fn send_segment(&mut self, message: usize, segment: usize) -> io::Result<()> {
-        let vector = usize::from(self.messages[message].first) + segment;
+        let mut piece = self.find_segment(message, segment);
         let mut header = self.headers[message].msg_hdr;
-        header.msg_iov = &raw mut self.vectors[vector];
+        header.msg_iov = &raw mut piece;
         header.msg_iovlen = 1;
         header.msg_control = std::ptr::null_mut();
         header.msg_controllen = 0;

@@ -142,6 +142,36 @@ fn a_message_that_the_kernel_does_not_segment_arrives_nevertheless() {
     assert_eq!(counters.gso_sends, 0);
 }
 
+/// Datagrams that lie in a row in memory, with a gap in the middle, are sent as they are, whole and one by one.
+#[test]
+fn datagrams_that_lie_in_a_row_share_a_vector() {
+    let memory: Vec<u8> = (0..=255).cycle().take(1_000).map(|byte: u8| byte).collect();
+    let pieces = [0..100, 100..200, 204..304, 304..404, 404..450];
+    for without in [false, true] {
+        let socket = loopback("127.0.0.1");
+        let peer = receiver("127.0.0.1");
+        let to = peer.local_addr().unwrap();
+        let mut sender = sender(&socket);
+        if without {
+            without_checksums(&socket);
+        }
+        let datagrams = pieces.clone().map(|piece| video(&memory[piece], to));
+        for datagram in &datagrams {
+            if !sender.append(datagram) {
+                sender.begin_message(datagram);
+            }
+            sender.add_vector(datagram.data);
+        }
+        assert_eq!((sender.messages.len(), sender.used), (1, 2));
+        sender.transmit(socket.descriptor());
+        for piece in pieces.clone() {
+            assert_eq!(receive(&peer), memory[piece]);
+        }
+        assert_eq!(sender.counters.gso_fallbacks, u64::from(without));
+        assert_eq!(sender.counters.datagrams, 5);
+    }
+}
+
 #[test]
 fn a_datagram_that_cannot_be_sent_is_skipped() {
     let socket = loopback("127.0.0.1");

@@ -52,8 +52,10 @@ pub struct Message {
     pub class: Class,
     /// How many they are.
     pub segments: u16,
-    /// The first one's place among the vectors.
+    /// The place of its first vector.
     pub first: u16,
+    /// How many vectors it has: datagrams that lie in a row share one.
+    pub vectors: u16,
     /// Bytes in all.
     pub bytes: u32,
     /// Bytes of each but the last.
@@ -231,6 +233,7 @@ mod tests {
             class,
             segments,
             first: 0,
+            vectors: segments,
             bytes: u32::from(segments) * 100,
             segment_bytes: 100,
             is_closed: false,

@@ -132,9 +132,19 @@ fn window_closes() {
     let mut seq = manager(10);
     seq.switch(SeqNo(100));
     seq.forward(SeqNo(100), 0);
-    seq.forward(SeqNo(101 + VIDEO_WINDOW), 0);
-    assert_eq!(seq.forward(SeqNo(101), 0), Verdict::Stale);
+    seq.forward(SeqNo(101 + SEND_WINDOW), 0);
+    assert_eq!(
+        seq.forward(SeqNo(101), 0),
+        Verdict::Stale,
+        "libsrtp would refuse it"
+    );
     assert_eq!(wire(seq.forward(SeqNo(102), 0)), 12);
+    assert!(!seq.is_sendable(SeqNo(0x1_0000 + 11)) && seq.is_sendable(SeqNo(0x1_0000 + 12)));
+    assert!(
+        matches!(seq.origin(10), Origin::Sent(..)),
+        "by RTX it can be repeated"
+    );
+    seq.forward(SeqNo(101 + VIDEO_WINDOW), 0);
     assert_eq!(seq.origin(10), Origin::Unknown);
 }
 
@@ -245,7 +255,7 @@ proptest! {
                             // Only packets that are old or known may be refused.
                             prop_assert!(at <= model.highest);
                             let known = model.dropped.contains(&at) || model.forwarded.contains_key(&at);
-                            let old = at < model.first || model.out_of(at) + u128::from(VIDEO_WINDOW) <= highest_out
+                            let old = at < model.first || model.out_of(at) + u128::from(SEND_WINDOW) <= highest_out
                                 || at + 2 * u128::from(VIDEO_WINDOW) < model.highest;
                             prop_assert!(known || old);
                             continue;

@@ -98,7 +98,8 @@ impl Slot {
             .ok_or(DropReason::NackNotInHistory)?;
         let form = match (self.config.rtx_ssrc, codec.rtx) {
             (Some(ssrc), Some(_)) => Form::Rtx(ssrc, self.rtx_seq),
-            _ => Form::Media,
+            _ if self.seq.is_sendable(number) => Form::Media,
+            _ => return Err(DropReason::NackNotInHistory),
         };
         let packet = MediaPacket {
             padding: note.padding,
@@ -130,6 +131,7 @@ impl Slot {
         self.check_copy(note, now)?;
         let shown = self
             .shown_in(note.generation)
+            .filter(|_| self.seq.is_sendable(number))
             .ok_or(DropReason::NackNotInHistory)?;
         let written =
             shown
