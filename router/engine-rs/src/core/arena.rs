@@ -61,6 +61,12 @@ impl<K: Copy + Eq + Hash, V> Arena<K, V> {
         self.entries.get_mut(ix.0 as usize)?.take()
     }
 
+    /// The place at `ix`, without looking at what is there.
+    #[inline]
+    pub fn place(&self, ix: Ix<K>) -> Option<&Option<V>> {
+        self.entries.get(ix.0 as usize)
+    }
+
     /// The value at `ix`.
     pub fn get(&self, ix: Ix<K>) -> Option<&V> {
         self.entries.get(ix.0 as usize)?.as_ref()

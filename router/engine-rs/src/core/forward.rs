@@ -1,11 +1,12 @@
 //! From a producer to the slots that show it or wait for it, and again what their receivers lost. The hot path: indices,
 //! no hashing, no allocation; the packet is rewritten straight into the sink's scratch space and encrypted there.
 
-use super::arena::Ix;
+use super::arena::{Arena, Ix};
 use super::pending::{Outbound, Received, even_sizes};
 use super::sink::Class;
 use super::slots::SlotEntry;
 use super::timers::Owner;
+use super::transport::Transport;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, SlotId, TransportId};
 use crate::media::MediaKind;
@@ -60,7 +61,8 @@ impl Core {
         if kind == MediaKind::Video {
             even_sizes(pass);
         }
-        for slot in &producer.route {
+        for (position, slot) in producer.route.iter().enumerate() {
+            fetch_ahead(&producer.route[position..], slots, transports, sink);
             let Some(entry) = slots.get_mut(*slot) else {
                 continue;
             };
@@ -188,5 +190,30 @@ impl Core {
                 self.drop_of(ix, DropReason::RtcpForeignFeedback);
             }
         }
+    }
+}
+
+/// Has the state of the next receivers brought near while the first of the route is served: what a pointer leads to only
+/// when the pointer has come.
+#[inline]
+fn fetch_ahead(
+    route: &[Ix<SlotId>],
+    slots: &Arena<SlotId, SlotEntry>,
+    transports: &Arena<TransportId, Transport>,
+    sink: &impl Sink,
+) {
+    if let Some(place) = route.get(3).and_then(|ix| slots.place(*ix)) {
+        sink.prefetch(place);
+    }
+    if let Some(entry) = route.get(2).and_then(|ix| slots.get(*ix)) {
+        entry.slot.fetch_ahead(|source| sink.prefetch(source));
+        if let Some(place) = transports.place(entry.transport) {
+            sink.prefetch(place);
+        }
+    }
+    let next = route.get(1).and_then(|ix| slots.get(*ix));
+    let transport = next.and_then(|entry| transports.get(entry.transport));
+    if let Some(srtp) = transport.and_then(|transport| transport.srtp.as_ref()) {
+        srtp.fetch_ahead();
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: the arena always has room for one more datagram, so writing into the scratch space never fails.
 
 use super::clock;
+use super::prefetch::prefetch;
 use super::queue::EventSender;
 use super::ring::Outlet;
 use super::send::{Outgoing, Sender};
@@ -186,6 +187,11 @@ impl Sink for SendBatch {
         if self.entries.len() == MAX_ENTRIES {
             self.transmit();
         }
+    }
+
+    #[inline]
+    fn prefetch<T>(&self, value: &T) {
+        prefetch(value);
     }
 
     fn event(&mut self, event: Event) {

@@ -11,6 +11,7 @@ pub mod messages;
 pub mod offload;
 pub mod pacing;
 pub mod pin;
+pub mod prefetch;
 pub mod pressure;
 pub mod queue;
 pub mod receive;

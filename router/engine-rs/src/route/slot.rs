@@ -173,6 +173,14 @@ impl Slot {
         self.waiting.is_some()
     }
 
+    /// Names the memory that the next packet needs and that the slot only points to.
+    #[inline]
+    pub fn fetch_ahead(&self, mut fetch: impl FnMut(&Source)) {
+        if let Some(current) = self.current.as_deref() {
+            fetch(current);
+        }
+    }
+
     /// A producer was paused or resumed by the server.
     pub fn set_paused(&mut self, producer: ProducerId, paused: bool) {
         let [current, waiting] = [&mut self.current, &mut self.waiting]

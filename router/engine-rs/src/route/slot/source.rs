@@ -18,7 +18,7 @@ enum Wanted {
 
 /// One producer of a slot, from its assignment on.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub struct Source {
     pub producer: ProducerId,
     pub plan: RewritePlan,
     /// Which assignment it is, modulo 256.
