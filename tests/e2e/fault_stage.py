@@ -108,11 +108,15 @@ class Stage:
 
     def play(self, frames: int, *, payload_bytes: int = 1100) -> None:
         """Sends so many frames and as many packets of the voice at their pace, while the receivers read."""
-        begun_us = monotonic_us()
-        for number in range(frames):
+        for _ in range(frames):
             self._send_frame(payload_bytes)
-            self._collect(begun_us + (number + 1) * FRAME_US)
-        self._collect(monotonic_us() + DRAIN_US)
+            # Never sooner, so that a busy machine makes no bursts of frames.
+            self.wait(FRAME_US)
+        self.wait(DRAIN_US)
+
+    def wait(self, us: int) -> None:
+        """Lets what is on its way arrive."""
+        self._collect(monotonic_us() + us)
 
     def counters(self) -> "_engine.WorkerCounters":
         """Of the only worker."""
