@@ -84,6 +84,7 @@ class Generator:
         core: int | None,
         report_interval_s: float,
         check_interval_s: float,
+        coalesces: bool,
     ) -> Generator: ...
     def add(self, peer: PeerArguments) -> int:
         """Takes a client; its number."""

@@ -48,11 +48,22 @@ class Traffic:
 class Load:
     """One generator thread and the SRTP sessions that it uses."""
 
-    def __init__(self, core: int | None, *, report_interval_s: float = 1.0, check_interval_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        core: int | None,
+        *,
+        report_interval_s: float = 1.0,
+        check_interval_s: float = 5.0,
+        coalesces: bool = True,
+    ) -> None:
         if _native.build_profile() != "release":
             raise SystemExit("refusing to measure with a debug build of the native part: run `make loadtest-native`")
         self._generator = _native.Generator(
-            function_addresses(), core=core, report_interval_s=report_interval_s, check_interval_s=check_interval_s
+            function_addresses(),
+            core=core,
+            report_interval_s=report_interval_s,
+            check_interval_s=check_interval_s,
+            coalesces=coalesces,
         )
         self._sessions: list[Any] = []
 

@@ -264,7 +264,10 @@ async def open_session_of(
     """Starts the server and the generator, and ends both."""
     tracks = (participants if scenario.kind == "all-to-all" else scenario.publishers) * scenario.tracks_per_publisher
     load = Load(
-        cores.generator, report_interval_s=scenario.report_interval_s, check_interval_s=scenario.check_interval_s
+        cores.generator,
+        report_interval_s=scenario.report_interval_s,
+        check_interval_s=scenario.check_interval_s,
+        coalesces=scenario.coalesces,
     )
     try:
         notify(f"starting {server.name}")

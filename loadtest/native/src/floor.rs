@@ -39,7 +39,7 @@ impl Floor {
     /// Starts it.
     pub fn start(core: Option<usize>) -> io::Result<Self> {
         let (fd, address) = socket::bind(Ipv4Addr::LOCALHOST)?;
-        socket::prepare(fd.as_raw_fd())?;
+        socket::prepare(fd.as_raw_fd(), true)?;
         let poller = Poller::new()?;
         poller.add(fd.as_raw_fd(), 0)?;
         let waker = poller.waker()?;

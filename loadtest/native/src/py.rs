@@ -119,6 +119,7 @@ struct PeerArguments {
 #[pyclass(name = "Generator")]
 struct PyGenerator {
     functions: Functions,
+    coalesces: bool,
     inner: Option<Generator>,
 }
 
@@ -133,12 +134,13 @@ impl PyGenerator {
 #[pymethods]
 impl PyGenerator {
     #[new]
-    #[pyo3(signature = (srtp_functions, *, core, report_interval_s, check_interval_s))]
+    #[pyo3(signature = (srtp_functions, *, core, report_interval_s, check_interval_s, coalesces))]
     fn new(
         srtp_functions: [usize; 4],
         core: Option<usize>,
         report_interval_s: f64,
         check_interval_s: f64,
+        coalesces: bool,
     ) -> PyResult<Self> {
         let intervals = Intervals {
             report_us: (report_interval_s * 1e6) as u64,
@@ -146,6 +148,7 @@ impl PyGenerator {
         };
         Ok(Self {
             functions: functions(srtp_functions)?,
+            coalesces,
             inner: Some(Generator::start(core, intervals)?),
         })
     }
@@ -159,7 +162,7 @@ impl PyGenerator {
         let remote = address(&peer.remote.0, peer.remote.1)?;
         // SAFETY: Python detached the socket, so the descriptor is ours from here on.
         let fd = unsafe { socket::adopt(peer.fd) };
-        socket::prepare(peer.fd)?;
+        socket::prepare(peer.fd, self.coalesces)?;
         // SAFETY: Python keeps the sessions for as long as this object and uses them no more.
         let srtp = unsafe {
             (

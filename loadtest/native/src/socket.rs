@@ -31,13 +31,13 @@ fn set_option(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     check(unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), 4) }).map(drop)
 }
 
-/// Large buffers, GRO, receive times, and the count of drops.
-pub fn prepare(fd: RawFd) -> io::Result<()> {
+/// Large buffers, receive times, the count of drops; with `coalesces` runs are taken whole (GRO).
+pub fn prepare(fd: RawFd, coalesces: bool) -> io::Result<()> {
     set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, BUFFER_BYTES)?;
     set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, BUFFER_BYTES)?;
     set_option(fd, libc::SOL_SOCKET, SO_RXQ_OVFL, 1)?;
     set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
-    set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1)
+    set_option(fd, libc::SOL_UDP, libc::UDP_GRO, coalesces.into())
 }
 
 /// A UDP socket on a free port of this address.

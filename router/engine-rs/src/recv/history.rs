@@ -9,7 +9,7 @@ use crate::media::MediaKind;
 use crate::time::Micros;
 use crate::wire::rtp::RtpHeader;
 
-/// Most packets kept of a video stream: libsrtp's window of 1024 makes older ones unsendable anyway.
+/// Most packets kept of a video stream: what receivers may ask for (`route/seq.rs`), and some more.
 pub const VIDEO_CAPACITY: usize = 1_024;
 /// Most packets kept of an audio stream: 2.5 s of 20 ms packets.
 pub const AUDIO_CAPACITY: usize = 128;
