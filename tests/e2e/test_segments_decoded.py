@@ -18,7 +18,7 @@ from tests.e2e.router_process import ADMIN_TOKEN, RouterProcess, run_router
 from tests.e2e.watch import wait_for
 
 ROOM, FILM, CAMERA = "segments", 3, 4
-SETTLE_S, WATCH_S = 2.0, 6.0
+SETTLE_S, WATCH_S = 2.0, 4.0
 MAX_UNDECODED = 10
 """Frames received and neither decoded nor dropped when the figures are read: those still in the decoder."""
 MAX_CONCEALED = 0.01

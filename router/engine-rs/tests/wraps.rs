@@ -311,18 +311,18 @@ fn assert_holds_nothing(world: &World) {
     assert_eq!(held, [0; 6]);
 }
 
-fn play(seed: u64, wraps: i64) {
+fn play(seed: u64, wraps: i64, warm_up: u32) {
     let mut stage = Stage::new(seed);
     let mut held = 0;
     let mut frame = 0;
     while stage.viewer.timestamp_wraps < wraps + 1 || stage.viewer.seq_wraps < wraps {
         stage.step(frame);
         frame += 1;
-        if frame == WARM_UP {
+        if frame == warm_up {
             held = HELD.get();
         }
     }
-    assert!(frame > 2 * WARM_UP - CHANGE);
+    assert!(frame > 2 * warm_up - CHANGE);
     let growth = HELD.get() - held;
     assert!(
         growth < TOLERANCE,
@@ -350,14 +350,15 @@ fn play(seed: u64, wraps: i64) {
 
 #[test]
 fn numbers_wrap_twice() {
-    play(1, 2);
+    play(1, 2, WARM_UP);
 }
 
 #[test]
 #[ignore = "long: make soak"]
 fn numbers_wrap_forty_times() {
-    for seed in 2..6 {
-        play(seed, 40);
+    for seed in 2..4 {
+        // Until the tables of the rare streams, RTCP and repairs, have grown too.
+        play(seed, 40, 10 * WARM_UP);
     }
 }
 
