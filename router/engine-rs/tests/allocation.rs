@@ -9,10 +9,11 @@ use common::{CountingSink, House, Load, Talk, World};
 use fork_router_engine::core::mirror::MirrorHead;
 use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
 use fork_router_engine::core::{Command, Event, Sink};
-use fork_router_engine::ids::{Tuple, WorkerId};
+use fork_router_engine::ids::{Ssrc, Tuple, WorkerId};
 use fork_router_engine::io::ring::{Inlet, Mesh, Outlet};
 use fork_router_engine::srtp::SRTP_MAX_OVERHEAD;
 use fork_router_engine::time::Micros;
+use fork_router_engine::wire::rtcp::write_receiver_report;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -204,6 +205,9 @@ fn handing_over_allocates_nothing() {
         let packet = encoder.frame(number % 600 == 0, 1).remove(0);
         encoder.sent.clear();
         encoder.pass(90);
+        if number % 5_000 == 0 {
+            mesh.hear_receivers(&mut house);
+        }
         buffer[..packet.len()].copy_from_slice(&packet);
         let mut deliver =
             || mesh.deliver(&mut house.workers, from, &mut buffer, packet.len() + TAG);
@@ -236,11 +240,25 @@ impl Handover {
         }
     }
 
+    /// Receivers say that they are there: nobody sends for long to the silent.
+    fn hear_receivers(&mut self, house: &mut House) {
+        let mut report = [0; 64];
+        for guest in &house.guests[1..] {
+            let len = write_receiver_report(&mut report, Ssrc(1), &[]).unwrap();
+            let other = &mut house.workers[guest.worker];
+            let (now, from, sink) = (other.now, guest.peer.tuple, &mut self.received);
+            other
+                .core
+                .handle_datagram(now, from, &mut report, len + TAG, sink);
+        }
+    }
+
     /// A millisecond passes, a packet comes to the first worker and what it means to the second.
     fn deliver(&mut self, workers: &mut [World; 2], from: Tuple, buffer: &mut [u8], len: usize) {
         let [home, other] = workers;
         home.now = home.now + Micros::from_millis(1);
         let now = home.now;
+        other.now = now;
         home.core.handle_datagram(now, from, buffer, len, self);
         home.core.handle_timeout(now, self);
         self.outlet.announce();

@@ -6,6 +6,8 @@ use crate::time::Micros;
 use std::ffi::c_int;
 use std::os::fd::RawFd;
 
+/// What the kernel adds to a datagram in its account, about: headers and its own bookkeeping.
+const OVERHEAD: usize = 512;
 /// How often the kernel is asked.
 const INTERVAL: Micros = Micros::from_millis(1);
 
@@ -14,8 +16,9 @@ const INTERVAL: Micros = Micros::from_millis(1);
 pub struct Pressure {
     socket: RawFd,
     next_look: Micros,
-    /// The least important class that still passes.
-    limit: Option<Class>,
+    /// Bytes that waited at the last look, and what was let pass since.
+    queued: usize,
+    buffer: usize,
 }
 
 impl Pressure {
@@ -23,16 +26,35 @@ impl Pressure {
     #[inline]
     pub fn look(&mut self, socket: RawFd, now: Micros) {
         if self.socket != socket || now >= self.next_look {
-            self.socket = socket;
+            self.read(socket);
             self.next_look = now + INTERVAL;
-            self.limit = limit(queued_bytes(socket), buffer_bytes(socket));
         }
     }
 
-    /// Whether datagrams of this class are sent.
+    fn read(&mut self, socket: RawFd) {
+        self.socket = socket;
+        self.queued = queued_bytes(socket);
+        self.buffer = buffer_bytes(socket);
+    }
+
+    /// Whether a datagram of this class and size is sent. What seems full is looked at again: most of what was let pass
+    /// may have left.
     #[inline]
-    pub fn admits(&self, class: Class) -> bool {
-        self.limit.is_none_or(|limit| class <= limit)
+    pub fn admits(&mut self, class: Class, len: usize) -> bool {
+        self.queued += len + OVERHEAD;
+        if self.passes(class) {
+            return true;
+        }
+        self.read(self.socket);
+        self.queued += len + OVERHEAD;
+        self.passes(class)
+    }
+
+    #[inline]
+    fn passes(&self, class: Class) -> bool {
+        // Far from any limit, which is nearly always.
+        self.queued < self.buffer / 2
+            || limit(self.queued, self.buffer).is_none_or(|limit| class <= limit)
     }
 }
 
@@ -97,7 +119,7 @@ mod tests {
         let socket = loopback("127.0.0.1");
         let mut pressure = Pressure::default();
         pressure.look(socket.descriptor(), Micros(1));
-        assert!(pressure.admits(Class::VideoLayer));
+        assert!(pressure.admits(Class::VideoLayer, 1_000));
         assert!(buffer_bytes(socket.descriptor()) >= 100_000);
     }
 
@@ -105,20 +127,41 @@ mod tests {
     fn a_closed_socket_is_no_reason_to_drop() {
         let mut pressure = Pressure::default();
         pressure.look(-1, Micros(1));
-        assert!(pressure.admits(Class::VideoLayer));
+        assert!(pressure.admits(Class::VideoLayer, 1_000));
     }
 
     #[test]
-    fn the_kernel_is_not_asked_for_every_packet() {
+    fn what_was_let_pass_counts_until_the_next_look() {
+        let mut pressure = Pressure {
+            socket: -1,
+            next_look: Micros(1_000),
+            queued: 0,
+            buffer: 10 * (1_000 + OVERHEAD),
+        };
+        for _ in 0..4 {
+            assert!(pressure.passes(Class::VideoLayer));
+            pressure.queued += 1_000 + OVERHEAD;
+        }
+        pressure.queued += 4 * (1_000 + OVERHEAD);
+        assert!(!pressure.passes(Class::Video));
+        assert!(pressure.passes(Class::VideoKey));
+        pressure.look(-1, Micros(999));
+        assert!(
+            !pressure.passes(Class::Video),
+            "the kernel is not asked again so soon"
+        );
+    }
+
+    #[test]
+    fn what_seems_full_is_looked_at_again() {
         let socket = loopback("127.0.0.1");
         let mut pressure = Pressure {
             socket: socket.descriptor(),
             next_look: Micros(1_000),
-            limit: Some(Class::Audio),
+            queued: 5_000,
+            buffer: 5_000,
         };
-        pressure.look(socket.descriptor(), Micros(999));
-        assert!(!pressure.admits(Class::Video));
-        pressure.look(socket.descriptor(), Micros(1_000));
-        assert!(pressure.admits(Class::Video));
+        assert!(pressure.admits(Class::Video, 1_000));
+        assert!(pressure.buffer >= 100_000);
     }
 }

@@ -84,7 +84,7 @@ impl Sender {
     pub fn send<'a>(&mut self, socket: RawFd, datagrams: impl Iterator<Item = Outgoing<'a>>) {
         self.pressure.look(socket, self.now);
         for datagram in datagrams {
-            if !self.pressure.admits(datagram.class) {
+            if !self.pressure.admits(datagram.class, datagram.data.len()) {
                 self.counters.drop_of(datagram.class, 1);
                 continue;
             }
