@@ -92,8 +92,8 @@ class Scenario(Part):
     packets_per_s: float | None = Field(None, gt=0)
     """Of all receivers together: the rate of the video is chosen so, whatever their number."""
     coalesces: bool = True
-    """Receivers take a run of packets whole (GRO). Without it the kernel cuts runs on their way, in the sender's time, as
-    for a card that cannot."""
+    """Receivers take a run of packets whole (GRO). Without it the kernel cuts runs on their way, in the sender's time,
+    as for a card that cannot."""
     knee: Knee | None = None
     churn: Churn | None = None
     warm_up_s: Seconds = 2.0
