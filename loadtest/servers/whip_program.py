@@ -1,5 +1,6 @@
 """A program of ours to start that speaks WHIP and WHEP: what the adapters of such servers share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ from loadtest.servers.child import ChildServer, Command
 from loadtest.servers.whip import Whip
 
 
-class WhipProgram:
+class WhipProgram(ABC):
     """One such program. An adapter gives its name, its `command` and its `endpoints`; `join` is also its own."""
 
     name = ""
@@ -24,9 +25,9 @@ class WhipProgram:
         self._child: ChildServer | None = None
         self._whip: Whip | None = None
 
+    @abstractmethod
     async def command(self, folder: Path, port: int) -> Command:
         """How it is started to listen on the TCP port, with what it needs written to the folder; finds its version."""
-        raise NotImplementedError
 
     def choose_port(self) -> int:
         """Where it is told to listen."""

@@ -120,7 +120,7 @@ impl SendBatch {
         let same_socket = |a: &u16, b: &u16| socket_of(entries, *a) == socket_of(entries, *b);
         for run in self.order.chunk_by(same_socket) {
             let id = socket_of(entries, run[0]);
-            let Some(socket) = self.sockets.iter().find(|socket| socket.id() == id) else {
+            let Some(socket) = self.sockets.iter_mut().find(|socket| socket.id() == id) else {
                 self.sender.counters.errors += run.len() as u64;
                 continue;
             };
@@ -132,7 +132,8 @@ impl SendBatch {
                     class: entry.class,
                 }
             });
-            self.sender.send(socket.descriptor(), datagrams);
+            self.sender
+                .send(socket.descriptor(), &mut socket.pressure, datagrams);
         }
         if let Some(received_at) = self.received_at {
             let delay = clock::now() - received_at;

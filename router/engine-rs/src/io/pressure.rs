@@ -11,50 +11,60 @@ const OVERHEAD: usize = 512;
 /// How often the kernel is asked.
 const INTERVAL: Micros = Micros::from_millis(1);
 
-/// What the fill of the send buffer lets pass. One per worker, for the socket that was looked at last.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the fill of one socket's send buffer lets pass.
+#[derive(Clone, Copy, Debug)]
 pub struct Pressure {
     socket: RawFd,
+    buffer: usize,
     next_look: Micros,
     /// Bytes that waited at the last look, and what was let pass since.
     queued: usize,
-    buffer: usize,
+    may_look_again: bool,
 }
 
 impl Pressure {
-    /// Looks at the socket, if it is time to.
+    /// Of this socket, whose buffer has its final size.
+    pub fn new(socket: RawFd) -> Self {
+        Self {
+            socket,
+            buffer: buffer_bytes(socket),
+            next_look: Micros(0),
+            queued: 0,
+            may_look_again: false,
+        }
+    }
+
+    /// A flush begins. The kernel is asked if it is time to.
     #[inline]
-    pub fn look(&mut self, socket: RawFd, now: Micros) {
-        if self.socket != socket || now >= self.next_look {
-            self.read(socket);
+    pub fn begin(&mut self, now: Micros) {
+        self.may_look_again = true;
+        if now >= self.next_look {
+            self.queued = queued_bytes(self.socket);
             self.next_look = now + INTERVAL;
         }
     }
 
-    fn read(&mut self, socket: RawFd) {
-        self.socket = socket;
-        self.queued = queued_bytes(socket);
-        self.buffer = buffer_bytes(socket);
-    }
-
-    /// Whether a datagram of this class and size is sent. What seems full is looked at again: most of what was let pass
-    /// may have left.
+    /// Whether a datagram of this class and size is sent; it counts from now on.
     #[inline]
     pub fn admits(&mut self, class: Class, len: usize) -> bool {
-        self.queued += len + OVERHEAD;
-        if self.passes(class) {
-            return true;
+        let queued = self.queued + len + OVERHEAD;
+        // Far from any limit, which is nearly always.
+        let passes = queued < self.buffer / 2
+            || limit(queued, self.buffer).is_none_or(|limit| class <= limit);
+        if passes {
+            self.queued = queued;
         }
-        self.read(self.socket);
-        self.queued += len + OVERHEAD;
-        self.passes(class)
+        passes
     }
 
-    #[inline]
-    fn passes(&self, class: Class) -> bool {
-        // Far from any limit, which is nearly always.
-        self.queued < self.buffer / 2
-            || limit(self.queued, self.buffer).is_none_or(|limit| class <= limit)
+    /// Looks again before something is dropped, once per flush and when all that was let pass has been handed over: most
+    /// of it may have left. False when it is too late for that.
+    pub fn look_again(&mut self) -> bool {
+        let may = std::mem::replace(&mut self.may_look_again, false);
+        if may {
+            self.queued = queued_bytes(self.socket);
+        }
+        may
     }
 }
 
@@ -117,51 +127,62 @@ mod tests {
     #[test]
     fn an_idle_socket_admits_all() {
         let socket = loopback("127.0.0.1");
-        let mut pressure = Pressure::default();
-        pressure.look(socket.descriptor(), Micros(1));
+        let mut pressure = Pressure::new(socket.descriptor());
+        assert!(pressure.buffer >= 100_000);
+        pressure.begin(Micros(1));
         assert!(pressure.admits(Class::VideoLayer, 1_000));
-        assert!(buffer_bytes(socket.descriptor()) >= 100_000);
     }
 
     #[test]
     fn a_closed_socket_is_no_reason_to_drop() {
-        let mut pressure = Pressure::default();
-        pressure.look(-1, Micros(1));
+        let mut pressure = Pressure::new(-1);
+        pressure.begin(Micros(1));
         assert!(pressure.admits(Class::VideoLayer, 1_000));
+    }
+
+    /// Room for ten datagrams of a thousand bytes.
+    fn small(socket: RawFd) -> Pressure {
+        Pressure {
+            buffer: 10 * (1_000 + OVERHEAD),
+            ..Pressure::new(socket)
+        }
     }
 
     #[test]
     fn what_was_let_pass_counts_until_the_next_look() {
-        let mut pressure = Pressure {
-            socket: -1,
-            next_look: Micros(1_000),
-            queued: 0,
-            buffer: 10 * (1_000 + OVERHEAD),
-        };
-        for _ in 0..4 {
-            assert!(pressure.passes(Class::VideoLayer));
-            pressure.queued += 1_000 + OVERHEAD;
+        let mut pressure = small(-1);
+        pressure.begin(Micros(1));
+        let mut admitted = [0; Class::ALL.len()];
+        for class in Class::ALL.into_iter().rev() {
+            while admitted[class as usize] < 20 && pressure.admits(class, 1_000) {
+                admitted[class as usize] += 1;
+            }
         }
-        pressure.queued += 4 * (1_000 + OVERHEAD);
-        assert!(!pressure.passes(Class::Video));
-        assert!(pressure.passes(Class::VideoKey));
-        pressure.look(-1, Micros(999));
-        assert!(
-            !pressure.passes(Class::Video),
-            "the kernel is not asked again so soon"
+        assert_eq!(
+            admitted,
+            [20, 20, 1, 3, 4],
+            "control and audio are the kernel's to refuse"
         );
+        pressure.begin(Micros(2));
+        assert!(
+            !pressure.admits(Class::Video, 1_000),
+            "the kernel is not asked so soon"
+        );
+        pressure.begin(Micros(1) + INTERVAL);
+        assert!(pressure.admits(Class::Video, 1_000));
     }
 
     #[test]
-    fn what_seems_full_is_looked_at_again() {
+    fn what_seems_full_is_looked_at_again_once_per_flush() {
         let socket = loopback("127.0.0.1");
-        let mut pressure = Pressure {
-            socket: socket.descriptor(),
-            next_look: Micros(1_000),
-            queued: 5_000,
-            buffer: 5_000,
-        };
-        assert!(pressure.admits(Class::Video, 1_000));
-        assert!(pressure.buffer >= 100_000);
+        let mut pressure = small(socket.descriptor());
+        pressure.begin(Micros(1));
+        for _ in 0..2 {
+            while pressure.admits(Class::Video, 1_000) {}
+            pressure.look_again();
+        }
+        assert!(!pressure.look_again());
+        pressure.begin(Micros(2));
+        assert!(pressure.look_again());
     }
 }

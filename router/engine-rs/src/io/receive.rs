@@ -108,8 +108,10 @@ pub struct ReceiveBatch {
     names: Box<[RawAddress]>,
     controls: Box<[Control]>,
     vectors: Box<[libc::iovec]>,
-    /// Their pointers hold only during a system call.
+    /// They point into the boxes beside them, which never move.
     headers: Box<[libc::mmsghdr]>,
+    /// Headers that the last system call wrote to: these are prepared again before the next.
+    written: usize,
     /// Messages of the last system call.
     count: usize,
     /// The message that is handed out next, and how much of it was handed out already.
@@ -148,6 +150,7 @@ impl ReceiveBatch {
             controls: vec![Control([0; 64]); RECEIVE_BATCH].into_boxed_slice(),
             vectors: empty_vectors(RECEIVE_BATCH),
             headers: empty_headers(RECEIVE_BATCH),
+            written: RECEIVE_BATCH,
             count: 0,
             next: (0, 0),
             packets: ArrayVec::new(),
@@ -159,7 +162,8 @@ impl ReceiveBatch {
     fn point_headers(&mut self) {
         let addresses = self.names.iter_mut().zip(&mut self.controls);
         let all = self.headers.iter_mut().zip(&mut self.vectors);
-        for (index, ((header, vector), (name, control))) in all.zip(addresses).enumerate() {
+        let written = all.zip(addresses).take(self.written).enumerate();
+        for (index, ((header, vector), (name, control))) in written {
             vector.iov_base = self.messages.get_mut(index).as_mut_ptr().cast();
             vector.iov_len = RUN_BYTES;
             let message = &mut header.msg_hdr;
@@ -204,6 +208,7 @@ impl ReceiveBatch {
                 std::ptr::null_mut(),
             )
         };
+        self.written = usize::try_from(count).unwrap_or(0);
         if let Ok(count) = usize::try_from(count) {
             let last = count.checked_sub(1);
             self.overflow = last.and_then(|last| self.ancillary(last).overflow);

@@ -42,7 +42,6 @@ pub struct Sender {
     messages: ArrayVec<Message, MAX_MESSAGES>,
     may_wait: bool,
     now: Micros,
-    pressure: Pressure,
     /// Where segmentation works.
     pub offload: Offload,
     /// Totals.
@@ -67,7 +66,6 @@ impl Sender {
             messages: ArrayVec::new(),
             may_wait: true,
             now: Micros(0),
-            pressure: Pressure::default(),
             offload: Offload::default(),
             counters: SendCounters::default(),
         }
@@ -81,10 +79,15 @@ impl Sender {
     }
 
     /// Sends all datagrams by this socket, in order.
-    pub fn send<'a>(&mut self, socket: RawFd, datagrams: impl Iterator<Item = Outgoing<'a>>) {
-        self.pressure.look(socket, self.now);
+    pub fn send<'a>(
+        &mut self,
+        socket: RawFd,
+        pressure: &mut Pressure,
+        datagrams: impl Iterator<Item = Outgoing<'a>>,
+    ) {
+        pressure.begin(self.now);
         for datagram in datagrams {
-            if !self.pressure.admits(datagram.class, datagram.data.len()) {
+            if !self.finds_room(socket, pressure, &datagram) {
                 self.counters.drop_of(datagram.class, 1);
                 continue;
             }
@@ -100,6 +103,16 @@ impl Sender {
             self.add_vector(datagram.data);
         }
         self.transmit(socket);
+    }
+
+    #[inline]
+    fn finds_room(&mut self, socket: RawFd, pressure: &mut Pressure, datagram: &Outgoing) -> bool {
+        let (class, len) = (datagram.class, datagram.data.len());
+        if pressure.admits(class, len) {
+            return true;
+        }
+        self.transmit(socket);
+        pressure.look_again() && pressure.admits(class, len)
     }
 
     /// The last message's next piece of memory, or more of its last one.

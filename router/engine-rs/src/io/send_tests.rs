@@ -16,6 +16,16 @@ fn sender(socket: &UdpSocket) -> Sender {
     sender
 }
 
+/// Sends by a socket whose buffer is empty.
+fn send<'a>(
+    sender: &mut Sender,
+    socket: &UdpSocket,
+    datagrams: impl Iterator<Item = Outgoing<'a>>,
+) {
+    let mut pressure = socket.pressure;
+    sender.send(socket.descriptor(), &mut pressure, datagrams);
+}
+
 fn without_checksums(socket: &UdpSocket) {
     let on: libc::c_int = 1;
     // SAFETY: a live int of the stated size.
@@ -50,7 +60,7 @@ fn segments_of(sizes: &[usize]) -> (u64, u64) {
     let to = peer.local_addr().unwrap();
     let mut sender = sender(&socket);
     let all = payloads(sizes);
-    sender.send(socket.descriptor(), all.iter().map(|data| video(data, to)));
+    send(&mut sender, &socket, all.iter().map(|data| video(data, to)));
     for payload in &all {
         assert_eq!(&receive(&peer), payload);
     }
@@ -95,7 +105,7 @@ fn receivers_of_both_families_get_their_own() {
             .iter()
             .enumerate()
             .map(|(i, data)| video(data, to[i / 8]));
-        sender.send(socket.descriptor(), datagrams);
+        send(&mut sender, &socket, datagrams);
         for (i, payload) in all.iter().enumerate() {
             assert_eq!(&receive(&peers[i / 8]), payload);
         }
@@ -111,7 +121,7 @@ fn without_offload_all_go_alone() {
     let to = peer.local_addr().unwrap();
     let all = payloads(&[2; 300]);
     let mut sender = Sender::new();
-    sender.send(socket.descriptor(), all.iter().map(|data| video(data, to)));
+    send(&mut sender, &socket, all.iter().map(|data| video(data, to)));
     for payload in &all {
         assert_eq!(&receive(&peer), payload);
     }
@@ -131,7 +141,7 @@ fn a_message_that_the_kernel_does_not_segment_arrives_nevertheless() {
     let all = payloads(&[900; 5]);
     for _ in 0..2 {
         sender.begin(Micros(1));
-        sender.send(socket.descriptor(), all.iter().map(|data| video(data, to)));
+        send(&mut sender, &socket, all.iter().map(|data| video(data, to)));
         for payload in &all {
             assert_eq!(&receive(&peer), payload);
         }
@@ -183,7 +193,7 @@ fn a_datagram_that_cannot_be_sent_is_skipped() {
     let all: Vec<[u8; 1]> = (0..6).map(|i| [i]).collect();
     let mut sender = sender(&socket);
     let datagrams = all.iter().zip(targets).map(|(data, to)| video(data, to));
-    sender.send(socket.descriptor(), datagrams);
+    send(&mut sender, &socket, datagrams);
     assert_eq!(
         [receive(&peer), receive(&peer), receive(&peer)],
         [[0], [2], [5]]

@@ -1,6 +1,7 @@
 //! One UDP socket of a worker: nonblocking, with buffers as large as the kernel grants, counting what the kernel drops.
 //! Where the kernel can join packets of one sender (`UDP_GRO`, Linux 5.0) it is asked to.
 
+use super::pressure::Pressure;
 use super::sockaddr::{RAW_ADDRESS_LEN, RawAddress};
 use crate::ids::SocketId;
 use std::ffi::c_int;
@@ -17,6 +18,8 @@ pub struct UdpSocket {
     joins_packets: bool,
     /// Last value of the kernel's drop counter (`SO_RXQ_OVFL`), which wraps.
     overflow: u32,
+    /// How full its send buffer is.
+    pub pressure: Pressure,
 }
 
 /// The buffer sizes to ask for, in bytes.
@@ -60,6 +63,7 @@ impl UdpSocket {
             address,
             joins_packets,
             overflow: 0,
+            pressure: Pressure::new(fd),
         })
     }
 
