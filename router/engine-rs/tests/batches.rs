@@ -239,3 +239,19 @@ fn more_packets_than_one_pass_takes_are_all_forwarded() {
         assert!(subscriber.view.missing().is_empty());
     }
 }
+
+/// Who is served last is late, and the first to go short: so it is another one each time.
+#[test]
+fn receivers_take_turns_in_being_first() {
+    let mut call = Call::new(9, &[], 3, true);
+    let to: Vec<Tuple> = call.subscribers.iter().map(|it| it.peer.tuple).collect();
+    let mut encoder = Encoder::video(7);
+    for turn in 0..6 {
+        call.world.sink.sent.clear();
+        publish_together(&mut call, &encoder.frame(turn == 0, 2));
+        encoder.pass(3_000);
+        let served: Vec<Tuple> = sent_sizes(&call).iter().map(|run| run.0).collect();
+        let expected: Vec<Tuple> = (0..3).map(|at| to[(turn + at) % 3]).collect();
+        assert_eq!(served, expected, "turn {turn}");
+    }
+}

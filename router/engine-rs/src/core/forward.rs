@@ -54,15 +54,20 @@ impl Core {
             changed,
             ..
         } = self;
-        let Some(producer) = producers.get(producer) else {
+        let Some(producer) = producers.get_mut(producer) else {
             return;
         };
         let kind = producer.config.kind;
         if kind == MediaKind::Video {
             even_sizes(pass);
         }
-        for (position, slot) in producer.route.iter().enumerate() {
-            fetch_ahead(&producer.route[position..], slots, transports, sink);
+        let route = producer.take_turn();
+        let route = route
+            .into_iter()
+            .flat_map(|part| (0..part.len()).map(|at| &part[at..]));
+        for rest in route {
+            fetch_ahead(rest, slots, transports, sink);
+            let slot = &rest[0];
             let Some(entry) = slots.get_mut(*slot) else {
                 continue;
             };

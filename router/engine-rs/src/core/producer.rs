@@ -48,6 +48,8 @@ pub struct Producer {
     pub audio_level: Option<u8>,
     /// Sequence number of the last FIR sent (RFC 5104 section 4.3.1.1).
     pub fir_sequence: u8,
+    /// How often it was forwarded: whose turn it is to be served first.
+    turn: usize,
     /// When its slots choose their encodings anew.
     pub next_select: Option<Micros>,
     /// Workers that mirror it.
@@ -76,6 +78,7 @@ impl Producer {
             contributors: Contributors::default(),
             audio_level: None,
             fir_sequence: 0,
+            turn: 0,
             next_select: None,
             watchers: Vec::new(),
             idle_until: None,
@@ -183,6 +186,16 @@ impl Producer {
             encoding,
             anchor: stream.and_then(ReceiveStream::anchor),
         }
+    }
+
+    /// The route in two parts, of which the first is served first; another slot begins each time. Else the last one would
+    /// always be the latest, and the one for whom there is no room.
+    #[inline]
+    pub fn take_turn(&mut self) -> [&[Ix<SlotId>]; 2] {
+        self.turn = self.turn.wrapping_add(1);
+        let first = self.turn.wrapping_sub(1) % self.route.len().max(1);
+        let (last, first) = self.route.split_at(first);
+        [first, last]
     }
 
     /// The stream of an encoding.
