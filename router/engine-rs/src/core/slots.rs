@@ -26,21 +26,25 @@ pub struct Membership {
     position: usize,
 }
 
-/// A sending m-line of one peer, and where it hangs.
+/// A sending m-line of one peer, and where it hangs. In this order: see [`Slot::HOT`].
+#[repr(C)]
 pub struct SlotEntry {
     /// The peer it leaves to.
     pub transport: Ix<TransportId>,
-    /// What it is assigned.
-    pub assigned: Option<Membership>,
     /// What it shows until the key frame of the assigned one comes. Only then it is in two routes.
     pub outgoing: Option<Membership>,
-    /// The speakers it follows; it cannot be assigned then.
-    pub follows: Option<Follows>,
     /// Its numbers and its rewriting.
     pub slot: Slot,
+    /// What it is assigned.
+    pub assigned: Option<Membership>,
+    /// The speakers it follows; it cannot be assigned then.
+    pub follows: Option<Follows>,
 }
 
 impl SlotEntry {
+    /// Bytes from the beginning that every packet needs.
+    pub const HOT: usize = std::mem::offset_of!(Self, slot) + Slot::HOT;
+
     /// The producer whose packets it sends, or will when something comes.
     pub fn current(&self) -> Option<Ix<ProducerId>> {
         let current = self.outgoing.or(self.assigned);

@@ -34,9 +34,17 @@ pub enum StunOutcome {
 
 /// Where media may go, and until when.
 #[derive(Clone, Copy, Debug)]
-struct Outlet {
+pub struct Outlet {
     tuple: Tuple,
     until: Micros,
+}
+
+impl Outlet {
+    /// The tuple, while its consent is fresh.
+    #[inline]
+    pub fn at(self, now: Micros) -> Option<Tuple> {
+        (now < self.until).then_some(self.tuple)
+    }
 }
 
 /// ICE state of one peer.
@@ -289,12 +297,9 @@ impl Agent {
         self.paths.deadline()
     }
 
-    /// Where media may go now: the selected tuple, while its consent is fresh.
-    #[inline]
-    pub fn outlet(&self, now: Micros) -> Option<Tuple> {
+    /// Where media may go: the selected tuple. Changes with [`Self::poll_selected`] and when tuples are removed.
+    pub fn outlet(&self) -> Option<Outlet> {
         self.outlet
-            .filter(|outlet| now < outlet.until)
-            .map(|outlet| outlet.tuple)
     }
 
     /// Forgets a tuple, which belongs to another peer now.

@@ -18,14 +18,17 @@ pub const SENDER_TIMEOUT: Micros = Micros::from_secs(10);
 /// Reports remembered to recognise what receivers echo.
 const REMEMBERED: usize = 8;
 
+type SentReports = [Option<(u32, Micros)>; REMEMBERED];
+
 /// When a slot reports, and what it reported.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SenderReports {
     interval: Micros,
     random: u32,
     next: Option<Micros>,
     last_packet: Micros,
-    sent: [Option<(u32, Micros)>; REMEMBERED],
+    /// Middle of the NTP time and time of each; once there is one.
+    sent: Option<Box<SentReports>>,
     count: usize,
 }
 
@@ -41,7 +44,7 @@ impl SenderReports {
             random: seed | 1,
             next: None,
             last_packet: Micros(0),
-            sent: [None; REMEMBERED],
+            sent: None,
             count: 0,
         }
     }
@@ -68,7 +71,8 @@ impl SenderReports {
     /// A report is sent now: its NTP time. Plans the next one, unless the slot has long been silent.
     pub fn take(&mut self, now: Micros, wall_offset: i64) -> NtpTime {
         let ntp = NtpTime::from_unix_micros(now.0.saturating_add_signed(wall_offset));
-        self.sent[self.count % REMEMBERED] = Some((ntp.middle(), now));
+        let sent = self.sent.get_or_insert_default();
+        sent[self.count % REMEMBERED] = Some((ntp.middle(), now));
         self.count = self.count.wrapping_add(1);
         let silent = now - self.last_packet > SENDER_TIMEOUT;
         self.next = (!silent).then(|| now + self.next_interval());
@@ -85,7 +89,7 @@ impl SenderReports {
 
     /// When the report was sent whose NTP time a receiver echoes; `None` for times that were never ours.
     pub fn sent_at(&self, last_sr: u32) -> Option<Micros> {
-        let reports = self.sent.iter().flatten();
+        let reports = self.sent.iter().flat_map(|sent| sent.iter().flatten());
         reports
             .filter(|_| last_sr != 0)
             .find(|(middle, _)| *middle == last_sr)
