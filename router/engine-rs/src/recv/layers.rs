@@ -139,8 +139,11 @@ impl Layers {
 pub enum Evidence {
     /// Its number, and which others it refers to.
     References(References),
-    /// Its layer alone: all of it that came before must have been there.
-    Layer,
+    /// Its layer alone: all of it that came before must have been there. What it opens is above this temporal layer.
+    Layer {
+        /// The highest that must be there to go up.
+        below: u8,
+    },
 }
 
 /// What one frame is to the receivers of each cut.

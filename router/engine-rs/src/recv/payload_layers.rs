@@ -77,11 +77,13 @@ impl SpatialLayers {
             needed,
             // Later pictures of higher temporal layers refer to none of these before this one ("U").
             opens: if named.switching_point {
-                needed
+                needed.without(Layers::up_to(Layer::new(u8::MAX, layer.temporal)))
             } else {
                 Layers::NONE
             },
-            evidence: Evidence::Layer,
+            evidence: Evidence::Layer {
+                below: layer.temporal,
+            },
             restarts: !descriptor.inter_picture && layer.spatial == 0 && !named.inter_layer,
             ends: descriptor.end_of_frame,
         })
@@ -100,7 +102,9 @@ fn read_vp8(descriptor: &Vp8Descriptor) -> Option<FrameLayers> {
         } else {
             Layers::NONE
         },
-        evidence: Evidence::Layer,
+        evidence: Evidence::Layer {
+            below: layer.temporal.saturating_sub(1),
+        },
         restarts: false,
         ends: false,
     })

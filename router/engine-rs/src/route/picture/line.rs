@@ -1,5 +1,9 @@
 //! One line of outgoing numbers, whatever sources follow each other: the picture ids of a slot, or its frame numbers.
 //!
+//! Frames that are not forwarded leave a gap that is kept, or closed. VP8's are closed: its decoders read a gap as a lost
+//! frame and hold back what follows. Those of VP9 and the dependency descriptor are kept: their frames name what they refer
+//! to by the distance of numbers, or by their place in a group of pictures, and would refer to another frame.
+//!
 //! Each source is an *epoch* with one offset, chosen so that its first number follows the highest sent before. Numbers
 //! are widened to 64 bits on arrival and cut to the packet's own width on the way out.
 
@@ -18,16 +22,6 @@ pub struct WireNumber {
     pub value: u16,
     /// Its width: it counts modulo two to this power.
     pub bits: u32,
-}
-
-/// What becomes of the numbers of frames that are not forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gaps {
-    /// Later frames move up. For VP8, whose decoders read a gap as a lost frame and hold back what follows.
-    Closed,
-    /// They stay away. For VP9 and the dependency descriptor, whose frames name what they refer to by the distance of
-    /// numbers, or by their place in a group of pictures: a closed gap would make them refer to another frame.
-    Kept,
 }
 
 /// See the module.
@@ -62,19 +56,26 @@ impl Line {
         })
     }
 
-    /// The outgoing number; `None` when the frame is dropped, or too old. `passes` is asked once per frame, at the first
-    /// packet that comes of it, so that a frame is dropped or passed whole.
-    pub fn map(
-        &mut self,
-        number: WireNumber,
-        gaps: Gaps,
-        passes: impl FnOnce() -> bool,
-    ) -> Option<u64> {
+    /// The outgoing number of a frame that passes, where dropped ones leave their gap; `None` when it is too old.
+    pub fn map(&mut self, number: WireNumber) -> Option<u64> {
         let number = self.widen(number);
-        let next = self.highest_out + 1;
-        let epoch = self
-            .epoch
-            .get_or_insert_with(|| Epoch::new(number, next, SPAN));
+        let epoch = self.epoch_from(number);
+        if epoch.is_too_old(number) {
+            return None;
+        }
+        if number > epoch.highest_in {
+            epoch.advance(number);
+        }
+        let out = epoch.first_out + (number - epoch.first_in);
+        self.highest_out = self.highest_out.max(out);
+        Some(out)
+    }
+
+    /// The outgoing number where gaps are closed; `None` when the frame is dropped, or too old. `passes` is asked once
+    /// per frame, at the first packet that comes of it, so that a frame is dropped or passed whole.
+    pub fn map_closed(&mut self, number: WireNumber, passes: impl FnOnce() -> bool) -> Option<u64> {
+        let number = self.widen(number);
+        let epoch = self.epoch_from(number);
         if epoch.is_too_old(number) || epoch.is_dropped(number) {
             return None;
         }
@@ -85,12 +86,15 @@ impl Line {
                 return None;
             }
         }
-        let out = match gaps {
-            Gaps::Closed => epoch.out_of(number),
-            Gaps::Kept => epoch.first_out + (number - epoch.first_in),
-        };
+        let out = epoch.out_of(number);
         self.highest_out = self.highest_out.max(out);
         Some(out)
+    }
+
+    fn epoch_from(&mut self, number: u64) -> &mut Epoch {
+        let next = self.highest_out + 1;
+        self.epoch
+            .get_or_insert_with(|| Epoch::new(number, next, SPAN))
     }
 
     /// The number congruent to what travels that is nearest to the highest seen; half way counts as ahead.
