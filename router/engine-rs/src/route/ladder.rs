@@ -12,6 +12,8 @@ use std::cmp::Ordering;
 pub const MAX_ENCODINGS: usize = 8;
 /// Most rungs of a ladder: three encodings, or spatial layers, of three temporal layers have nine.
 pub const MAX_RUNGS: usize = 24;
+/// Frame rates below are all the same.
+const SLOWEST: f32 = 0.5;
 /// What all encodings can have together.
 const MAX_MEASURED: usize = MAX_ENCODINGS * 16;
 
@@ -49,17 +51,17 @@ impl Rung {
         f32::from(size.0) * f32::from(size.1)
     }
 
-    /// Pixels a frame, times frames a second to the power of 1.5. So half the frame rate costs more than it gains, and
-    /// with the sizes and rates in use, steps of two, no two rungs are so close that measuring would swap them.
-    fn worth(&self) -> f32 {
-        let rate = self.frame_rate.max(1.0);
-        self.area() * rate * rate.sqrt()
+    /// Pixels a frame, times frames a second to the power of 1.5, so that half the rate costs more than it gains. Rates
+    /// are taken in steps of two from the fastest: so what measuring makes of them does not swap rungs.
+    fn worth(&self, fastest: f32) -> f32 {
+        let steps_down = (fastest / self.frame_rate.max(SLOWEST)).log2().round();
+        self.area() * (-1.5 * steps_down).exp2()
     }
 
     /// Within a spatial layer, rate and bits grow with the temporal layer: its order holds whatever is measured.
-    fn order(&self, other: &Self, by_size: bool) -> Ordering {
+    fn order(&self, other: &Self, by_size: bool, fastest: f32) -> Ordering {
         let by_worth = if by_size {
-            self.worth().total_cmp(&other.worth())
+            self.worth(fastest).total_cmp(&other.worth(fastest))
         } else {
             Ordering::Equal
         };
@@ -88,7 +90,8 @@ impl Ladder {
             })
             .collect();
         let by_size = all.iter().all(|rung| rung.size.is_some());
-        all.sort_by(|one, other| one.order(other, by_size));
+        let fastest = all.iter().map(|rung| rung.frame_rate).fold(SLOWEST, f32::max);
+        all.sort_by(|one, other| one.order(other, by_size, fastest));
         // Too many to be of use: some in between are left out.
         let kept = all.len().min(MAX_RUNGS);
         let place = |at: usize| at * (all.len() - 1) / (kept - 1).max(1);

@@ -58,6 +58,16 @@ fn measuring_does_not_swap_neighbours() {
 }
 
 #[test]
+fn encodings_of_one_size_rank_by_bits() {
+    let (mut poor, rich) = (encoding(800, FULL), encoding(2_500, FULL));
+    for layer in &mut poor.layers {
+        layer.frame_rate *= 1.04; // measured so
+    }
+    let expected = [(1, 0), (0, 0), (1, 1), (0, 1), (1, 2), (0, 2)];
+    assert_eq!(places(&[rich, poor]), expected);
+}
+
+#[test]
 fn unknown_sizes_rank_by_bits() {
     let encodings = [encoding(150, None), encoding(2_000, FULL), encoding(500, HALF)];
     let ladder = Ladder::new(&encodings);

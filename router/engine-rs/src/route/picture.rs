@@ -13,7 +13,7 @@ use crate::recv::content::{Content, PayloadDescriptor};
 use crate::recv::layers::{Layer, SPATIAL_LAYERS};
 use base_layer::BaseLayerLine;
 use layers::LayerFilter;
-use line::{Line, WireNumber};
+use line::{DistanceLine, Line, WireNumber};
 
 /// The values to write into a packet, where it has the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl PictureShift {
 #[derive(Clone, Debug, Default)]
 pub struct PictureMapper {
     pictures: Line,
-    frames: Line,
+    frames: DistanceLine,
     base_layer: BaseLayerLine,
     layers: LayerFilter,
 }

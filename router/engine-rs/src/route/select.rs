@@ -146,18 +146,14 @@ impl Selector {
         now: Micros,
     ) -> (Option<Rung>, Reason) {
         let mut passed_over = Reason::Best;
-        let mut smallest = None;
         let mut lowest = Reason::NothingFlows;
         for rung in ladder.rungs().iter().rev() {
             let excess = first_excess(rung, allowed, self.tolerance(rung, current));
             match excess {
                 None if self.may_show(rung, current, now) => return (Some(*rung), passed_over),
-                None => smallest = Some(*rung),
+                None => {}
                 Some(excess) => {
                     passed_over = excess;
-                    if !is_hard(excess) {
-                        smallest = Some(*rung);
-                    }
                     lowest = match excess {
                         Reason::LimitedByBandwidth => Reason::BandwidthTooLow,
                         _ => Reason::BitrateTooLow,
@@ -165,10 +161,23 @@ impl Selector {
                 }
             }
         }
-        match smallest {
+        match self.smallest(ladder, allowed, current) {
             Some(rung) => (Some(rung), Reason::SmallestExceeds),
             None => (None, lowest),
         }
+    }
+
+    /// Of the smallest picture that can be paid for: the best rate within the limits, or the lowest.
+    fn smallest(&self, ladder: &Ladder, allowed: &Allowed, current: Option<u8>) -> Option<Rung> {
+        let affordable = ladder.rungs().iter().filter(|rung| {
+            let excess = first_excess(rung, allowed, self.tolerance(rung, current));
+            !excess.is_some_and(is_hard)
+        });
+        let area = |rung: &&Rung| rung.size.map(|(width, height)| u32::from(width) * u32::from(height));
+        let size = affordable.clone().min_by_key(area)?.size;
+        let mut same_size = affordable.filter(|rung| rung.size == size);
+        let in_time = same_size.clone().rev().find(|rung| !is_too_fast(rung, &allowed.limits));
+        in_time.or(same_size.next()).copied()
     }
 
     /// What is shown may waver.
@@ -222,10 +231,13 @@ fn first_excess(rung: &Rung, allowed: &Allowed, tolerance: u64) -> Option<Reason
     {
         return Some(Reason::LimitedBySize);
     }
+    is_too_fast(rung, limits).then_some(Reason::LimitedByFrameRate)
+}
+
+fn is_too_fast(rung: &Rung, limits: &Limits) -> bool {
     let too_fast = |limit: u16| rung.frame_rate > with_slack(limit);
     let too_many = |count: u8| rung.temporal != u8::MAX && rung.temporal > count.saturating_sub(1);
-    (limits.max_frame_rate.is_some_and(too_fast) || limits.max_temporal_layers.is_some_and(too_many))
-        .then_some(Reason::LimitedByFrameRate)
+    limits.max_frame_rate.is_some_and(too_fast) || limits.max_temporal_layers.is_some_and(too_many)
 }
 
 /// A camera of 30 frames a second sometimes delivers 31.

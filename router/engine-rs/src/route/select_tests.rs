@@ -5,24 +5,16 @@ use crate::recv::Measured;
 use crate::recv::layer_meter::MeasuredLayer;
 use proptest::prelude::*;
 
-/// Name, encodings, limits, the one shown, the one to show, why.
-type Row = (
-    &'static str,
-    Vec<Measured>,
-    Limits,
-    Option<u8>,
-    Option<u8>,
-    Reason,
-);
-
 const LATER: Micros = Micros::from_secs(10);
+const NONE: Limits = Limits {
+    max_bitrate_bps: None,
+    max_width: None,
+    max_height: None,
+    max_frame_rate: None,
+    max_temporal_layers: None,
+};
 
-/// An encoding with temporal layers of a quarter, a half, and all of its frames and bits.
-fn layer(bitrate_kbps: u64, size: Option<(u16, u16)>) -> Measured {
-    svc(&[(bitrate_kbps, size)])
-}
-
-/// One stream with these spatial layers, with those below.
+/// One stream with these spatial layers, each with those below, of a quarter, a half, and all of its frames and bits.
 fn svc(layers: &[(u64, Option<(u16, u16)>)]) -> Measured {
     let spatial = layers.iter().enumerate();
     let layers = spatial.flat_map(|(spatial, &(kbps, size))| {
@@ -34,322 +26,230 @@ fn svc(layers: &[(u64, Option<(u16, u16)>)]) -> Measured {
             size,
         })
     });
-    let flowing = layers.clone().all(|layer| layer.bps > 0);
     Measured {
-        flowing,
+        flowing: layers.clone().all(|layer| layer.bps > 0),
         layers: layers.collect(),
     }
 }
 
-fn simulcast() -> [Measured; 3] {
-    [
-        layer(2_000, Some((1_280, 720))),
-        layer(500, Some((640, 360))),
-        layer(150, Some((320, 180))),
-    ]
+fn layer(kbps: u64, size: Option<(u16, u16)>) -> Measured {
+    svc(&[(kbps, size)])
 }
 
-fn decide(encodings: &[Measured], limits: Limits, current: Option<u8>) -> Decision {
-    let allowed = Allowed {
-        limits,
-        budget: None,
+const SIZES: [(u16, u16); 3] = [(1_280, 720), (640, 360), (320, 180)];
+
+/// An encoding by a letter: full, half, quarter; full of unknown size; silent.
+fn encodings(letters: &str) -> Vec<Measured> {
+    let encoding = |letter| match letter {
+        'f' => layer(2_000, Some(SIZES[0])),
+        'h' => layer(500, Some(SIZES[1])),
+        'q' => layer(150, Some(SIZES[2])),
+        'u' => layer(2_000, None),
+        'v' => svc(&[(150, Some(SIZES[2])), (500, Some(SIZES[1])), (2_000, Some(SIZES[0]))]),
+        _ => layer(0, Some(SIZES[0])),
     };
-    decide_allowed(encodings, &allowed, current)
+    letters.chars().map(encoding).collect()
 }
 
-fn decide_allowed(encodings: &[Measured], allowed: &Allowed, current: Option<u8>) -> Decision {
+fn decide(encodings: &[Measured], allowed: &Allowed, current: Option<u8>) -> Decision {
     let mut selector = Selector::default();
     let ladder = Ladder::new(encodings);
     selector.note_flow(&ladder, Micros(0));
     selector.decide(&ladder, allowed, current, LATER)
 }
 
-#[test]
-fn table() {
-    let none = Limits::default();
-    let kbps = |kbps: u64| Limits {
+fn limited(limits: Limits) -> Allowed {
+    Allowed {
+        limits,
+        budget: None,
+    }
+}
+
+fn kbps(kbps: u64) -> Limits {
+    Limits {
         max_bitrate_bps: Some(kbps * 1_000),
-        ..none
-    };
-    let height = |height: u16| Limits {
+        ..NONE
+    }
+}
+
+fn height(height: u16) -> Limits {
+    Limits {
         max_height: Some(height),
-        ..none
+        ..NONE
+    }
+}
+
+fn rate(rate: u16) -> Limits {
+    Limits {
+        max_frame_rate: Some(rate),
+        ..NONE
+    }
+}
+
+#[test]
+fn encodings_are_chosen_within_limits() {
+    let both = Limits {
+        max_bitrate_bps: Some(600_000),
+        ..height(100)
     };
-    let [full, half, quarter] = simulcast();
-    let silent = layer(0, Some((1_280, 720)));
-    let unsized_full = layer(2_000, None);
-    let rows: [Row; 18] = [
-        (
-            "no encodings",
-            vec![],
-            none,
-            None,
-            None,
-            Reason::NothingFlows,
-        ),
-        (
-            "all silent",
-            vec![silent; 3],
-            none,
-            Some(1),
-            None,
-            Reason::NothingFlows,
-        ),
-        (
-            "best of all",
-            vec![full, half, quarter],
-            none,
-            None,
-            Some(0),
-            Reason::Best,
-        ),
-        (
-            "order means nothing",
-            vec![quarter, full, half],
-            none,
-            None,
-            Some(1),
-            Reason::Best,
-        ),
-        (
-            "best stopped",
-            vec![silent, half, quarter],
-            none,
-            Some(0),
-            Some(1),
-            Reason::Best,
-        ),
-        (
-            "bitrate",
-            vec![full, half, quarter],
-            kbps(600),
-            None,
-            Some(1),
-            Reason::LimitedByBitrate,
-        ),
-        (
-            "bitrate lowest",
-            vec![full, half, quarter],
-            kbps(150),
-            None,
-            Some(2),
-            Reason::LimitedByBitrate,
-        ),
-        (
-            "bitrate too low",
-            vec![full, half, quarter],
-            kbps(100),
-            Some(2),
-            None,
-            Reason::BitrateTooLow,
-        ),
-        (
-            "current within tolerance",
-            vec![full],
-            kbps(1_900),
-            Some(0),
-            Some(0),
-            Reason::Best,
-        ),
-        (
-            "newcomer without tolerance",
-            vec![full],
-            kbps(1_900),
-            None,
-            None,
-            Reason::BitrateTooLow,
-        ),
-        (
-            "height",
-            vec![full, half, quarter],
-            height(400),
-            Some(0),
-            Some(1),
-            Reason::LimitedBySize,
-        ),
-        (
-            "height too low",
-            vec![full, half, quarter],
-            height(100),
-            None,
-            Some(2),
-            Reason::SmallestExceeds,
-        ),
-        (
-            "only size too big",
-            vec![full],
-            height(100),
-            None,
-            Some(0),
-            Reason::SmallestExceeds,
-        ),
-        (
-            "size and bitrate too low",
-            vec![full, half],
-            Limits {
-                max_bitrate_bps: Some(600_000),
-                ..height(100)
-            },
-            None,
-            Some(1),
-            Reason::SmallestExceeds,
-        ),
-        (
-            "width",
-            vec![full, half, quarter],
-            Limits {
-                max_width: Some(640),
-                ..none
-            },
-            None,
-            Some(1),
-            Reason::LimitedBySize,
-        ),
-        (
-            "unknown size ranks by bitrate",
-            vec![quarter, unsized_full, half],
-            none,
-            None,
-            Some(1),
-            Reason::Best,
-        ),
-        (
-            "unknown size fits",
-            vec![unsized_full],
-            height(100),
-            None,
-            Some(0),
-            Reason::Best,
-        ),
-        (
-            "frame rate",
-            vec![full],
-            Limits {
-                max_frame_rate: Some(5),
-                ..none
-            },
-            None,
-            Some(0),
-            Reason::SmallestExceeds,
-        ),
+    let width = Limits {
+        max_width: Some(640),
+        ..NONE
+    };
+    // Encodings, limits, the one shown, the one to show, why.
+    let rows = [
+        ("", NONE, None, None, Reason::NothingFlows),
+        ("---", NONE, Some(1), None, Reason::NothingFlows),
+        ("fhq", NONE, None, Some(0), Reason::Best),
+        ("qfh", NONE, None, Some(1), Reason::Best),
+        ("-hq", NONE, Some(0), Some(1), Reason::Best),
+        ("fhq", kbps(600), None, Some(1), Reason::LimitedByBitrate),
+        ("fhq", kbps(150), None, Some(2), Reason::LimitedByBitrate),
+        ("fhq", kbps(30), Some(2), None, Reason::BitrateTooLow),
+        ("f", kbps(1_900), Some(0), Some(0), Reason::Best),
+        ("f", kbps(400), None, None, Reason::BitrateTooLow),
+        ("fhq", height(400), Some(0), Some(1), Reason::LimitedBySize),
+        ("fhq", height(100), None, Some(2), Reason::SmallestExceeds),
+        ("f", height(100), None, Some(0), Reason::SmallestExceeds),
+        ("fh", both, None, Some(1), Reason::SmallestExceeds),
+        ("fhq", width, None, Some(1), Reason::LimitedBySize),
+        ("quh", NONE, None, Some(1), Reason::Best),
+        ("u", height(100), None, Some(0), Reason::Best),
+        ("f", rate(5), None, Some(0), Reason::SmallestExceeds),
     ];
-    for (name, encodings, limits, current, expected, reason) in rows {
-        let decision = decide(&encodings, limits, current);
+    for (letters, limits, current, expected, reason) in rows {
+        let decision = decide(&encodings(letters), &limited(limits), current);
         assert_eq!(
             (decision.encoding, decision.reason),
             (expected, reason),
-            "{name}"
+            "{letters} {limits:?}"
         );
     }
 }
 
 #[test]
-fn temporal_layers_follow_count_and_frame_rate() {
-    let encodings = simulcast();
-    let table = [
-        (Limits::default(), u8::MAX),
-        (
-            Limits {
-                max_temporal_layers: Some(1),
-                ..Limits::default()
-            },
-            0,
-        ),
-        (
-            Limits {
-                max_temporal_layers: Some(0),
-                ..Limits::default()
-            },
-            0,
-        ),
-        (
-            Limits {
-                max_frame_rate: Some(30),
-                ..Limits::default()
-            },
-            u8::MAX,
-        ),
-        (
-            Limits {
-                max_frame_rate: Some(15),
-                ..Limits::default()
-            },
-            1,
-        ),
-        (
-            Limits {
-                max_frame_rate: Some(10),
-                ..Limits::default()
-            },
-            0,
-        ),
-        (
-            Limits {
-                max_frame_rate: Some(15),
-                max_temporal_layers: Some(1),
-                ..Limits::default()
-            },
-            0,
-        ),
+fn layers_follow_all_limits() {
+    let count = |count| Limits {
+        max_temporal_layers: Some(count),
+        ..NONE
+    };
+    let top = u8::MAX;
+    // One encoding, or three spatial layers; limits; what to forward.
+    let rows = [
+        ("f", NONE, (top, top)),
+        ("f", count(1), (top, 0)),
+        ("f", count(0), (top, 0)),
+        ("f", count(3), (top, 2)),
+        ("f", rate(30), (top, 2)),
+        ("f", rate(15), (top, 1)),
+        ("f", rate(10), (top, 0)),
+        ("f", kbps(1_200), (0, 1)),
+        ("f", height(100), (0, top)),
+        ("v", NONE, (top, top)),
+        ("v", height(400), (1, top)),
+        ("v", height(100), (0, top)),
+        ("v", kbps(1_200), (2, 1)),
+        ("v", kbps(600), (1, 2)),
+        ("v", kbps(300), (1, 1)),
+        ("v", rate(15), (top, 1)),
+        ("", count(2), (top, 1)),
     ];
-    for (limits, expected) in table {
-        let decision = decide(&encodings, limits, None);
+    for (letters, limits, (spatial, temporal)) in rows {
+        let decision = decide(&encodings(letters), &limited(limits), None);
         assert_eq!(
-            (decision.encoding, decision.max_temporal_layer),
-            (Some(0), expected),
-            "{limits:?}"
+            decision.target,
+            Layer::new(spatial, temporal),
+            "{letters} {limits:?}"
         );
     }
+}
+
+#[test]
+fn a_budget_is_a_limit_with_a_reason_of_its_own() {
+    let decide = |budget, limits, current| {
+        let allowed = Allowed {
+            limits,
+            budget: Some(budget),
+        };
+        let decision = decide(&encodings("fhq"), &allowed, current);
+        (decision.encoding, decision.target, decision.reason)
+    };
+    let layer = |temporal| Layer::new(0, temporal);
+    let by_bandwidth = Reason::LimitedByBandwidth;
+    assert_eq!(decide(9_000_000, NONE, None), (Some(0), layer(2), Reason::Best));
+    assert_eq!(decide(600_000, NONE, None), (Some(1), layer(2), by_bandwidth));
+    assert_eq!(decide(1_100_000, NONE, None), (Some(0), layer(1), by_bandwidth));
+    let (_, _, reason) = decide(600_000, kbps(200), None);
+    assert_eq!(reason, Reason::LimitedByBitrate);
+    let paused = (None, Layer::TOP, Reason::BandwidthTooLow);
+    assert_eq!(decide(0, NONE, Some(2)), paused);
+    assert_eq!(decide(30_000, NONE, None), paused);
+    // What is shown may waver above its share.
+    assert_eq!(decide(1_900_000, NONE, Some(0)).1, layer(2));
+    assert_eq!(decide(1_900_000, NONE, None).1, layer(1));
 }
 
 #[test]
 fn moves_up_only_to_what_has_flowed_a_while_but_down_at_once() {
-    let [full, half, _] = simulcast();
-    let silent = layer(0, None);
-    let mut selector = Selector::default();
-    let mut decide = |encodings: &[Measured], current, ms| {
-        selector
-            .decide(
-                encodings,
-                &Limits::default(),
-                current,
-                Micros::from_millis(ms),
-            )
-            .encoding
-    };
-    assert_eq!(decide(&[silent, half], None, 0), Some(1));
-    assert_eq!(decide(&[full, half], Some(1), 100), Some(1), "just began");
-    assert_eq!(decide(&[full, half], Some(1), 599), Some(1));
-    assert_eq!(decide(&[full, half], Some(1), 600), Some(0));
-    assert_eq!(decide(&[silent, half], Some(0), 700), Some(1));
-    assert_eq!(decide(&[full, half], Some(1), 800), Some(1), "began anew");
+    for (up, half) in [("fh", "-h"), ("v", "w")] {
+        let wanted = |decision: Decision| (decision.encoding, decision.target.spatial);
+        let mut selector = Selector::default();
+        let part = svc(&[(150, Some(SIZES[2])), (500, Some(SIZES[1]))]);
+        let measured = |letters| match letters {
+            "w" => vec![part.clone()],
+            letters => encodings(letters),
+        };
+        let limits = limited(kbps(9_000));
+        let mut decide = |letters, current, ms| {
+            let ladder = Ladder::new(&measured(letters));
+            let now = Micros::from_millis(ms);
+            wanted(selector.decide(&ladder, &limits, current, now))
+        };
+        let [low, high] = if up == "v" {
+            [(Some(0), 1), (Some(0), 2)]
+        } else {
+            [(Some(1), 0), (Some(0), 0)]
+        };
+        assert_eq!(decide(half, None, 0), low);
+        assert_eq!(decide(up, low.0, 100), low, "just began");
+        assert_eq!(decide(up, low.0, 599), low);
+        assert_eq!(decide(up, low.0, 600), high);
+        assert_eq!(decide(half, high.0, 700), low);
+        assert_eq!(decide(up, low.0, 800), low, "began anew");
+    }
 }
 
 #[test]
 fn each_reason_has_a_text() {
     assert_eq!(Reason::default().text(), "nothing is assigned");
     assert_ne!(Reason::Best.text(), Reason::BitrateTooLow.text());
+    assert!(Reason::BandwidthTooLow.text().starts_with("paused"));
 }
 
 proptest! {
-    /// Whatever is measured: what is shown flows, and fits the bitrate with tolerance.
+    /// Whatever is measured: what is shown flows, and fits the bitrate and the budget with tolerance.
     #[test]
     fn shown_always_flows_and_fits(
         layers in proptest::collection::vec((0u64..4_000, proptest::option::of((0u16..2_000, 0u16..2_000))), 0..10),
         limit in proptest::option::of(0u64..4_000_000),
+        budget in proptest::option::of(0u64..4_000_000),
         height in proptest::option::of(0u16..2_000),
         current in proptest::option::of(0u8..10),
     ) {
         let encodings: Vec<Measured> = layers.iter().map(|&(kbps, size)| layer(kbps, size)).collect();
-        let limits = Limits { max_bitrate_bps: limit, max_height: height, ..Limits::default() };
-        let decision = decide(&encodings, limits, current);
-        match decision.encoding {
-            Some(index) => {
-                let shown = &encodings[usize::from(index)];
-                prop_assert!(shown.flowing);
-                prop_assert!(limit.is_none_or(|limit| shown.bitrate_bps <= limit + limit / 10));
-            }
-            None => prop_assert!(matches!(decision.reason, Reason::NothingFlows | Reason::BitrateTooLow)),
+        let limits = Limits { max_bitrate_bps: limit, max_height: height, ..NONE };
+        let decision = decide(&encodings, &Allowed { limits, budget }, current);
+        let Some(index) = decision.encoding else {
+            let reasons = [Reason::NothingFlows, Reason::BitrateTooLow, Reason::BandwidthTooLow];
+            prop_assert!(reasons.contains(&decision.reason));
+            return Ok(());
+        };
+        let shown = &encodings[usize::from(index)];
+        prop_assert!(shown.flowing);
+        let forwarded = shown.layers.iter().filter(|it| it.temporal <= Some(decision.target.temporal));
+        let bps = forwarded.map(|it| it.bps).max().unwrap_or(0);
+        for limit in [limit, budget].into_iter().flatten() {
+            prop_assert!(bps <= limit + limit / 10);
         }
     }
 }

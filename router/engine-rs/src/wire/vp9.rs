@@ -30,7 +30,7 @@ pub struct Vp9Descriptor {
     /// Size of the largest spatial layer.
     pub size: Option<PictureSize>,
     /// Where the scalability structure begins, if there is one.
-    structure_at: Option<u16>,
+    pub structure_at: Option<u16>,
     /// Length of the descriptor; the VP9 data follow.
     pub len: u16,
 }

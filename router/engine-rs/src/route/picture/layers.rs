@@ -12,7 +12,6 @@ use super::frame_log::FrameLog;
 use super::line::WireNumber;
 use crate::recv::content::Content;
 use crate::recv::layers::{Evidence, FrameLayers, Layer, Layers};
-use arrayvec::ArrayVec;
 
 /// Cuts remembered before the present one: more changes than packets are late.
 const EARLIER: usize = 3;
@@ -21,27 +20,31 @@ const ORIGIN: u64 = 1 << 32;
 /// Media time, at 90 kHz, without an entry to a temporal layer after which a key frame must make one.
 const PATIENCE: u64 = 2 * 90_000;
 
-/// A cut, and the picture from which on it holds.
-#[derive(Clone, Copy, Debug)]
-struct Stretch {
-    since: u64,
+/// A cut that held before the present one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Earlier {
+    /// How long before the present one it began.
+    before: u32,
     cut: Layer,
 }
 
-/// See the module.
+/// See the module. Pictures are their timestamps, widened.
 #[derive(Clone, Debug)]
 pub struct LayerFilter {
     target: Layer,
-    current: Stretch,
-    earlier: ArrayVec<Stretch, EARLIER>,
+    cut: Layer,
     /// Cuts that nothing is missing of.
     intact: Layers,
-    /// Timestamp of the newest picture, widened.
+    /// The newest first.
+    earlier: [Earlier; EARLIER],
+    /// The picture from which on the cut holds.
+    since: u64,
+    /// The newest.
     picture: u64,
-    /// Picture of the newest frame that was dropped.
+    /// The newest of which a frame was dropped.
     last_dropped: u64,
-    /// Since when the target is not reached.
-    behind_since: Option<u64>,
+    /// From which on the target is not reached; zero when it is.
+    behind_since: u64,
     log: FrameLog,
 }
 
@@ -49,15 +52,13 @@ impl Default for LayerFilter {
     fn default() -> Self {
         Self {
             target: Layer::TOP,
-            current: Stretch {
-                since: 0,
-                cut: Layer::TOP,
-            },
-            earlier: ArrayVec::new(),
+            cut: Layer::TOP,
             intact: Layers::ALL,
+            earlier: [Earlier::default(); EARLIER],
+            since: 0,
             picture: ORIGIN,
             last_dropped: 0,
-            behind_since: None,
+            behind_since: 0,
             log: FrameLog::default(),
         }
     }
@@ -74,10 +75,12 @@ impl LayerFilter {
         let picture = ORIGIN + u64::from(timestamp);
         *self = Self {
             target: self.target,
-            current: Stretch {
-                since: picture,
+            cut: self.target,
+            earlier: [Earlier {
+                before: 0,
                 cut: self.target,
-            },
+            }; EARLIER],
+            since: picture,
             picture,
             ..Self::default()
         };
@@ -85,12 +88,12 @@ impl LayerFilter {
 
     /// The target cannot be reached without a key frame.
     pub fn wants_key_frame(&self) -> bool {
-        let Some(since) = self.behind_since else {
+        if self.behind_since == 0 {
             return false;
-        };
+        }
         let reachable = self.intact.and(Layers::up_to(self.target)).highest();
         reachable.is_none_or(|layer| layer.spatial < self.target.spatial)
-            || self.picture - since > PATIENCE
+            || self.picture - self.behind_since > PATIENCE
     }
 
     /// The cut that holds for a picture.
@@ -99,14 +102,12 @@ impl LayerFilter {
     }
 
     fn cut_of(&self, picture: u64) -> Layer {
-        if picture >= self.current.since {
-            return self.current.cut;
-        }
-        let earlier = self.earlier.iter().rev();
-        let holding = earlier.clone().find(|it| it.since <= picture);
-        holding
-            .or(self.earlier.first())
-            .map_or(self.current.cut, |stretch| stretch.cut)
+        let Some(before) = self.since.checked_sub(picture).filter(|before| *before > 0) else {
+            return self.cut;
+        };
+        let mut earlier = self.earlier.iter();
+        let holding = earlier.find(|it| u64::from(it.before) >= before);
+        holding.unwrap_or(&self.earlier[EARLIER - 1]).cut
     }
 
     fn widen(&self, timestamp: u32) -> u64 {
@@ -126,7 +127,7 @@ impl LayerFilter {
         }
         let picture = self.widen(timestamp);
         let restarts = layers.restarts || content.begins_key_frame;
-        if restarts && self.last_dropped < picture && self.current.since <= picture {
+        if restarts && self.last_dropped < picture && self.since <= picture {
             self.intact = Layers::ALL;
             self.picture = self.picture.max(picture);
             self.enter(self.target, picture);
@@ -167,7 +168,7 @@ impl LayerFilter {
 
     /// A new picture begins: the cut that is nearest to the target, of those that can be decoded from here on.
     fn approach(&mut self, layers: &FrameLayers, frame: Option<u64>) {
-        let cut = self.current.cut;
+        let cut = self.cut;
         if cut != self.target {
             let mut open = self.intact;
             if self.is_decodable(layers, frame) {
@@ -184,30 +185,33 @@ impl LayerFilter {
         {
             self.enter(next, self.picture);
         }
-        self.behind_since = if self.current.cut == self.target && self.intact.contains(self.target) {
-            None
-        } else {
-            self.behind_since.or(Some(self.picture))
+        let reached = self.cut == self.target && self.intact.contains(self.target);
+        self.behind_since = match (reached, self.behind_since) {
+            (true, _) => 0,
+            (false, 0) => self.picture,
+            (false, since) => since,
         };
     }
 
     fn enter(&mut self, cut: Layer, picture: u64) {
         if cut == self.target && self.intact.contains(cut) {
-            self.behind_since = None;
+            self.behind_since = 0;
         }
-        if cut == self.current.cut {
+        if cut == self.cut {
             return;
         }
-        if self.current.since < picture {
-            if self.earlier.is_full() {
-                self.earlier.remove(0);
+        let held = u32::try_from(picture - self.since).unwrap_or(u32::MAX);
+        if held > 0 {
+            self.earlier.rotate_right(1);
+            for earlier in &mut self.earlier {
+                earlier.before = earlier.before.saturating_add(held);
             }
-            self.earlier.push(self.current);
+            self.earlier[0] = Earlier {
+                before: held,
+                cut: self.cut,
+            };
         }
-        self.current = Stretch {
-            since: picture,
-            cut,
-        };
+        (self.cut, self.since) = (cut, picture);
     }
 
     /// What follows from a decision for the cuts.
@@ -220,7 +224,7 @@ impl LayerFilter {
         }
         self.last_dropped = self.last_dropped.max(picture);
         // A late one from before the present cut was entered is missed by nobody.
-        if picture >= self.current.since {
+        if picture >= self.since {
             self.intact = self.intact.without(layers.needed);
         }
     }

@@ -24,6 +24,23 @@ pub struct WireNumber {
     pub bits: u32,
 }
 
+impl WireNumber {
+    /// The number congruent to it that is nearest to the highest seen; half way counts as ahead.
+    pub fn widen(self, highest: Option<u64>) -> u64 {
+        let value = ORIGIN + u64::from(self.value);
+        let Some(highest) = highest else {
+            return value;
+        };
+        let modulus = 1u64 << self.bits;
+        let ahead = value.wrapping_sub(highest) & (modulus - 1);
+        if ahead > modulus / 2 {
+            (highest + ahead).saturating_sub(modulus)
+        } else {
+            highest + ahead
+        }
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Line {
@@ -97,18 +114,70 @@ impl Line {
             .get_or_insert_with(|| Epoch::new(number, next, SPAN))
     }
 
-    /// The number congruent to what travels that is nearest to the highest seen; half way counts as ahead.
     fn widen(&self, number: WireNumber) -> u64 {
-        let value = ORIGIN + u64::from(number.value);
-        let Some(epoch) = &self.epoch else {
-            return value;
-        };
-        let modulus = 1u64 << number.bits;
-        let ahead = value.wrapping_sub(epoch.highest_in) & (modulus - 1);
-        if ahead > modulus / 2 {
-            (epoch.highest_in + ahead).saturating_sub(modulus)
-        } else {
-            epoch.highest_in + ahead
+        number.widen(self.epoch.as_ref().map(|epoch| epoch.highest_in))
+    }
+}
+
+/// A line of which every gap is kept, so that it is one distance for each source: frame numbers.
+#[derive(Clone, Debug)]
+pub struct DistanceLine {
+    /// From the source's numbers to ours, modulo 2^64.
+    distance: u64,
+    first_in: u64,
+    highest_in: Option<u64>,
+    highest_out: u64,
+}
+
+impl Default for DistanceLine {
+    fn default() -> Self {
+        Self {
+            distance: 0,
+            first_in: 0,
+            highest_in: None,
+            highest_out: ORIGIN,
         }
+    }
+}
+
+impl DistanceLine {
+    /// A new source begins with this number, or has none.
+    pub fn switch(&mut self, first: Option<WireNumber>) {
+        self.highest_in = None;
+        if let Some(first) = first {
+            self.begin(first.widen(None));
+        }
+    }
+
+    fn begin(&mut self, first: u64) {
+        self.distance = (self.highest_out + 1).wrapping_sub(first);
+        (self.first_in, self.highest_in) = (first, Some(first));
+    }
+
+    /// As for any line.
+    pub fn is_new_count(&self, number: WireNumber) -> bool {
+        let number = number.widen(self.highest_in);
+        self.highest_in
+            .is_some_and(|highest| number < highest || number > highest.saturating_add(SPAN))
+    }
+
+    /// The outgoing number; `None` when it is too old.
+    pub fn map(&mut self, number: WireNumber) -> Option<u64> {
+        let number = number.widen(self.highest_in);
+        let Some(highest) = self.highest_in else {
+            self.begin(number);
+            return self.map_widened(number);
+        };
+        if number < self.first_in || number + SPAN < highest {
+            return None;
+        }
+        self.highest_in = Some(highest.max(number));
+        self.map_widened(number)
+    }
+
+    fn map_widened(&mut self, number: u64) -> Option<u64> {
+        let out = number.wrapping_add(self.distance);
+        self.highest_out = self.highest_out.max(out);
+        Some(out)
     }
 }
