@@ -50,7 +50,10 @@ impl Layer {
 
     /// The layer at a place of the grid.
     pub const fn at(index: usize) -> Self {
-        Self::new((index / TEMPORAL_LAYERS) as u8, (index % TEMPORAL_LAYERS) as u8)
+        Self::new(
+            (index / TEMPORAL_LAYERS) as u8,
+            (index % TEMPORAL_LAYERS) as u8,
+        )
     }
 }
 
@@ -185,8 +188,16 @@ mod tests {
             for other in all() {
                 let above = other.spatial >= layer.spatial && other.temporal >= layer.temporal;
                 let below = other.spatial <= layer.spatial && other.temporal <= layer.temporal;
-                assert_eq!(Layers::from(layer).contains(other), above, "{layer:?} {other:?}");
-                assert_eq!(Layers::up_to(layer).contains(other), below, "{layer:?} {other:?}");
+                assert_eq!(
+                    Layers::from(layer).contains(other),
+                    above,
+                    "{layer:?} {other:?}"
+                );
+                assert_eq!(
+                    Layers::up_to(layer).contains(other),
+                    below,
+                    "{layer:?} {other:?}"
+                );
             }
             assert_eq!(Layers::up_to(layer).highest(), Some(layer));
             assert!(Layers::of_spatial(layer.spatial).contains(layer));

@@ -120,7 +120,11 @@ mod tests {
 
     /// Layer indices, inter-picture prediction, not a reference for higher layers.
     fn delta(spatial: u8, temporal: u8, apart: bool) -> PayloadDescriptor {
-        vp9(&[0x6C | u8::from(apart), temporal << 5 | 0x10 | spatial << 1, 0])
+        vp9(&[
+            0x6C | u8::from(apart),
+            temporal << 5 | 0x10 | spatial << 1,
+            0,
+        ])
     }
 
     fn seen(packets: &[PayloadDescriptor]) -> SpatialLayers {
