@@ -142,9 +142,11 @@ impl Layers {
 pub enum Evidence {
     /// Its number, and which others it refers to.
     References(References),
-    /// Its layer alone: all of it that came before must have been there. What it opens is above this temporal layer.
+    /// Its layer alone: all of it that came before must have been there.
     Layer {
-        /// The highest that must be there to go up.
+        /// It refers to nothing before its picture.
+        begins: bool,
+        /// The temporal layer that must be there for what it opens.
         below: u8,
     },
 }

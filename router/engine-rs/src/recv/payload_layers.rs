@@ -82,6 +82,7 @@ impl SpatialLayers {
                 Layers::NONE
             },
             evidence: Evidence::Layer {
+                begins: !descriptor.inter_picture,
                 below: layer.temporal,
             },
             restarts: !descriptor.inter_picture && layer.spatial == 0 && !named.inter_layer,
@@ -103,6 +104,7 @@ fn read_vp8(descriptor: &Vp8Descriptor) -> Option<FrameLayers> {
             Layers::NONE
         },
         evidence: Evidence::Layer {
+            begins: false,
             below: layer.temporal.saturating_sub(1),
         },
         restarts: false,

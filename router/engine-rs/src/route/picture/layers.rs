@@ -134,8 +134,9 @@ impl LayerFilter {
         let restarts = layers.restarts || content.begins_key_frame;
         if restarts && self.last_dropped < picture && self.since <= picture {
             self.intact = Layers::ALL;
-            // Higher layers of a picture that has begun are too late to change it.
-            if picture > self.picture || layers.layer.spatial == 0 {
+            // Of a picture that has begun, something may have passed that needs all of the present cut.
+            let grows = Layers::up_to(self.target).contains(self.cut);
+            if picture > self.picture || layers.layer.spatial == 0 && grows {
                 self.enter(self.target, picture);
             }
             self.picture = self.picture.max(picture);
@@ -164,8 +165,8 @@ impl LayerFilter {
         match (layers.evidence, frame) {
             (Evidence::References(references), Some(frame)) => self.log.has(references, frame),
             (Evidence::References(_), None) => true,
-            (Evidence::Layer { .. }, _) => {
-                layers.restarts
+            (Evidence::Layer { begins, .. }, _) => {
+                begins
                     || self.intact.contains(layers.layer)
                     || self.opened_by(layers, frame).contains(layers.layer)
             }
@@ -180,7 +181,7 @@ impl LayerFilter {
                 if certain { layers.opens } else { Layers::NONE }
             }
             // It speaks of temporal layers alone: where the ones below are there.
-            Evidence::Layer { below } => layers.opens.and(self.intact.spread(below)),
+            Evidence::Layer { below, .. } => layers.opens.and(self.intact.spread(below)),
         }
     }
 

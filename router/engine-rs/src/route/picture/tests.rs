@@ -119,6 +119,7 @@ fn layered(temporal: u8, sync: bool) -> FrameLayers {
             Layers::NONE
         },
         evidence: Evidence::Layer {
+            begins: false,
             below: temporal.saturating_sub(1),
         },
         restarts: false,
