@@ -130,6 +130,12 @@ impl Layers {
         Self((self.0 >> temporal & ROWS) * 0xF)
     }
 
+    /// The temporal layers that this spatial one has among them, of all spatial layers.
+    #[must_use]
+    pub const fn stacked(self, spatial: u8) -> Self {
+        Self((self.0 >> (4 * spatial) & 0xF) * ROWS)
+    }
+
     /// The highest: spatial before temporal.
     pub fn highest(self) -> Option<Layer> {
         let index = self.0.checked_ilog2()?;
@@ -148,6 +154,8 @@ pub enum Evidence {
         begins: bool,
         /// The temporal layer that must be there for what it opens.
         below: u8,
+        /// It refers to the spatial layer below of its picture.
+        inter_layer: bool,
     },
 }
 
@@ -210,11 +218,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spreading_takes_whole_spatial_layers(bits: u16, temporal in 0u8..4) {
+        fn spreading_takes_whole_rows_and_columns(bits: u16, temporal in 0u8..4) {
             let set = Layers(bits);
             for layer in all() {
                 let has = set.contains(Layer::new(layer.spatial, temporal));
                 prop_assert_eq!(set.spread(temporal).contains(layer), has);
+                let has = set.contains(Layer::new(temporal, layer.temporal));
+                prop_assert_eq!(set.stacked(temporal).contains(layer), has);
             }
         }
     }

@@ -60,29 +60,39 @@ impl SpatialLayers {
         }
     }
 
+    /// The cuts of a layer's own spatial layer; nothing is above the highest.
+    fn row_of(self, layer: Layer) -> Layers {
+        if layer.spatial < self.top {
+            Layers::of_spatial(layer.spatial)
+        } else {
+            Layers::from(Layer::new(layer.spatial, 0))
+        }
+    }
+
     fn read_vp9(self, descriptor: &Vp9Descriptor) -> Option<FrameLayers> {
         let named = descriptor.layer?;
         let layer = Layer::new(named.spatial_id, named.temporal_id);
         let above = Layers::from(layer);
-        let apart = descriptor.inter_picture
-            && descriptor.not_inter_layer_reference
-            && layer.spatial < self.top;
+        let apart = descriptor.inter_picture && descriptor.not_inter_layer_reference;
         let needed = if apart {
-            above.and(Layers::of_spatial(layer.spatial))
+            above.and(self.row_of(layer))
         } else {
             above
         };
         Some(FrameLayers {
             layer,
             needed,
-            // Later pictures of higher temporal layers refer to none of these before this one ("U").
-            opens: if named.switching_point {
+            opens: if !descriptor.inter_picture {
+                needed.and(self.row_of(layer))
+            } else if named.switching_point {
+                // Later pictures of higher temporal layers refer to none of these before this one ("U").
                 needed.without(Layers::up_to(Layer::new(u8::MAX, layer.temporal)))
             } else {
                 Layers::NONE
             },
             evidence: Evidence::Layer {
                 begins: !descriptor.inter_picture,
+                inter_layer: named.inter_layer && layer.spatial > 0,
                 below: layer.temporal,
             },
             restarts: !descriptor.inter_picture && layer.spatial == 0 && !named.inter_layer,
@@ -105,6 +115,7 @@ fn read_vp8(descriptor: &Vp8Descriptor) -> Option<FrameLayers> {
         },
         evidence: Evidence::Layer {
             begins: false,
+            inter_layer: false,
             below: layer.temporal.saturating_sub(1),
         },
         restarts: false,
@@ -175,8 +186,14 @@ mod tests {
         let layers = SpatialLayers::default();
         let key = layers.read(&vp9(&[0x28, 0x10, 0])).expect("named");
         assert!(key.restarts);
+        let layers = seen(&[delta(2, 0, true)]);
         let second = layers.read(&vp9(&[0x28, 0x13, 0])).expect("named");
         assert!(!second.restarts);
+        assert!(
+            second.opens.contains(Layer::new(1, 3)),
+            "from nothing but what is below"
+        );
+        assert!(!second.opens.contains(Layer::new(2, 0)) && !second.opens.contains(Layer::BASE));
     }
 
     #[test]

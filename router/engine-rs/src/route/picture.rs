@@ -138,8 +138,8 @@ impl PictureMapper {
             numbers.tl0_picture_index = self.base_layer.map(index);
         }
         // What is not understood is passed on as it is.
-        if content.layers.is_some() && content.is_known() {
-            numbers.cut = self.layers.cut_at(timestamp);
+        if let Some(layers) = content.layers.filter(|_| content.is_known()) {
+            numbers.cut = self.layers.cut_for(&layers, timestamp);
         }
         Some(numbers)
     }

@@ -54,9 +54,22 @@ impl FrameLog {
         dropped & references.near == 0 && (!references.far || dropped == 0)
     }
 
-    /// All frames that it refers to were forwarded.
-    pub fn has_forwarded(&self, references: References, frame: u64) -> bool {
-        self.before(self.forwarded, frame) & references.near == references.near && !references.far
+    /// All frames that it refers to were forwarded, but for these, which must not have been dropped.
+    pub fn has_forwarded(&self, references: References, but_for: u64, frame: u64) -> bool {
+        let needed = references.near & !but_for;
+        let forwarded = self.before(self.forwarded, frame) & needed == needed;
+        forwarded && !references.far && self.has(references, frame)
+    }
+
+    /// A frame with a higher number was dropped, or may have been.
+    pub fn has_dropped_behind(&self, frame: u64) -> bool {
+        let Some(behind) = self.highest.checked_sub(frame) else {
+            return false;
+        };
+        let behind = u32::try_from(behind)
+            .ok()
+            .and_then(|behind| 1_u64.checked_shl(behind));
+        behind.is_none_or(|bit| self.dropped & (bit - 1) != 0)
     }
 
     /// The bits of the frames before this one: bit 0 is the one right before.
@@ -126,7 +139,13 @@ mod tests {
                     let number = frame - 1 - bit;
                     near >> bit & 1 == 0 || kept(number) && model.get(&number) == Some(&true)
                 });
-                prop_assert_eq!(log.has_forwarded(references, frame), all);
+                prop_assert_eq!(log.has_forwarded(references, 0, frame), all);
+                prop_assert_eq!(log.has_forwarded(references, u64::MAX, frame), !missing);
+                let mut behind = model.range(frame + 1..);
+                let dropped = behind.any(|(number, forwarded)| kept(*number) && !forwarded);
+                if kept(frame) || seen < Some(frame) {
+                    prop_assert_eq!(log.has_dropped_behind(frame), dropped);
+                }
                 if kept(frame) || seen.is_none() {
                     let before = model.get(&frame).copied();
                     prop_assert_eq!(log.decision(frame), before);

@@ -12,6 +12,7 @@ use super::frame_log::FrameLog;
 use super::line::WireNumber;
 use crate::recv::content::Content;
 use crate::recv::layers::{Evidence, FrameLayers, Layer, Layers};
+use crate::wire::dependency_descriptor::References;
 
 /// Cuts remembered before the present one: more changes than packets are late.
 const EARLIER: usize = 3;
@@ -35,6 +36,8 @@ pub struct LayerFilter {
     cut: Layer,
     /// Cuts that nothing is missing of.
     intact: Layers,
+    /// A frame of the newest picture was forwarded.
+    has_passed: bool,
     /// The newest first.
     earlier: [Earlier; EARLIER],
     /// The picture from which on the cut holds.
@@ -42,7 +45,9 @@ pub struct LayerFilter {
     /// The newest.
     picture: u64,
     /// The newest of which a frame was dropped.
-    last_dropped: u64,
+    dropped: u64,
+    /// The newest with which a cut was opened: nothing before it is needed for that.
+    opened: u64,
     /// From which on the target is not reached; zero when it is.
     behind_since: u64,
     log: FrameLog,
@@ -57,7 +62,9 @@ impl Default for LayerFilter {
             earlier: [Earlier::default(); EARLIER],
             since: 0,
             picture: ORIGIN,
-            last_dropped: 0,
+            dropped: 0,
+            opened: 0,
+            has_passed: false,
             behind_since: 0,
             log: FrameLog::default(),
         }
@@ -96,9 +103,14 @@ impl LayerFilter {
             || self.picture - self.behind_since > PATIENCE
     }
 
-    /// The cut that holds for a picture.
-    pub fn cut_at(&self, timestamp: u32) -> Layer {
-        self.cut_of(self.widen(timestamp))
+    /// The cut that a frame was forwarded for: that of its picture, or the present one.
+    pub fn cut_for(&self, layers: &FrameLayers, timestamp: u32) -> Layer {
+        let cut = self.cut_of(self.widen(timestamp));
+        let needing = [cut, self.cut]
+            .into_iter()
+            .find(|cut| layers.needed.contains(*cut));
+        // One that was needed meanwhile says nothing of what is forwarded now.
+        needing.unwrap_or(Layer::TOP)
     }
 
     fn cut_of(&self, picture: u64) -> Layer {
@@ -132,16 +144,20 @@ impl LayerFilter {
         }
         let picture = self.widen(timestamp);
         let restarts = layers.restarts || content.begins_key_frame;
-        if restarts && self.last_dropped < picture && self.since <= picture {
-            self.intact = Layers::ALL;
-            // Of a picture that has begun, something may have passed that needs all of the present cut.
-            let grows = Layers::up_to(self.target).contains(self.cut);
-            if picture > self.picture || layers.layer.spatial == 0 && grows {
+        let is_new = picture > self.picture;
+        if is_new {
+            (self.picture, self.has_passed) = (picture, false);
+        }
+        // A cut holds for the whole of a picture: it changes before anything of that is forwarded.
+        let is_open = picture == self.picture && !self.has_passed;
+        if restarts && self.since <= picture && self.has_all_of_picture(&layers, frame) {
+            (self.intact, self.opened) = (Layers::ALL, picture);
+            // Or when what was forwarded is needed by the target too.
+            let grows = Layers::up_to(self.target).contains(self.cut) && layers.layer.spatial == 0;
+            if is_open || grows {
                 self.enter(self.target, picture);
             }
-            self.picture = self.picture.max(picture);
-        } else if picture > self.picture {
-            self.picture = picture;
+        } else if is_open {
             self.approach(&layers, frame);
         }
         let cut = self.cut_of(picture);
@@ -151,8 +167,11 @@ impl LayerFilter {
             .is_some_and(|it| it.descriptor.has_structure)
             && layers.layer.spatial <= cut.spatial;
         // A late one may be needed by what was forwarded meanwhile.
-        let needed = layers.needed.contains(cut) || layers.needed.contains(self.cut);
-        let passes = brings_structure && restarts || needed && self.is_decodable(&layers, frame);
+        let later = Some(self.cut).filter(|_| picture >= self.opened);
+        let mut cuts = [Some(cut), later].into_iter().flatten();
+        let needed = cuts.any(|cut| layers.needed.contains(cut));
+        let passes =
+            brings_structure && restarts || needed && self.is_decodable(&layers, frame, picture);
         self.note(&layers, frame, picture, passes);
         if let Some(frame) = frame {
             self.log.decide(frame, passes);
@@ -160,40 +179,97 @@ impl LayerFilter {
         passes
     }
 
+    /// A frame was dropped that comes behind this one.
+    fn has_dropped_behind(&self, frame: Option<u64>) -> bool {
+        frame.is_some_and(|frame| self.log.has_dropped_behind(frame))
+    }
+
+    /// Nothing of its picture was dropped, as far as is known.
+    fn has_all_of_picture(&self, layers: &FrameLayers, frame: Option<u64>) -> bool {
+        let below = References {
+            near: (1 << layers.layer.spatial) - 1,
+            far: false,
+        };
+        !self.has_dropped_behind(frame) && frame.is_none_or(|frame| self.log.has(below, frame))
+    }
+
     /// Nothing that the frame refers to was dropped.
-    fn is_decodable(&self, layers: &FrameLayers, frame: Option<u64>) -> bool {
+    fn is_decodable(&self, layers: &FrameLayers, frame: Option<u64>, picture: u64) -> bool {
         match (layers.evidence, frame) {
             (Evidence::References(references), Some(frame)) => self.log.has(references, frame),
             (Evidence::References(_), None) => true,
-            (Evidence::Layer { begins, .. }, _) => {
-                begins
-                    || self.intact.contains(layers.layer)
-                    || self.opened_by(layers, frame).contains(layers.layer)
+            (
+                Evidence::Layer {
+                    begins,
+                    inter_layer,
+                    ..
+                },
+                _,
+            ) => {
+                // Numbers of a picture's layers follow each other.
+                let below = References {
+                    near: u64::from(inter_layer),
+                    far: false,
+                };
+                let own = begins || self.intact.contains(layers.layer);
+                frame.is_none_or(|frame| self.log.has(below, frame))
+                    && (own
+                        || self
+                            .opened_by(layers, frame, picture)
+                            .contains(layers.layer))
             }
         }
     }
 
-    /// The cuts that can be entered with a frame, if it can be decoded for certain.
-    fn opened_by(&self, layers: &FrameLayers, frame: Option<u64>) -> Layers {
-        match layers.evidence {
-            Evidence::References(references) => {
-                let certain = frame.is_some_and(|frame| self.log.has_forwarded(references, frame));
-                if certain { layers.opens } else { Layers::NONE }
+    /// The cuts that can be entered with a frame, if it can be decoded for certain. What it refers to of its own picture
+    /// may still come: that is forwarded with it.
+    fn opened_by(&self, layers: &FrameLayers, frame: Option<u64>, picture: u64) -> Layers {
+        let is_certain = match (layers.evidence, frame) {
+            _ if self.has_dropped_behind(frame) && self.dropped > picture => false,
+            (Evidence::References(references), Some(frame)) => {
+                let own_picture = (1 << layers.layer.spatial) - 1;
+                self.log.has_forwarded(references, own_picture, frame)
             }
-            // It speaks of temporal layers alone: where the ones below are there.
-            Evidence::Layer { below, .. } => layers.opens.and(self.intact.spread(below)),
+            (Evidence::References(_), None) => false,
+            (Evidence::Layer { .. }, _) => true,
+        };
+        let opens = match layers.evidence {
+            _ if !is_certain => Layers::NONE,
+            // It speaks of temporal layers: where the one below is there, and what it needs of the spatial one below.
+            Evidence::Layer {
+                begins: false,
+                below,
+                inter_layer,
+            } => {
+                let opens = layers.opens.and(self.intact.spread(below));
+                if inter_layer {
+                    opens.and(self.intact.stacked(layers.layer.spatial - 1))
+                } else {
+                    opens
+                }
+            }
+            _ => layers.opens,
+        };
+        // Of the same picture, only higher spatial layers can have been dropped behind it.
+        if self.has_dropped_behind(frame) {
+            opens.and(Layers::of_spatial(layers.layer.spatial))
+        } else {
+            opens
         }
     }
 
-    /// A new picture begins: the cut that is nearest to the target, of those that can be decoded from here on.
+    /// Enters the cut that is nearest to the target, of those that can be decoded from this picture on.
     fn approach(&mut self, layers: &FrameLayers, frame: Option<u64>) {
         let cut = self.cut;
         if cut != self.target {
-            let open = self.intact.or(self.opened_by(layers, frame));
+            let open = self.intact.or(self.opened_by(layers, frame, self.picture));
             let reachable = |target: Layer| open.and(Layers::up_to(target)).highest();
             // With nothing open below, as when spatial layers are independent, at least fewer frames.
             let fewer = Layer::new(cut.spatial, self.target.temporal.min(cut.temporal));
             if let Some(next) = reachable(self.target).or_else(|| reachable(fewer)) {
+                if !self.intact.contains(next) {
+                    self.opened = self.picture;
+                }
                 self.enter(next, self.picture);
             }
         } else if !self.intact.contains(cut)
@@ -234,11 +310,15 @@ impl LayerFilter {
     fn note(&mut self, layers: &FrameLayers, frame: Option<u64>, picture: u64, passes: bool) {
         if passes {
             if picture >= self.picture {
-                self.intact = self.intact.or(self.opened_by(layers, frame));
+                self.has_passed = true;
+                let intact = self.intact.or(self.opened_by(layers, frame, picture));
+                if intact != self.intact {
+                    (self.intact, self.opened) = (intact, picture);
+                }
             }
             return;
         }
-        self.last_dropped = self.last_dropped.max(picture);
+        self.dropped = self.dropped.max(picture);
         // A late one from before the present cut was entered is missed by nobody.
         if picture >= self.since {
             self.intact = self.intact.without(layers.needed);

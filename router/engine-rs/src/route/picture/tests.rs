@@ -120,6 +120,7 @@ fn layered(temporal: u8, sync: bool) -> FrameLayers {
         },
         evidence: Evidence::Layer {
             begins: false,
+            inter_layer: false,
             below: temporal.saturating_sub(1),
         },
         restarts: false,
