@@ -15,7 +15,6 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-
 MAX_HEAD_BYTES: Final = 16_384
 """Of a request line with headers, of the trailers of a chunked body, of the line before a chunk."""
 

@@ -23,12 +23,12 @@ from typing import Literal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from router.errors import ConfigError, DtlsError
 from router.rtc.constraints import SRTP_PROFILES, SrtpProfile
 from router.rtc.description import RTCFingerprint
-from router.rtc.dtls_close import CloseKeys, derive_close_keys
+from router.rtc.dtls_close import CloseKeys
 
 logger = logging.getLogger(__name__)
 
@@ -297,16 +297,16 @@ class DtlsSession:
         self._collect(connection)
 
     def _on_finished(self, connection: SSL.Connection) -> None:
-        certificate = connection.get_peer_certificate(as_cryptography=True)
+        certificate = connection.get_peer_certificate()
         if certificate is None:
             raise DtlsError("the peer showed no certificate")
-        der = certificate.public_bytes(serialization.Encoding.DER)
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         self._proven = (der, _export_keys(connection, self.role))
         if (connection.get_cipher_name() or "").endswith("AES128-GCM-SHA256"):
             randoms = connection.client_random(), connection.server_random()
             secret = connection.master_key()
             if secret is not None and randoms[0] is not None and randoms[1] is not None:
-                self._close_keys = derive_close_keys(secret, randoms[0], randoms[1], self.role)
+                self._close_keys = CloseKeys(secret, randoms[1] + randoms[0], self.role)
         self.state = "connected"
 
     def _release(self) -> None:
