@@ -251,6 +251,10 @@ class DtlsSession:
             raise DtlsError("the handshake is not over")
         return self._proven[1]
 
+    def forget_keys(self) -> None:
+        """They are where they are needed: neither they nor the certificate are kept for as long as the peer stays."""
+        self._proven = None
+
     def _open_connection(self) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
         connection.set_ciphertext_mtu(MAX_DATAGRAM_BYTES)

@@ -350,6 +350,7 @@ class PeerTransport:
             socket, address = self._unproven
             self.engine.native.validate_tuple(self.id, socket.id, address)
         self.engine.set_srtp(self.id, keys.profile, keys.inbound, keys.outbound)
+        session.forget_keys()
         self.connected = True
         self._owner.on_transport_connected()
 
