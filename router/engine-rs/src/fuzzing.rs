@@ -13,7 +13,7 @@ pub use receive_path::receive_path;
 use crate::core::command::{Codec, Extension, ExtensionIds};
 use crate::ids::{PayloadType, Ssrc};
 use crate::time::Micros;
-use crate::wire::dependency_descriptor::DependencyDescriptor;
+use crate::wire::dependency_descriptor::{DependencyDescriptor, Description, restrict};
 use crate::wire::ext::{self, Element, ExtensionMap, ExtensionValues};
 use crate::wire::rtcp::{self, RtcpMessage, TransportCc, TransportCcHead};
 use crate::wire::rtp::{self, OutgoingHeader, RtpHeader};
@@ -250,6 +250,14 @@ fn rewrite_dependency_descriptor(value: &[u8]) {
         (before.template_id, before.begins_sequence())
     );
     assert_eq!((rewritten[0], &rewritten[3..]), (value[0], &value[3..]));
+    if let Ok(whole) = Description::parse(value, None)
+        && let Some(structure) = &whole.structure
+        && let Ok(restricted) = restrict(value, structure.targets(), 1)
+    {
+        let after = Description::parse(&restricted, None).expect("only bits were put in");
+        let active = Some(whole.active.unwrap_or(1) & 1);
+        assert_eq!(after, Description { active, ..whole });
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ pub mod media;
 mod py;
 pub mod recv;
 pub mod route;
+#[cfg(test)]
+#[path = "../tests/common/scalability.rs"]
+mod scalability;
 pub mod send;
 pub mod speakers;
 pub mod srtp;

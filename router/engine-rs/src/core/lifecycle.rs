@@ -10,7 +10,7 @@ use super::producer::{Home, Producer};
 use super::streams::merge_extensions;
 use super::{Core, Event, Sink};
 use crate::ids::{ProducerId, TransportId};
-use crate::route::select::MAX_ENCODINGS;
+use crate::route::ladder::MAX_ENCODINGS;
 use crate::srtp::SrtpSession;
 use crate::time::Micros;
 

@@ -17,7 +17,7 @@ use super::{Core, Sink};
 use crate::ids::{ProducerId, WorkerId};
 use crate::recv::MediaPacket;
 use crate::recv::clock::Anchor;
-use crate::route::select::MAX_ENCODINGS;
+use crate::route::ladder::MAX_ENCODINGS;
 use crate::time::Micros;
 use crate::wire::ext::ExtensionValues;
 use crate::wire::rtp::RtpHeader;

@@ -4,10 +4,9 @@
 //! a second costs more than their packets, so all are visited only while something changes: what is measured, who is
 //! in the route, or while some slot waits for a key frame. A single slot is visited at once whenever it is changed itself.
 
-use crate::recv::Measured;
-use crate::route::select::{MAX_ENCODINGS, UP_DELAY};
+use crate::route::ladder::{Ladder, Rung};
+use crate::route::select::UP_DELAY;
 use crate::time::Micros;
-use arrayvec::ArrayVec;
 
 /// Slots are visited this long after a change: longer than any decision is delayed.
 const RESTLESS: Micros = Micros(2 * UP_DELAY.0);
@@ -23,7 +22,7 @@ const SMALL_FRAME_RATE: f64 = 3.0;
 #[derive(Clone, Debug, Default)]
 pub struct Reselect {
     unsettled: bool,
-    reference: ArrayVec<Measured, MAX_ENCODINGS>,
+    reference: Ladder,
     restless_until: Micros,
     visited: Micros,
 }
@@ -35,9 +34,9 @@ impl Reselect {
     }
 
     /// Whether all slots must be visited now, by what is measured now.
-    pub fn is_due(&mut self, measured: &[Measured], now: Micros) -> bool {
-        if !is_same(&self.reference, measured) {
-            self.reference = measured.iter().copied().take(MAX_ENCODINGS).collect();
+    pub fn is_due(&mut self, ladder: &Ladder, now: Micros) -> bool {
+        if !is_same(&self.reference, ladder) {
+            self.reference = ladder.clone();
             self.restless_until = now + RESTLESS;
         }
         self.unsettled || now < self.restless_until || now >= self.visited + AT_LEAST
@@ -50,19 +49,16 @@ impl Reselect {
     }
 }
 
-fn is_same(before: &[Measured], now: &[Measured]) -> bool {
-    let pairs = before.iter().zip(now);
-    before.len() == now.len() && pairs.fold(true, |same, (a, b)| same && is_near(a, b))
+fn is_same(before: &Ladder, now: &Ladder) -> bool {
+    let (before, now) = (before.rungs(), now.rungs());
+    before.len() == now.len() && before.iter().zip(now).all(|(a, b)| is_near(a, b))
 }
 
-fn is_near(a: &Measured, b: &Measured) -> bool {
-    let rates = a.frame_rates.iter().zip(&b.frame_rates);
-    a.flowing == b.flowing
-        && a.size == b.size
-        && is_close(a.bitrate_bps as f64, b.bitrate_bps as f64, SMALL_BPS)
-        && rates.fold(true, |near, (a, b)| {
-            near && is_close((*a).into(), (*b).into(), SMALL_FRAME_RATE)
-        })
+fn is_near(a: &Rung, b: &Rung) -> bool {
+    let layer = |rung: &Rung| (rung.encoding, rung.spatial, rung.temporal, rung.size);
+    layer(a) == layer(b)
+        && is_close(a.bps as f64, b.bps as f64, SMALL_BPS)
+        && is_close(a.frame_rate.into(), b.frame_rate.into(), SMALL_FRAME_RATE)
 }
 
 fn is_close(a: f64, b: f64, small: f64) -> bool {
@@ -72,20 +68,28 @@ fn is_close(a: f64, b: f64, small: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recv::Measured;
+    use crate::recv::layer_meter::MeasuredLayer;
 
-    fn flowing(bitrate_bps: u64) -> [Measured; 1] {
-        [Measured {
-            flowing: true,
-            bitrate_bps,
-            size: Some((640, 360)),
-            frame_rates: [30.0; 4],
-        }]
+    const CAMERA: MeasuredLayer = MeasuredLayer {
+        spatial: 0,
+        temporal: None,
+        bps: 1_000_000,
+        frame_rate: 30.0,
+        size: Some((640, 360)),
+    };
+
+    fn ladder(layers: &[MeasuredLayer]) -> Ladder {
+        Ladder::new(&[Measured {
+            flowing: !layers.is_empty(),
+            layers: layers.iter().copied().collect(),
+        }])
     }
 
     /// One that was visited in steady state at this time.
     fn settled(at: Micros) -> Reselect {
         let mut reselect = Reselect::default();
-        assert!(reselect.is_due(&flowing(1_000_000), at - RESTLESS));
+        assert!(reselect.is_due(&ladder(&[CAMERA]), at - RESTLESS));
         reselect.on_visited(false, at);
         reselect
     }
@@ -96,26 +100,34 @@ mod tests {
     #[test]
     fn nothing_new_needs_no_visit_for_a_while() {
         let mut reselect = settled(AT);
-        assert!(!reselect.is_due(&flowing(1_150_000), SOON));
-        assert!(reselect.is_due(&flowing(1_000_000), AT + AT_LEAST));
+        let wavers = MeasuredLayer {
+            bps: 1_150_000,
+            frame_rate: 28.0,
+            ..CAMERA
+        };
+        assert!(!reselect.is_due(&ladder(&[wavers]), SOON));
+        assert!(reselect.is_due(&ladder(&[CAMERA]), AT + AT_LEAST));
     }
 
     #[test]
     fn what_is_measured_keeps_it_restless() {
-        let mut silent = flowing(1_000_000);
-        silent[0].flowing = false;
-        let mut larger = flowing(1_000_000);
-        larger[0].size = Some((1_280, 720));
-        let mut slower = flowing(1_000_000);
-        slower[0].frame_rates[1] = 15.0;
-        for changed in [silent, larger, slower, flowing(1_300_000)] {
-            let mut reselect = settled(AT);
+        let larger = MeasuredLayer {
+            size: Some((1_280, 720)),
+            ..CAMERA
+        };
+        let slower = MeasuredLayer {
+            frame_rate: 15.0,
+            ..CAMERA
+        };
+        let richer = MeasuredLayer {
+            bps: 1_300_000,
+            ..CAMERA
+        };
+        for changed in [&[][..], &[larger], &[slower], &[richer]] {
+            let (mut reselect, changed) = (settled(AT), ladder(changed));
             assert!(reselect.is_due(&changed, SOON));
             reselect.on_visited(false, SOON);
-            assert!(
-                reselect.is_due(&changed, SOON + UP_DELAY),
-                "the delayed choice"
-            );
+            assert!(reselect.is_due(&changed, SOON + UP_DELAY), "the delayed choice");
             reselect.on_visited(false, SOON + RESTLESS);
             assert!(!reselect.is_due(&changed, SOON + RESTLESS));
         }
@@ -123,12 +135,12 @@ mod tests {
 
     #[test]
     fn a_slot_that_waits_is_asked_for_again() {
-        let mut reselect = settled(AT);
+        let (mut reselect, camera) = (settled(AT), ladder(&[CAMERA]));
         reselect.unsettle();
-        assert!(reselect.is_due(&flowing(1_000_000), SOON));
+        assert!(reselect.is_due(&camera, SOON));
         reselect.on_visited(true, SOON);
-        assert!(reselect.is_due(&flowing(1_000_000), SOON));
+        assert!(reselect.is_due(&camera, SOON));
         reselect.on_visited(false, SOON);
-        assert!(!reselect.is_due(&flowing(1_000_000), SOON));
+        assert!(!reselect.is_due(&camera, SOON));
     }
 }

@@ -10,7 +10,7 @@ use super::stats::SlotStats;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId};
 use crate::recv::Measured;
-use crate::route::select::MAX_ENCODINGS;
+use crate::route::ladder::{Ladder, MAX_ENCODINGS};
 use crate::route::{Slot, SlotSeed};
 use crate::time::Micros;
 use crate::wire::rtcp::{MAX_COUNT, write_bye};
@@ -302,7 +302,8 @@ impl Core {
             .take(MAX_ENCODINGS)
             .map(|stream| stream.measure(now))
             .collect();
-        let is_due = only.is_some() || reselect.is_due(&measured, now);
+        let ladder = Ladder::new(&measured);
+        let is_due = only.is_some() || reselect.is_due(&ladder, now);
         let chosen = only.as_ref().map_or(&route[..], std::slice::from_ref);
         let mut waiting = false;
         for slot in chosen.iter().filter(|_| is_due) {
@@ -313,7 +314,7 @@ impl Core {
             if !receiver.is_some_and(|receiver| receiver.can_send(now)) {
                 continue;
             }
-            let wanted = entry.slot.select(config.id, &measured, now);
+            let wanted = entry.slot.select(config.id, &ladder, now);
             if entry.has_changed() {
                 self.changed.push(*slot);
             }

@@ -1,16 +1,16 @@
-//! Rates over a sliding window: bits, packets and frames per second of a stream.
+//! Rates over a sliding window: so much per second of anything.
 //!
 //! The window is a ring of buckets, so that adding costs nothing and no packet is remembered.
 
 use crate::time::Micros;
 
-const BUCKETS: usize = 10;
-const BUCKET: Micros = Micros::from_millis(100);
+/// Buckets of the window.
+pub const BUCKETS: usize = 10;
+/// Length of one.
+pub const BUCKET: Micros = Micros::from_millis(100);
 
 /// Length of the window.
 pub const WINDOW: Micros = Micros(BUCKET.0 * BUCKETS as u64);
-/// Temporal layers counted apart; higher ones count into the last.
-pub const TEMPORAL_LAYERS: usize = 4;
 
 /// A sum per second over the last [`WINDOW`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,46 +88,6 @@ impl BitrateMeter {
     }
 }
 
-/// Frames per second, told apart by a change of timestamp, per temporal layer.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FrameMeter {
-    layers: [RateMeter; TEMPORAL_LAYERS],
-    last_timestamp: Option<u32>,
-}
-
-impl FrameMeter {
-    /// Counts a packet; true when it begins a frame. Packets behind the newest frame count nothing.
-    pub fn on_packet(&mut self, timestamp: u32, temporal_layer: u8, now: Micros) -> bool {
-        let newer = self
-            .last_timestamp
-            .is_none_or(|last| (timestamp.wrapping_sub(last) as i32) > 0);
-        if newer {
-            self.last_timestamp = Some(timestamp);
-            self.layers[usize::from(temporal_layer).min(TEMPORAL_LAYERS - 1)].add(1, now);
-        }
-        newer
-    }
-
-    /// Frames per second of layers 0 up to this one.
-    pub fn rate_up_to(&mut self, temporal_layer: u8, now: Micros) -> f64 {
-        let end = usize::from(temporal_layer).min(TEMPORAL_LAYERS - 1);
-        self.layers[..=end]
-            .iter_mut()
-            .map(|layer| layer.per_second(now))
-            .sum()
-    }
-
-    /// Frames per second.
-    pub fn rate(&mut self, now: Micros) -> f64 {
-        self.rate_up_to(u8::MAX, now)
-    }
-
-    /// Frames counted so far.
-    pub fn total(&self) -> u64 {
-        self.layers.iter().map(RateMeter::total).sum()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,27 +123,6 @@ mod tests {
         assert!(meter.bps(Micros::from_millis(999)) > 0);
         assert_eq!(meter.bps(Micros::from_millis(1_000)), 0);
         assert_eq!(meter.bps(Micros::from_secs(1_000_000)), 0);
-    }
-
-    #[test]
-    fn frames_are_counted_by_timestamp_and_layer() {
-        let mut meter = FrameMeter::default();
-        let mut begins = 0;
-        // 30 frames/s with L1T3: layers 0 2 1 2; three packets each; starts just before the timestamp wraps.
-        for frame in 0..60u32 {
-            let timestamp = (u32::MAX - 9_000).wrapping_add(frame * 3_000);
-            let layer = [0, 2, 1, 2][frame as usize % 4];
-            for _ in 0..3 {
-                begins +=
-                    u32::from(meter.on_packet(timestamp, layer, Micros(u64::from(frame) * 33_333)));
-            }
-        }
-        let now = Micros(60 * 33_333);
-        assert_eq!((begins, meter.total()), (60, 60));
-        assert!((meter.rate(now) - 30.0).abs() <= 3.0);
-        assert!((meter.rate_up_to(0, now) - 7.5).abs() <= 2.0);
-        assert!((meter.rate_up_to(1, now) - 15.0).abs() <= 2.0);
-        assert!(!meter.on_packet(5, 0, now), "an old frame's packet");
     }
 
     proptest! {

@@ -4,9 +4,10 @@
 //! The codecs' own syntax is parsed in `wire`; this file only translates. A codec that the engine does not look into has
 //! no frames to tell apart: every packet of it may begin a stream, unless a dependency descriptor tells them apart.
 
+use super::dependencies::Dependency;
+use super::layers::FrameLayers;
 use crate::media::Codec;
 use crate::wire::codec::inspect;
-use crate::wire::dependency_descriptor::DependencyDescriptor;
 use crate::wire::picture_id::PictureId;
 use crate::wire::vp8::Vp8Descriptor;
 use crate::wire::vp9::Vp9Descriptor;
@@ -18,26 +19,37 @@ pub struct Content {
     pub begins_key_frame: bool,
     /// Carries parameter sets apart from the pictures that need them (H.264).
     pub parameter_sets: bool,
-    /// Temporal layer, where the codec names it.
-    pub temporal_layer: Option<u8>,
-    /// A receiver may step up to this temporal layer here.
-    pub layer_sync: bool,
+    /// The layers of its frame, where they are named.
+    pub layers: Option<FrameLayers>,
     /// Picture width and height, where this packet tells them.
     pub size: Option<(u16, u16)>,
     /// The payload's descriptor, when it has numbers.
     pub descriptor: Option<PayloadDescriptor>,
     /// The dependency descriptor among the header extensions.
-    pub dependency: Option<DependencyDescriptor>,
+    pub dependency: Option<Dependency>,
 }
 
 impl Content {
-    /// With the dependency descriptor of the packet, if it is one.
+    /// With the dependency descriptor of the packet. Layers are as it tells, but for VP8: its picture ids leave no gaps,
+    /// so its own descriptor decides.
     #[must_use]
-    pub fn with_dependency(mut self, value: &[u8]) -> Self {
-        self.dependency = DependencyDescriptor::parse(value).ok();
-        let begins = self.dependency.is_some_and(|it| it.begins_sequence());
-        self.begins_key_frame |= begins;
+    pub fn with_dependency(mut self, dependency: Dependency, layers: Option<FrameLayers>) -> Self {
+        self.dependency = Some(dependency);
+        self.begins_key_frame |= dependency.descriptor.begins_sequence();
+        if !matches!(self.descriptor, Some(PayloadDescriptor::Vp8(_))) {
+            self.layers = layers.or(self.layers);
+        }
         self
+    }
+
+    /// Temporal layer, where it is named.
+    pub fn temporal_layer(&self) -> Option<u8> {
+        self.layers.map(|layers| layers.layer.temporal)
+    }
+
+    /// All that there is to be known of it is known: a structure may be missing, or gone.
+    pub fn is_known(&self) -> bool {
+        self.dependency.is_none_or(|it| it.targets.is_some())
     }
 }
 
@@ -93,8 +105,7 @@ pub fn read_content(codec: Codec, payload: &[u8]) -> Content {
     Content {
         begins_key_frame: frame.key_frame || codec == Codec::Other,
         parameter_sets: frame.parameter_sets,
-        temporal_layer: frame.temporal_id,
-        layer_sync: frame.switching_point,
+        layers: None,
         size: frame.size.map(|size| (size.width, size.height)),
         descriptor: PayloadDescriptor::parse(codec, payload),
         dependency: None,
@@ -104,16 +115,14 @@ pub fn read_content(codec: Codec, payload: &[u8]) -> Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recv::dependencies::Dependencies;
 
     #[test]
     fn vp8_key_frame_tells_all() {
         let payload = super::super::testing::vp8(100, 7, 0, true);
         let content = read_content(Codec::Vp8, &payload);
         assert!(content.begins_key_frame);
-        assert_eq!(
-            (content.temporal_layer, content.size),
-            (Some(0), Some((640, 360)))
-        );
+        assert_eq!(content.size, Some((640, 360)));
         let descriptor = content.descriptor.expect("parsed");
         assert_eq!(
             (
@@ -127,8 +136,8 @@ mod tests {
     #[test]
     fn vp8_delta_frame_begins_nothing() {
         let content = read_content(Codec::Vp8, &super::super::testing::vp8(101, 7, 2, false));
-        assert!(!content.begins_key_frame && content.layer_sync);
-        assert_eq!((content.temporal_layer, content.size), (Some(2), None));
+        assert!(!content.begins_key_frame);
+        assert_eq!(content.size, None);
     }
 
     #[test]
@@ -174,10 +183,14 @@ mod tests {
     fn a_dependency_descriptor_tells_where_to_begin_whatever_the_payload() {
         let content = read_content(Codec::Av1, &[0x10, 0x30, 1]);
         assert!(!content.begins_key_frame);
-        let key = content.with_dependency(&[0x80, 0, 7, 0x80, 0]);
-        assert!(key.begins_key_frame);
-        assert_eq!(key.dependency.map(|it| it.frame_number), Some(7));
-        assert!(!content.with_dependency(&[0x80, 0, 7]).begins_key_frame);
-        assert_eq!(content.with_dependency(&[0x80, 0]).dependency, None);
+        let with = |value: &[u8]| {
+            let (dependency, layers) = Dependencies::default().read(value).expect("valid");
+            content.with_dependency(dependency, layers)
+        };
+        let key = with(&[0x80, 0, 7, 0x80, 0]);
+        assert!(key.begins_key_frame && !key.is_known());
+        let number = key.dependency.map(|it| it.descriptor.frame_number);
+        assert_eq!(number, Some(7));
+        assert!(!with(&[0x80, 0, 7]).begins_key_frame);
     }
 }

@@ -5,14 +5,17 @@
 //!
 //! When the SSRC changes, the stream starts anew in another range of [`SeqNo`]: a number never names two packets.
 
-use super::bitrate::{BitrateMeter, FrameMeter, TEMPORAL_LAYERS};
 use super::clock::Anchor;
-use super::content::{Content, read_content};
+use super::content::{Content, PayloadDescriptor, read_content};
+use super::dependencies::Dependencies;
 use super::history::History;
 use super::keyframe::KeyFrameRequests;
+use super::layer_meter::{LayerMeter, MeasuredLayers};
+use super::layers::SPATIAL_LAYERS;
 use super::nack::{Effect, NackTracker};
 use super::packet::MediaPacket;
 use super::parameter_sets::ParameterSets;
+use super::payload_layers::SpatialLayers;
 use super::reception::{Arrival, Reception};
 use crate::core::command::{Codec, CodecConfig, Feedback, MediaKind, ProducerConfig};
 use crate::core::stats::EncodingStats;
@@ -31,16 +34,12 @@ pub const FLOW_TIMEOUT: Micros = Micros::from_millis(1_000);
 const GENERATION: u64 = 1 << 48;
 
 /// What is measured of an encoding, for the choice of a layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {
     /// Packets arrive.
     pub flowing: bool,
-    /// Bits per second, headers included.
-    pub bitrate_bps: u64,
-    /// Picture width and height, where the codec tells it.
-    pub size: Option<(u16, u16)>,
-    /// Frames per second of temporal layers 0 up to each index.
-    pub frame_rates: [f32; TEMPORAL_LAYERS],
+    /// Its layers; one at least when it flows.
+    pub layers: MeasuredLayers,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,9 +73,13 @@ pub struct ReceiveStream {
     parameter_sets: ParameterSets,
     /// Timestamp of the last key frame.
     key_timestamp: Option<u32>,
-    bitrate: BitrateMeter,
-    frames: FrameMeter,
+    meter: LayerMeter,
+    /// Of the whole stream.
     size: Option<(u16, u16)>,
+    /// Of each spatial layer, where the payload tells.
+    layer_sizes: [Option<(u16, u16)>; SPATIAL_LAYERS],
+    spatial: SpatialLayers,
+    dependencies: Dependencies,
     anchor: Option<Anchor>,
     last_packet: Option<Micros>,
     counters: Counters,
@@ -102,9 +105,11 @@ impl ReceiveStream {
             key_frames: KeyFrameRequests::default(),
             parameter_sets: ParameterSets::default(),
             key_timestamp: None,
-            bitrate: BitrateMeter::default(),
-            frames: FrameMeter::default(),
+            meter: LayerMeter::default(),
             size: None,
+            layer_sizes: [None; SPATIAL_LAYERS],
+            spatial: SpatialLayers::default(),
+            dependencies: Dependencies::default(),
             anchor: None,
             last_packet: None,
             counters: Counters::default(),
@@ -141,8 +146,12 @@ impl ReceiveStream {
         if !arrival.is_new() {
             return Err(drop_reason(arrival));
         }
+        self.learn_layers(bytes, extensions);
         let mut packet = self.packet(bytes, *header, extensions, seq, now);
         self.note_beginning(&mut packet);
+        if let Some(descriptor) = &packet.content.descriptor {
+            self.spatial.on_packet(descriptor, header.marker);
+        }
         packet.restarts = restarted || arrival == Arrival::Jump;
         if arrival == Arrival::Jump {
             self.nack.restart(seq);
@@ -180,6 +189,7 @@ impl ReceiveStream {
         if !arrival.is_new() {
             return Err(drop_reason(arrival));
         }
+        self.learn_layers(bytes, extensions);
         let mut packet = self.packet(bytes, original, extensions, seq, now);
         self.note_beginning(&mut packet);
         self.take(&packet);
@@ -190,7 +200,7 @@ impl ReceiveStream {
     fn note_beginning(&mut self, packet: &mut MediaPacket) {
         let content = &mut packet.content;
         let begins = self.parameter_sets.begins(content, packet.header.timestamp);
-        let told = content.dependency.is_some_and(|it| it.begins_sequence());
+        let told = content.dependency.is_some_and(|it| it.descriptor.begins_sequence());
         content.begins_key_frame = begins || told;
         if content.begins_key_frame {
             self.key_timestamp = Some(packet.header.timestamp);
@@ -218,7 +228,7 @@ impl ReceiveStream {
         let content = match codec {
             Some(codec) if !payload.is_empty() => {
                 let descriptor = extensions.dependency_descriptor.unwrap_or_default();
-                read_content(codec.codec, payload).with_dependency(descriptor.of(bytes))
+                self.content(codec.codec, payload, descriptor.of(bytes))
             }
             _ => Content::default(),
         };
@@ -235,6 +245,22 @@ impl ReceiveStream {
         }
     }
 
+    fn content(&self, codec: Codec, payload: &[u8], dependency: &[u8]) -> Content {
+        let mut content = read_content(codec, payload);
+        content.layers = content.descriptor.and_then(|it| self.spatial.read(&it));
+        match self.dependencies.read(dependency) {
+            Some((dependency, layers)) => content.with_dependency(dependency, layers),
+            None => content,
+        }
+    }
+
+    /// Takes note of the layers that a packet tells of, before it is read itself.
+    fn learn_layers(&mut self, bytes: &[u8], extensions: &ExtensionValues) {
+        if let Some(value) = extensions.dependency_descriptor {
+            self.dependencies.learn(value.of(bytes));
+        }
+    }
+
     /// What is the same for packets of both ways.
     fn take(&mut self, packet: &MediaPacket) {
         let now = packet.arrived;
@@ -247,19 +273,32 @@ impl ReceiveStream {
             Effect::None | Effect::Gap | Effect::Reordered => {}
         }
         self.last_packet = Some(now);
-        self.bitrate.add(packet.bytes.len(), now);
-        if packet.payload().is_empty() {
+        let layer = packet.content.layers.map(|layers| layers.layer);
+        let has_frame = !packet.payload().is_empty();
+        let timestamp = Some(packet.header.timestamp).filter(|_| has_frame);
+        self.meter.on_packet(layer, packet.bytes.len(), timestamp, now);
+        if !has_frame {
             return;
         }
-        let layer = packet.content.temporal_layer.unwrap_or(0);
-        self.frames.on_packet(packet.header.timestamp, layer, now);
-        self.size = packet.content.size.or(self.size);
+        self.note_sizes(packet);
         if packet.content.begins_key_frame {
             self.counters.key_frames += 1;
             self.key_frames.on_key_frame();
         }
         self.history
             .insert(packet.seq, &packet.header, packet.bytes, now);
+    }
+
+    fn note_sizes(&mut self, packet: &MediaPacket) {
+        self.size = packet.content.size.or(self.size);
+        if let (Some(_), Some(PayloadDescriptor::Vp9(descriptor))) =
+            (packet.content.size, packet.content.descriptor)
+        {
+            let sizes = descriptor.sizes(packet.payload());
+            for (own, size) in self.layer_sizes.iter_mut().zip(sizes) {
+                *own = size.map(|size| (size.width, size.height));
+            }
+        }
     }
 
     fn restart(&mut self) {
@@ -271,7 +310,9 @@ impl ReceiveStream {
         self.history.clear();
         self.anchor = None;
         self.key_timestamp = None;
-        self.frames = FrameMeter::default();
+        self.meter.restart();
+        self.spatial = SpatialLayers::default();
+        self.dependencies = Dependencies::default();
     }
 
     /// A sender report of the stream. `anchor` is what the peer's clock made of it.
@@ -364,15 +405,24 @@ impl ReceiveStream {
 
     /// Measures for the choice of a layer.
     pub fn measure(&mut self, now: Micros) -> Measured {
-        let mut frame_rates = [0.0; TEMPORAL_LAYERS];
-        for (layer, rate) in frame_rates.iter_mut().enumerate() {
-            *rate = self.frames.rate_up_to(layer as u8, now) as f32;
+        if !self.is_flowing(now) {
+            return Measured::default();
+        }
+        let told = self.dependencies.is_nested();
+        let is_nested = told.unwrap_or_else(|| self.spatial.is_nested());
+        let (sizes, own) = (self.dependencies.sizes(), &self.layer_sizes);
+        let mut layers = self.meter.measure(now, is_nested, |spatial| {
+            let spatial = usize::from(spatial);
+            sizes.get(spatial).copied().or(own[spatial])
+        });
+        // What is told of the whole is true of its highest layer.
+        let top = layers.last().map_or(0, |layer| layer.spatial);
+        for layer in layers.iter_mut().filter(|layer| layer.spatial == top) {
+            layer.size = layer.size.or(self.size);
         }
         Measured {
-            flowing: self.is_flowing(now),
-            bitrate_bps: self.bitrate.bps(now),
-            size: self.size,
-            frame_rates,
+            flowing: true,
+            layers,
         }
     }
 
@@ -444,12 +494,12 @@ impl ReceiveStream {
             pli_count: counters.plis,
             fir_count: counters.firs,
             key_frames_received: counters.key_frames,
-            frames_received: self.frames.total(),
+            frames_received: self.meter.total_frames(),
             jitter_s: self.reception.jitter_s(),
             frame_width: self.size.map(|(width, _)| width),
             frame_height: self.size.map(|(_, height)| height),
-            frames_per_second: self.frames.rate(now),
-            bitrate_bps: self.bitrate.bps(now),
+            frames_per_second: self.meter.frame_rate(now),
+            bitrate_bps: self.meter.bps(now),
             last_packet: self.last_packet,
         }
     }

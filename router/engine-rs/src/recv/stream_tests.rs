@@ -328,11 +328,9 @@ fn measures_what_flows() {
     }
     let measured = stream.measure(Micros::from_millis(2_000));
     assert!(measured.flowing);
-    assert!(
-        (40_000..=50_000).contains(&measured.bitrate_bps),
-        "{measured:?}"
-    );
-    assert!((measured.frame_rates[0] - 50.0).abs() < 6.0, "{measured:?}");
+    let base = measured.layers[0];
+    assert!((40_000..=50_000).contains(&base.bps), "{measured:?}");
+    assert!((base.frame_rate - 50.0).abs() < 6.0, "{measured:?}");
     assert!(!stream.measure(Micros::from_millis(2_980)).flowing);
 }
 

@@ -2,16 +2,18 @@
 //! shows: picture id and TL0PICIDX of VP8 and VP9 payloads, frame number of the dependency descriptor with any codec.
 //!
 //! H.264 and AV1 without the descriptor have no such numbers: there the RTP sequence numbers are all.
-//! Whole frames are dropped (`layers.rs`); what that does to later numbers is the codec's matter ([`line::Gaps`]).
+//! Whole frames are dropped (`layers.rs`); what that does to later numbers is the codec's matter (`line.rs`).
 
 mod base_layer;
+mod frame_log;
 mod layers;
 mod line;
 
 use crate::recv::content::{Content, PayloadDescriptor};
+use crate::recv::layers::{Layer, SPATIAL_LAYERS};
 use base_layer::BaseLayerLine;
 use layers::LayerFilter;
-use line::{Gaps, Line, WireNumber};
+use line::{DistanceLine, Line, WireNumber};
 
 /// The values to write into a packet, where it has the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct PictureNumbers {
     pub frame_number: u16,
     /// TL0PICIDX.
     pub tl0_picture_index: u8,
+    /// The layers forwarded: marker and active decode targets follow from it.
+    pub cut: Layer,
 }
 
 impl PictureNumbers {
@@ -36,6 +40,7 @@ impl PictureNumbers {
             picture,
             frame: frame_number(content).map_or(0, |own| self.frame_number.wrapping_sub(own.value)),
             base_layer,
+            cut: self.cut,
         }
     }
 }
@@ -46,6 +51,7 @@ pub struct PictureShift {
     picture: u16,
     frame: u16,
     base_layer: u8,
+    cut: Layer,
 }
 
 impl PictureShift {
@@ -58,7 +64,13 @@ impl PictureShift {
             frame_number: shifted(frame_number(content), self.frame),
             tl0_picture_index: base_layer_index(content)
                 .map_or(0, |own| own.wrapping_add(self.base_layer)),
+            cut: self.cut,
         }
+    }
+
+    /// The packet would be written as it was: it still says what its numbers followed from.
+    pub fn fits(self, content: &Content) -> bool {
+        self.cut == Layer::TOP || content.is_known()
     }
 }
 
@@ -66,20 +78,25 @@ impl PictureShift {
 #[derive(Clone, Debug, Default)]
 pub struct PictureMapper {
     pictures: Line,
-    frames: Line,
+    frames: DistanceLine,
     base_layer: BaseLayerLine,
     layers: LayerFilter,
 }
 
 impl PictureMapper {
-    /// Forward temporal layers up to this one from the next frame that allows it.
-    pub fn set_max_layer(&mut self, max_layer: u8) {
-        self.layers.set_limit(max_layer);
+    /// Forward layers up to this one from the next picture that allows it.
+    pub fn set_target(&mut self, target: Layer) {
+        self.layers.set_target(target);
+    }
+
+    /// The target cannot be reached without a key frame.
+    pub fn wants_key_frame(&self) -> bool {
+        self.layers.wants_key_frame()
     }
 
     /// A new source begins with this packet.
-    pub fn switch(&mut self, content: &Content) {
-        self.layers.restart();
+    pub fn switch(&mut self, content: &Content, timestamp: u32) {
+        self.layers.restart(timestamp);
         self.pictures.switch(picture_id(content));
         self.frames.switch(frame_number(content));
         self.base_layer.switch(base_layer_index(content));
@@ -87,31 +104,42 @@ impl PictureMapper {
 
     /// The numbers for a packet of the current source; `None` when its frame is dropped. `newest`: no packet of the
     /// source with a higher sequence number has come.
-    pub fn map(&mut self, content: &Content, newest: bool) -> Option<PictureNumbers> {
+    pub fn map(
+        &mut self,
+        content: &Content,
+        timestamp: u32,
+        newest: bool,
+    ) -> Option<PictureNumbers> {
         let (picture, frame) = (picture_id(content), frame_number(content));
         if newest && content.begins_key_frame && self.counts_anew(picture, frame) {
-            self.switch(content);
+            self.switch(content, timestamp);
         }
-        let layers = &mut self.layers;
         let mut numbers = PictureNumbers::default();
-        // One of the lines decides whether the frame passes, the other follows.
-        let decided = picture.is_some();
-        if let Some(number) = picture {
-            let mapped = self
-                .pictures
-                .map(number, gaps(content), || layers.passes(content))?;
-            numbers.picture_id = mapped as u16;
-        }
-        match frame {
-            Some(number) => {
-                let passes = || decided || layers.passes(content);
-                numbers.frame_number = self.frames.map(number, Gaps::Kept, passes)? as u16;
+        match (content.descriptor, picture) {
+            (Some(PayloadDescriptor::Vp8(_)), Some(number)) => {
+                let layers = &mut self.layers;
+                let passes = || layers.passes(content, timestamp, None);
+                numbers.picture_id = self.pictures.map_closed(number, passes)? as u16;
             }
-            None if !decided && !layers.passes(content) => return None,
-            None => {}
+            _ => {
+                let told_apart = frame_number_within(content);
+                if !self.layers.passes(content, timestamp, told_apart) {
+                    return None;
+                }
+                if let Some(number) = picture {
+                    numbers.picture_id = self.pictures.map(number)? as u16;
+                }
+            }
+        }
+        if let Some(number) = frame {
+            numbers.frame_number = self.frames.map(number)? as u16;
         }
         if let Some(index) = base_layer_index(content) {
             numbers.tl0_picture_index = self.base_layer.map(index);
+        }
+        // What is not understood is passed on as it is.
+        if content.layers.is_some() && content.is_known() {
+            numbers.cut = self.layers.cut_at(timestamp);
         }
         Some(numbers)
     }
@@ -132,20 +160,28 @@ fn picture_id(content: &Content) -> Option<WireNumber> {
 
 fn frame_number(content: &Content) -> Option<WireNumber> {
     Some(WireNumber {
-        value: content.dependency?.frame_number,
+        value: content.dependency?.descriptor.frame_number,
         bits: 16,
+    })
+}
+
+/// What tells a frame from others of its source: its number, or its picture and spatial layer.
+fn frame_number_within(content: &Content) -> Option<WireNumber> {
+    if content.dependency.is_some() {
+        return frame_number(content);
+    }
+    const LAYERS: u16 = SPATIAL_LAYERS as u16;
+    let (picture, layers) = (picture_id(content)?, content.layers?);
+    let bits = picture.bits.min(u16::BITS - LAYERS.ilog2());
+    let value = picture.value % (1 << bits) * LAYERS + u16::from(layers.layer.spatial);
+    Some(WireNumber {
+        value,
+        bits: bits + LAYERS.ilog2(),
     })
 }
 
 fn base_layer_index(content: &Content) -> Option<u8> {
     content.descriptor?.tl0_pic_idx()
-}
-
-fn gaps(content: &Content) -> Gaps {
-    match content.descriptor {
-        Some(PayloadDescriptor::Vp9(_)) => Gaps::Kept,
-        _ => Gaps::Closed,
-    }
 }
 
 #[cfg(test)]

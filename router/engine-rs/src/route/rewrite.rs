@@ -12,7 +12,8 @@ use super::picture::PictureNumbers;
 use crate::core::command::{Codec, CodecConfig, Extension, ProducerConfig, SlotConfig};
 use crate::ids::{Mid, PayloadType, Ssrc};
 use crate::recv::MediaPacket;
-use crate::wire::dependency_descriptor::DependencyDescriptor;
+use crate::recv::layers::{FrameLayers, Layer};
+use crate::wire::dependency_descriptor::{DependencyDescriptor, restrict};
 use crate::wire::ext::{Element, ExtensionMap, MAX_BLOCK, OutgoingIds};
 use crate::wire::rtp::{MAX_CSRCS, OutgoingHeader, write_header};
 use crate::wire::rtx::OSN_LEN;
@@ -169,7 +170,7 @@ impl RewritePlan {
         let payload = packet.payload();
         if form == Form::Media && self.is_plain(packet) {
             let room = MAX_RTP.checked_sub(payload.len())?;
-            let (marker, to) = (packet.header.marker, codec.to);
+            let (marker, to) = (ends_picture(packet, numbers.picture.cut), codec.to);
             if let Some(len) = self.plain.write(marker, to, numbers, room, out) {
                 return Self::write_payload(packet, numbers, (len, false), out);
             }
@@ -192,7 +193,7 @@ impl RewritePlan {
             Form::Rtx(ssrc, seq) => (OSN_LEN, ssrc, seq, codec.rtx?),
         };
         let header = OutgoingHeader {
-            marker: packet.header.marker,
+            marker: ends_picture(packet, numbers.picture.cut),
             padding: false,
             payload_type,
             seq,
@@ -203,8 +204,8 @@ impl RewritePlan {
             allow_two_byte: self.allow_two_byte,
         };
         let room = MAX_RTP.checked_sub(osn + payload.len())?;
-        let frame_number = Some(numbers.picture.frame_number).filter(|_| self.sends_dependency());
-        let values = ElementValues::new(packet, frame_number);
+        let picture = Some(numbers.picture).filter(|_| self.sends_dependency());
+        let values = ElementValues::new(packet, picture);
         let (header_len, trimmed) = self.write_fitting(&values, header, room, out)?;
         if form == Form::Media {
             return Self::write_payload(packet, numbers, (header_len, trimmed), out);
@@ -381,8 +382,8 @@ struct ElementValues<'a> {
 }
 
 impl<'a> ElementValues<'a> {
-    /// `frame_number`: what the dependency descriptor is sent with, if it is.
-    fn new(packet: &'a MediaPacket<'a>, frame_number: Option<u16>) -> Self {
+    /// `picture`: what the dependency descriptor is sent with, if it is.
+    fn new(packet: &'a MediaPacket<'a>, picture: Option<PictureNumbers>) -> Self {
         let level = packet.extensions.audio_level;
         let given = packet
             .extensions
@@ -400,17 +401,30 @@ impl<'a> ElementValues<'a> {
             packet,
             level: level.map(|level| [level.to_byte()]),
             csrc_levels,
-            dependency: frame_number.and_then(|number| renumbered(packet, number)),
+            dependency: picture.and_then(|picture| renumbered(packet, picture)),
         }
     }
 }
 
-/// The packet's dependency descriptor with another frame number. One that could not be read is not passed on.
-fn renumbered(packet: &MediaPacket, frame_number: u16) -> Option<ArrayVec<u8, MAX_BLOCK>> {
-    packet.content.dependency?;
+/// Nothing of its picture follows a packet: the publisher marked it, or higher spatial layers are not forwarded.
+fn ends_picture(packet: &MediaPacket, cut: Layer) -> bool {
+    let ends = |layers: FrameLayers| layers.ends && layers.layer.spatial == cut.spatial;
+    packet.header.marker || packet.content.layers.is_some_and(ends)
+}
+
+/// The packet's dependency descriptor with another frame number, and with the first packet of each frame what is
+/// forwarded of its layers. One that could not be read is not passed on.
+fn renumbered(packet: &MediaPacket, picture: PictureNumbers) -> Option<ArrayVec<u8, MAX_BLOCK>> {
+    let dependency = packet.content.dependency?;
     let value = packet.extensions.dependency_descriptor?.of(packet.bytes);
-    let mut value = ArrayVec::try_from(value).ok()?;
-    DependencyDescriptor::rewrite(&mut value, frame_number);
+    let first = dependency.descriptor.start_of_frame;
+    let targets = dependency.targets.filter(|_| first);
+    let active = targets.and_then(|targets| Some((targets.count(), targets.active(picture.cut)?)));
+    let mut value = match active {
+        Some((count, active)) => restrict(value, count, active).ok()?,
+        None => ArrayVec::try_from(value).ok()?,
+    };
+    DependencyDescriptor::rewrite(&mut value, picture.frame_number);
     Some(value)
 }
 

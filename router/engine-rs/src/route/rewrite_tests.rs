@@ -4,8 +4,11 @@ use super::*;
 use crate::core::command::{ExtensionIds, MediaKind};
 use crate::ids::{SeqNo, SlotId, TransportId};
 use crate::recv::content::read_content;
+use crate::recv::dependencies::Dependencies;
 use crate::recv::testing::{Built, codec, producer, vp8};
+use crate::scalability::{Encoder, InterLayer, Mode};
 use crate::time::Micros;
+use crate::wire::dependency_descriptor::Description;
 use crate::wire::ext::ExtensionValues;
 use crate::wire::rtp::RtpHeader;
 use proptest::prelude::*;
@@ -62,7 +65,14 @@ fn received(bytes: &[u8], codec_of: Codec) -> MediaPacket<'_> {
     ];
     let map = ExtensionMap::new(&ExtensionIds(ids));
     let extensions = ExtensionValues::parse(bytes, header.extension.as_ref(), &map);
-    let dependency = extensions.dependency_descriptor.unwrap_or_default();
+    let mut content = read_content(codec_of, header.payload.of(bytes));
+    if let Some(value) = extensions.dependency_descriptor {
+        let mut dependencies = Dependencies::default();
+        dependencies.learn(value.of(bytes));
+        if let Some((dependency, layers)) = dependencies.read(value.of(bytes)) {
+            content = content.with_dependency(dependency, layers);
+        }
+    }
     MediaPacket {
         in_key_frame: false,
         padding: 0,
@@ -71,8 +81,7 @@ fn received(bytes: &[u8], codec_of: Codec) -> MediaPacket<'_> {
         extensions,
         seq: SeqNo(u64::from(header.seq)),
         arrived: Micros(0),
-        content: read_content(codec_of, header.payload.of(bytes))
-            .with_dependency(dependency.of(bytes)),
+        content,
         restarts: false,
     }
 }
@@ -85,6 +94,7 @@ fn write(plan: &RewritePlan, packet: &MediaPacket, form: Form) -> Option<(Vec<u8
             picture_id: 0x1234,
             frame_number: 0xABCD,
             tl0_picture_index: 99,
+            cut: Layer::TOP,
         },
     };
     let mut out = vec![0xEE; MAX_DATAGRAM];
@@ -362,6 +372,50 @@ fn the_frame_number_is_patched_in_media_and_rtx() {
             let sent = read(&out).1.dependency_descriptor.expect("sent").of(&out);
             assert_eq!((sent[0], &sent[1..3]), (value[0], &[0xAB, 0xCD][..]));
             assert_eq!(sent[3..], value[3..], "nothing else changes");
+        }
+    }
+}
+
+#[test]
+fn a_cut_moves_the_marker_and_tells_which_targets_are_active() {
+    let mut encoder = Encoder::new(Mode::new(3, 2, InterLayer::Always), 50);
+    let plan = mixed_plan(Codec::Av1);
+    let frames = encoder.picture(true);
+    let attached = encoder.descriptor(&frames[0], true, false);
+    let structure = Description::parse(&attached, None).expect("valid").structure;
+    let cut = Layer::new(1, 0);
+    for frame in &frames {
+        for (first, last) in [(true, false), (false, true), (true, true)] {
+            let value = encoder.descriptor(frame, first, last);
+            let mut dependencies = Dependencies::default();
+            dependencies.learn(&attached);
+            let (dependency, layers) = dependencies.read(&value).expect("a descriptor");
+            let bytes = with_dependency(&value, b"payload");
+            let mut packet = received(&bytes, Codec::Av1);
+            packet.content = packet.content.with_dependency(dependency, layers);
+            for (cut, marker, active) in [
+                (Layer::TOP, false, None),
+                (cut, last && frame.spatial == 1, first.then_some(0b000_101)),
+            ] {
+                let picture = PictureNumbers {
+                    cut,
+                    frame_number: 7,
+                    ..PictureNumbers::default()
+                };
+                let numbers = Numbers {
+                    picture,
+                    ..Numbers::default()
+                };
+                let codec = plan.codec(packet.header.payload_type).expect("planned");
+                let mut out = vec![0; MAX_DATAGRAM];
+                let written = plan.write(&packet, codec, numbers, Form::Media, &mut out);
+                out.truncate(written.expect("fits").len);
+                assert_eq!(RtpHeader::parse(&out).expect("valid").marker, marker);
+                let sent = read(&out).1.dependency_descriptor.expect("sent").of(&out);
+                let sent = Description::parse(sent, structure.as_deref()).expect("valid");
+                assert_eq!(sent.active, active, "{frame:?} {first} {last}");
+                assert_eq!(sent.spatial, frame.spatial);
+            }
         }
     }
 }

@@ -10,14 +10,15 @@
 use super::budget::RepairBudget;
 use super::picture::{PictureMapper, PictureNumbers, PictureShift};
 use super::rewrite::{Form, Numbers, PlannedCodec, Written};
-use super::select::Reason;
+use super::ladder::Ladder;
+use super::select::{Allowed, Reason};
 use super::seq::{Dropped, SeqManager, Verdict};
 use super::timestamp::{SwitchPoint, TimestampMapper};
 use crate::core::command::{Codec, Limits, MediaKind, ProducerConfig, SlotConfig};
 use crate::core::stats::SlotStats;
 use crate::ids::{PayloadType, ProducerId, Ssrc};
 use crate::recv::clock::Anchor;
-use crate::recv::{Measured, MediaPacket};
+use crate::recv::MediaPacket;
 use crate::send::report::{ReceiverView, SenderReports};
 use crate::time::Micros;
 use crate::wire::rtcp::{ReportBlock, SenderInfo};
@@ -97,7 +98,7 @@ pub struct Slot {
     budget: RepairBudget,
     reports: SenderReports,
     config: SlotConfig,
-    limits: Limits,
+    allowed: Allowed,
     /// Shown before: its last packets can still be repaired.
     former: Option<Box<Source>>,
     copies: CopyLog,
@@ -119,7 +120,7 @@ impl Slot {
             copies: CopyLog::default(),
             rtx_seq: seed.rtx_seq & 0x7FFF,
             config,
-            limits: Limits::default(),
+            allowed: Allowed::default(),
             current: None,
             waiting: None,
             former: None,
@@ -198,7 +199,13 @@ impl Slot {
 
     /// Replaces all limits; they act at the next [`Self::select`].
     pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
+        self.allowed.limits = limits;
+    }
+
+    /// The slot's share of the receiver's bandwidth, in bits per second; acts at the next [`Self::select`]. `None`: as
+    /// much as there is.
+    pub fn set_budget(&mut self, budget: Option<u64>) {
+        self.allowed.budget = budget;
     }
 
     /// What is shown stops. One that waits needs not let it go on any more.
@@ -211,31 +218,28 @@ impl Slot {
     /// Who waits becomes the current one.
     fn turn(&mut self) {
         if let Some(next) = self.waiting.take() {
-            self.pictures.set_max_layer(next.max_layer);
+            self.pictures.set_target(next.target);
             self.former = self.current.replace(next);
         }
     }
 
-    /// Chooses a producer's encoding by what is measured of all of its, in order. Returns the one whose key frame is
-    /// needed now: ask for it each time, the requests merge.
-    pub fn select(
-        &mut self,
-        producer: ProducerId,
-        measured: &[Measured],
-        now: Micros,
-    ) -> Option<u8> {
+    /// Chooses a rung of a producer's ladder. Returns the encoding whose key frame is needed now: ask for it each time,
+    /// the requests merge.
+    pub fn select(&mut self, producer: ProducerId, ladder: &Ladder, now: Micros) -> Option<u8> {
         if let Some(waiting) = self.waiting.as_mut().filter(|it| it.producer == producer) {
-            waiting.select(None, measured, &self.limits, now);
+            waiting.select(None, ladder, &self.allowed, now);
             return waiting.waits_for(None);
         }
         let current = self.current.as_mut().filter(|it| it.producer == producer)?;
-        let goes_on = current.select(self.shown, measured, &self.limits, now);
-        self.pictures.set_max_layer(current.max_layer);
+        let goes_on = current.select(self.shown, ladder, &self.allowed, now);
+        self.pictures.set_target(current.target);
         if !goes_on {
             self.stop();
             return None;
         }
-        self.waits_for()
+        // Its layers too are entered at a key frame, where nothing else lets them in.
+        let layers = self.shown.filter(|_| self.pictures.wants_key_frame());
+        self.waits_for().or(layers)
     }
 
     /// The encoding of the current producer whose key frame the slot waits for.
@@ -278,7 +282,8 @@ impl Slot {
             return self.skip(encoding, packet, out);
         };
         let newest = self.seq.is_newest(packet.seq);
-        let Some(picture) = self.pictures.map(&packet.content, newest) else {
+        let timestamp = packet.header.timestamp;
+        let Some(picture) = self.pictures.map(&packet.content, timestamp, newest) else {
             return self.skip(encoding, packet, out);
         };
         self.send(from, packet, (codec, picture), out)
@@ -309,7 +314,8 @@ impl Slot {
         }
         self.seq.switch(packet.seq);
         self.timestamps.switch(point(packet, codec, from.anchor));
-        self.pictures.switch(&packet.content);
+        self.pictures
+            .switch(&packet.content, packet.header.timestamp);
         self.reports.on_switch(packet.arrived);
     }
 

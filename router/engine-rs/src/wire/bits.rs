@@ -1,4 +1,4 @@
-//! Reading of single bits, for the headers of H.264 and AV1.
+//! Reading of single bits, for the headers of H.264 and AV1 and the dependency descriptor.
 
 use super::ParseError;
 
@@ -31,6 +31,11 @@ impl<'a> BitReader<'a> {
             bits_left: 8,
             emulation_prevention: true,
         }
+    }
+
+    /// Bits read so far, inserted bytes included.
+    pub const fn position(&self) -> usize {
+        (self.at + 1) * 8 - self.bits_left as usize
     }
 
     /// Reads one bit.
@@ -81,6 +86,17 @@ impl<'a> BitReader<'a> {
         Ok((1_u32 << zeros) - 1 + rest)
     }
 
+    /// Reads one of `count` values as ns(n) of AV1: as few bits as the value needs.
+    pub fn read_non_symmetric(&mut self, count: u32) -> Result<u32, ParseError> {
+        let width = u32::BITS - count.leading_zeros();
+        let short = (1_u32 << width) - count;
+        let value = self.read_bits(width.saturating_sub(1))?;
+        if value < short {
+            return Ok(value);
+        }
+        Ok((value << 1) - short + u32::from(self.read_flag()?))
+    }
+
     /// Reads a signed Exp-Golomb code: se(v) of H.264.
     pub fn read_se(&mut self) -> Result<i32, ParseError> {
         let code = self.read_ue()?;
@@ -106,6 +122,16 @@ mod tests {
         assert_eq!(BitReader::new(&[0; 8]).read_ue(), Err(ParseError::BadValue));
         let largest = [0, 0, 0, 1, 0xFF, 0xFF, 0xFF, 0xFE];
         assert_eq!(BitReader::new(&largest).read_ue(), Ok(u32::MAX - 1));
+    }
+
+    #[test]
+    fn non_symmetric_codes() {
+        // One of five: 00, 01, 10, 110, 111.
+        let mut reader = BitReader::new(&[0b0001_1011, 0b0111_0000]);
+        let values: Vec<_> = (0..5).map(|_| reader.read_non_symmetric(5).unwrap()).collect();
+        assert_eq!((values, reader.position()), (vec![0, 1, 2, 3, 4], 12));
+        assert_eq!(reader.read_non_symmetric(1), Ok(0));
+        assert_eq!(reader.position(), 12, "one value needs no bit");
     }
 
     #[test]

@@ -21,12 +21,16 @@ pub struct Vp9Descriptor {
     pub start_of_frame: bool,
     /// Last packet of a layer frame (E).
     pub end_of_frame: bool,
+    /// No higher spatial layer of its picture refers to it (Z).
+    pub not_inter_layer_reference: bool,
     /// Picture id, the same in all layer frames of a picture.
     pub picture_id: Option<PictureId>,
     /// Layer indices.
     pub layer: Option<Vp9Layer>,
     /// Size of the largest spatial layer.
     pub size: Option<PictureSize>,
+    /// Where the scalability structure begins, if there is one.
+    pub structure_at: Option<u16>,
     /// Length of the descriptor; the VP9 data follow.
     pub len: u16,
 }
@@ -67,7 +71,8 @@ impl Vp9Descriptor {
         if flexible && inter_picture {
             skip_references(payload, &mut at)?;
         }
-        let size = if has(0x02) {
+        let structure_at = has(0x02).then_some(at as u16);
+        let size = if structure_at.is_some() {
             parse_structure(payload, &mut at)?
         } else {
             None
@@ -79,7 +84,22 @@ impl Vp9Descriptor {
             picture_id,
             layer,
             size,
+            structure_at,
+            not_inter_layer_reference: has(0x01),
             len: at as u16,
+        })
+    }
+
+    /// Sizes of the spatial layers, in the payload that this descriptor was parsed from. One that is not sent has none.
+    pub fn sizes<'p>(&self, payload: &'p [u8]) -> impl Iterator<Item = Option<PictureSize>> + 'p {
+        let structure = self.structure_at.and_then(|at| payload.get(at as usize..));
+        let (head, rest) = structure
+            .and_then(<[u8]>::split_first)
+            .unwrap_or((&0, &[]));
+        let count = if head & 0x10 == 0 { 0 } else { 1 + (head >> 5) };
+        rest.chunks_exact(4).take(count.into()).map(|size| {
+            let side = |at: usize| u32::from(u16::from_be_bytes([size[at], size[at + 1]]));
+            PictureSize::new(side(0), side(2))
         })
     }
 
@@ -191,6 +211,8 @@ mod tests {
         };
         assert_eq!((descriptor.picture_id, descriptor.len), (Some(id), 18));
         assert_eq!(descriptor.layer.unwrap().tl0_pic_idx, Some(9));
+        let widths = descriptor.sizes(&KEY_FRAME).map(|size| size.map(|size| size.width));
+        assert_eq!(widths.collect::<Vec<_>>(), [Some(320), Some(640)]);
         let info = inspect(&KEY_FRAME).unwrap();
         assert!(info.key_frame && info.start_of_frame && info.switching_point);
         assert_eq!(

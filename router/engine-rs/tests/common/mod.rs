@@ -13,6 +13,7 @@ pub mod load;
 pub mod media;
 pub mod peer;
 pub mod plain_srtp;
+pub mod scalability;
 pub mod stun;
 pub mod talk;
 pub mod toy_srtp;

@@ -9,6 +9,7 @@ use fork_router_engine::core::command::{
 };
 use fork_router_engine::ids::{PayloadType, ProducerId, SlotId, Ssrc, TransportId};
 use fork_router_engine::recv::ReceiveStream;
+use fork_router_engine::route::ladder::Ladder;
 use fork_router_engine::route::slot::Incoming;
 use fork_router_engine::route::{Slot, SlotSeed};
 use fork_router_engine::time::Micros;
@@ -509,7 +510,7 @@ impl World {
                 .iter_mut()
                 .map(|stream| stream.measure(now))
                 .collect();
-            if let Some(encoding) = self.slot.select(track.config.id, &measured, now) {
+            if let Some(encoding) = self.slot.select(track.config.id, &Ladder::new(&measured), now) {
                 track.streams[usize::from(encoding)].request_key_frame(now);
             }
         }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::recv::content::PayloadDescriptor::{Vp8, Vp9};
+use crate::recv::dependencies::Dependency;
+use crate::recv::layers::{Evidence, FrameLayers, Layers};
 use crate::wire::dependency_descriptor::DependencyDescriptor;
 use crate::wire::picture_id::PictureId;
 use crate::wire::vp8::Vp8Descriptor;
@@ -41,7 +43,7 @@ impl Line {
         let value = number & self.mask();
         let base = Content {
             begins_key_frame,
-            temporal_layer: Some(layer),
+            layers: Some(layered(layer, false)),
             ..Content::default()
         };
         match self {
@@ -91,29 +93,71 @@ fn vp9(value: u16, wide: bool, tl0: u8) -> Vp9Descriptor {
     }
 }
 
-fn dependency(frame_number: u16, has_structure: bool) -> DependencyDescriptor {
-    DependencyDescriptor {
+fn dependency(frame_number: u16, has_structure: bool) -> Dependency {
+    let descriptor = DependencyDescriptor {
         start_of_frame: true,
         end_of_frame: true,
         template_id: 0,
         frame_number,
         has_structure,
+    };
+    Dependency {
+        descriptor,
+        targets: None,
     }
+}
+
+/// A frame of a temporal layer, which may be entered with it.
+fn layered(temporal: u8, sync: bool) -> FrameLayers {
+    let needed = Layers::from(Layer::new(0, temporal));
+    FrameLayers {
+        layer: Layer::new(0, temporal),
+        needed,
+        opens: if sync {
+            needed.and(Layers::of_temporal(temporal))
+        } else {
+            Layers::NONE
+        },
+        evidence: Evidence::Layer {
+            below: temporal.saturating_sub(1),
+        },
+        restarts: false,
+        ends: true,
+    }
+}
+
+/// A cut in time alone.
+fn up_to(temporal: u8) -> Layer {
+    Layer::new(u8::MAX, temporal)
+}
+
+/// Maps a packet of a source whose timestamps follow its numbers.
+fn map(mapper: &mut PictureMapper, content: &Content, newest: bool) -> Option<PictureNumbers> {
+    mapper.map(content, timestamp(content), newest)
+}
+
+fn switch(mapper: &mut PictureMapper, content: &Content) {
+    mapper.switch(content, timestamp(content));
+}
+
+fn timestamp(content: &Content) -> u32 {
+    let number = picture_id(content).or(frame_number(content));
+    number.map_or(0, |number| u32::from(number.value) * 3_000)
 }
 
 const WIDE: Line = Line::Vp8 { wide: true };
 
 fn frame(id: u16, tl0: u8, layer: u8, key: bool, sync: bool) -> Content {
     Content {
-        layer_sync: sync,
+        layers: Some(layered(layer, sync)),
         ..WIDE.content(id, tl0, layer, key)
     }
 }
 
 fn start_with(key: &Content) -> PictureMapper {
     let mut mapper = PictureMapper::default();
-    mapper.switch(key);
-    mapper.map(key, true).expect("a key frame passes");
+    switch(&mut mapper, key);
+    map(&mut mapper, key, true).expect("a key frame passes");
     mapper
 }
 
@@ -125,11 +169,11 @@ fn start(id: u16, tl0: u8) -> PictureMapper {
 fn goes_on_over_switches_and_wraps() {
     for line in Line::ALL {
         let mut mapper = start_with(&line.content(0xFFFF, 255, 0, true));
-        let second = mapper.map(&line.content(0, 0, 0, false), true);
+        let second = map(&mut mapper, &line.content(0, 0, 0, false), true);
         let second = second.expect("passes");
         let key = line.content(500, 77, 0, true);
-        mapper.switch(&key);
-        let third = mapper.map(&key, true).expect("passes");
+        switch(&mut mapper, &key);
+        let third = map(&mut mapper, &key, true).expect("passes");
         let step = line.distance(line.of(second), line.of(third));
         assert_eq!(step, 1, "{line:?}");
         let base = third
@@ -143,13 +187,13 @@ fn goes_on_over_switches_and_wraps() {
 fn dropped_layers_leave_no_gap_in_vp8_and_their_gap_elsewhere() {
     for line in Line::ALL {
         let mut mapper = start_with(&line.content(100, 5, 0, true));
-        mapper.set_max_layer(0);
+        mapper.set_target(up_to(0));
         let mut sent = Vec::new();
         for step in 1..=8u16 {
             let layer = [0, 2, 1, 2][usize::from(step) % 4];
             let content = line.content(100 + step, 5, layer, false);
             for _packet in 0..3 {
-                sent.extend(mapper.map(&content, true).map(|numbers| line.of(numbers)));
+                sent.extend(map(&mut mapper, &content, true).map(|numbers| line.of(numbers)));
             }
         }
         sent.dedup();
@@ -163,11 +207,11 @@ fn dropped_layers_leave_no_gap_in_vp8_and_their_gap_elsewhere() {
 fn a_switch_closes_up_to_the_highest_sent_whatever_was_dropped() {
     let line = Line::Vp9 { wide: true };
     let mut mapper = start_with(&line.content(100, 5, 0, true));
-    mapper.set_max_layer(0);
-    assert!(mapper.map(&line.content(101, 5, 2, false), true).is_none());
+    mapper.set_target(up_to(0));
+    assert!(map(&mut mapper, &line.content(101, 5, 2, false), true).is_none());
     let key = line.content(9, 0, 0, true);
-    mapper.switch(&key);
-    assert_eq!(mapper.map(&key, true).map(|it| it.picture_id), Some(2));
+    switch(&mut mapper, &key);
+    assert_eq!(map(&mut mapper, &key, true).map(|it| it.picture_id), Some(2));
 }
 
 #[test]
@@ -177,10 +221,10 @@ fn both_numbers_of_a_frame_go_on_and_the_picture_decides() {
         ..frame(id, 0, layer, key, false)
     };
     let mut mapper = start_with(&both(100, 40_000, 0, true));
-    mapper.set_max_layer(0);
-    assert!(mapper.map(&both(101, 40_001, 2, false), true).is_none());
-    assert!(mapper.map(&both(101, 40_001, 2, false), true).is_none());
-    let numbers = mapper.map(&both(102, 40_002, 0, false), true);
+    mapper.set_target(up_to(0));
+    assert!(map(&mut mapper, &both(101, 40_001, 2, false), true).is_none());
+    assert!(map(&mut mapper, &both(101, 40_001, 2, false), true).is_none());
+    let numbers = map(&mut mapper, &both(102, 40_002, 0, false), true);
     let numbers = numbers.expect("passes");
     assert_eq!(
         (numbers.picture_id, numbers.frame_number),
@@ -197,51 +241,71 @@ fn the_layers_of_a_picture_share_its_id_and_have_frame_numbers_of_their_own() {
         ..Line::Vp9 { wide: true }.content(7, 3, 0, key)
     };
     let mut mapper = start_with(&layer(60, true));
-    let upper = mapper.map(&layer(61, false), true).expect("passes");
+    let upper = map(&mut mapper, &layer(61, false), true).expect("passes");
     assert_eq!((upper.picture_id, upper.frame_number), (1, 2));
 }
 
 #[test]
-fn steps_up_only_at_layer_sync() {
+fn steps_up_only_where_nothing_is_missing() {
     let mut mapper = start(100, 5);
-    mapper.set_max_layer(0);
-    assert!(mapper.map(&frame(101, 5, 2, false, true), true).is_none());
-    mapper.set_max_layer(2);
-    assert!(
-        mapper.map(&frame(102, 5, 1, false, false), true).is_none(),
-        "may refer to a dropped frame"
-    );
-    assert!(mapper.map(&frame(103, 5, 1, false, true), true).is_some());
-    assert!(mapper.map(&frame(104, 5, 2, false, false), true).is_none());
-    assert!(mapper.map(&frame(105, 6, 0, true, false), true).is_some());
-    assert!(
-        mapper.map(&frame(106, 6, 2, false, false), true).is_some(),
-        "a key frame opens all"
-    );
+    let limits = [0, 0, 0, 2, 2, 2, 2, 2, 2, 2];
+    let frames = [
+        (1, true, false, "above the limit"),
+        (2, true, false, "above the limit"),
+        (0, false, true, "base layer"),
+        (1, false, false, "may refer to a dropped frame"),
+        (2, true, false, "the layer below is missing"),
+        (1, true, true, "refers to the base layer alone"),
+        (2, false, false, "may refer to a dropped frame"),
+        (2, true, true, "refers to the base layer alone"),
+        (1, false, true, "its layer is there"),
+        (2, false, true, "its layer is there"),
+    ];
+    for (step, ((layer, sync, expected, why), limit)) in frames.into_iter().zip(limits).enumerate() {
+        mapper.set_target(up_to(limit));
+        let content = frame(101 + step as u16, 5, layer, false, sync);
+        assert_eq!(map(&mut mapper, &content, true).is_some(), expected, "{why}");
+    }
+    mapper.set_target(up_to(0));
+    assert!(map(&mut mapper, &frame(111, 5, 1, false, true), true).is_none());
+    mapper.set_target(up_to(2));
+    assert!(map(&mut mapper, &frame(112, 6, 0, true, false), true).is_some());
+    let top = map(&mut mapper, &frame(113, 6, 2, false, false), true);
+    assert!(top.is_some(), "a key frame opens all");
+}
+
+#[test]
+fn what_was_not_dropped_is_not_missed() {
+    let mut mapper = start(100, 5);
+    mapper.set_target(up_to(0));
+    assert!(map(&mut mapper, &frame(101, 5, 2, false, true), true).is_none());
+    mapper.set_target(up_to(2));
+    let middle = map(&mut mapper, &frame(102, 5, 1, false, false), true);
+    assert!(middle.is_some(), "only the highest layer is missing");
 }
 
 #[test]
 fn a_frame_is_dropped_or_passed_whole() {
     for line in Line::ALL {
         let top = |id| Content {
-            layer_sync: true,
+            layers: Some(layered(2, true)),
             ..line.content(id, 5, 2, false)
         };
         let mut mapper = start_with(&line.content(100, 5, 0, true));
-        assert!(mapper.map(&top(101), true).is_some());
-        mapper.set_max_layer(0);
+        assert!(map(&mut mapper, &top(101), true).is_some());
+        mapper.set_target(up_to(0));
         assert!(
-            mapper.map(&top(101), true).is_some(),
+            map(&mut mapper, &top(101), true).is_some(),
             "its first packet passed"
         );
-        assert!(mapper.map(&top(103), true).is_none());
-        mapper.set_max_layer(2);
+        assert!(map(&mut mapper, &top(103), true).is_none());
+        mapper.set_target(up_to(2));
         assert!(
-            mapper.map(&top(103), true).is_none(),
+            map(&mut mapper, &top(103), true).is_none(),
             "its first packet was dropped"
         );
         assert!(
-            mapper.map(&top(102), false).is_some(),
+            map(&mut mapper, &top(102), false).is_some(),
             "late, its number was kept free"
         );
     }
@@ -258,9 +322,9 @@ fn an_encoder_that_counts_anew_is_followed() {
             if !behind && line.mask() == 0x7F {
                 continue; // seven bits cannot tell a leap
             }
-            let numbers = mapper.map(&key, true).expect("passes");
+            let numbers = map(&mut mapper, &key, true).expect("passes");
             assert_eq!(line.of(numbers), 2, "{line:?} at {anew}");
-            let next = mapper.map(&line.content(anew + 1, 10, 0, false), true);
+            let next = map(&mut mapper, &line.content(anew + 1, 10, 0, false), true);
             assert_eq!(next.map(|numbers| line.of(numbers)), Some(3), "{line:?}");
         }
     }
@@ -269,9 +333,9 @@ fn an_encoder_that_counts_anew_is_followed() {
 #[test]
 fn a_late_packet_of_a_key_frame_is_no_new_count() {
     let mut mapper = start(100, 5);
-    mapper.map(&frame(101, 6, 0, true, false), true);
-    mapper.map(&frame(102, 7, 0, false, false), true);
-    let late = mapper.map(&frame(101, 6, 0, true, false), false);
+    map(&mut mapper, &frame(101, 6, 0, true, false), true);
+    map(&mut mapper, &frame(102, 7, 0, false, false), true);
+    let late = map(&mut mapper, &frame(101, 6, 0, true, false), false);
     assert_eq!(late.map(|numbers| numbers.picture_id), Some(2));
 }
 
@@ -281,9 +345,9 @@ fn what_came_before_the_key_frame_is_refused_also_at_the_wrap() {
         for first in [0, 1, 0x7FFF] {
             let mut mapper = start_with(&line.content(first, 5, 0, true));
             let late = line.content(first.wrapping_sub(1), 5, 0, false);
-            assert_eq!(mapper.map(&late, false), None, "{line:?} at {first}");
+            assert_eq!(map(&mut mapper, &late, false), None, "{line:?} at {first}");
             let next = line.content(first + 1, 6, 0, false);
-            let next = mapper.map(&next, true).map(|numbers| line.of(numbers));
+            let next = map(&mut mapper, &next, true).map(|numbers| line.of(numbers));
             assert_eq!(next, Some(2), "{line:?} at {first}");
         }
     }
@@ -292,15 +356,15 @@ fn what_came_before_the_key_frame_is_refused_also_at_the_wrap() {
 #[test]
 fn stream_without_numbers_is_filtered_by_layer_alone() {
     let mut mapper = PictureMapper::default();
-    let plain = |layer| Content {
-        temporal_layer: layer,
+    let plain = |layer: Option<u8>| Content {
+        layers: layer.map(|layer| layered(layer, false)),
         ..Content::default()
     };
-    mapper.set_max_layer(1);
-    mapper.switch(&plain(Some(0)));
-    assert!(mapper.map(&plain(Some(0)), true).is_some());
-    assert!(mapper.map(&plain(Some(2)), true).is_none());
-    assert!(mapper.map(&plain(None), true).is_some());
+    mapper.set_target(up_to(1));
+    switch(&mut mapper, &plain(Some(0)));
+    assert!(map(&mut mapper, &plain(Some(0)), true).is_some());
+    assert!(map(&mut mapper, &plain(Some(2)), true).is_none());
+    assert!(map(&mut mapper, &plain(None), true).is_some());
 }
 
 #[test]
@@ -310,11 +374,11 @@ fn numbers_go_on_behind_a_source_that_has_none() {
         begins_key_frame: true,
         ..Content::default()
     };
-    mapper.switch(&h264);
-    assert_eq!(mapper.map(&h264, true), Some(PictureNumbers::default()));
+    switch(&mut mapper, &h264);
+    assert_eq!(map(&mut mapper, &h264, true), Some(PictureNumbers::default()));
     let key = frame(4_000, 200, 0, true, false);
-    mapper.switch(&key);
-    let numbers = mapper.map(&key, true).expect("passes");
+    switch(&mut mapper, &key);
+    let numbers = map(&mut mapper, &key, true).expect("passes");
     assert_eq!((numbers.picture_id, numbers.tl0_picture_index), (2, 6));
 }
 
@@ -338,18 +402,20 @@ proptest! {
         let mut mapper = start_with(&line.content(0, 0, 0, true));
         // Number of the source and of ours, widened, of the newest frame that was sent.
         let (mut number, mut sent) = (0u16, vec![(0u16, 1u64)]);
+        let mut timestamp = 0;
         for (ahead, layer, switch, limit) in steps {
-            mapper.set_max_layer(limit);
+            mapper.set_target(up_to(limit));
             number = match switch {
                 Some((at_wrap, near)) => (if at_wrap { 0 } else { 0x7FFF_u16 }).wrapping_add_signed(near),
                 None => number.wrapping_add(ahead),
             };
             let layer = if switch.is_some() { 0 } else { layer };
             let content = line.content(number, 0, layer, switch.is_some());
+            timestamp += 3_000;
             if switch.is_some() {
-                mapper.switch(&content);
+                mapper.switch(&content, timestamp);
             }
-            let Some(numbers) = mapper.map(&content, true) else { continue };
+            let Some(numbers) = mapper.map(&content, timestamp, true) else { continue };
             let (last_number, last_out) = sent[sent.len() - 1];
             let step = line.distance(last_out as u16 & line.mask(), line.of(numbers));
             let expected = match switch {
@@ -375,16 +441,17 @@ proptest! {
     ) {
         let line = Line::Vp8 { wide };
         let mut mapper = start_with(&line.content(first, 0, 0, true));
-        let (mut id, mut last) = (first, 1);
+        let (mut id, mut last, mut timestamp) = (first, 1, 0);
         for (layer, sync, max, switch) in steps {
-            mapper.set_max_layer(max);
+            mapper.set_target(up_to(max));
             let switch = switch && layer == 0;
             id = if switch { first.rotate_left(3) } else { id.wrapping_add(1) };
-            let content = Content { layer_sync: sync, ..line.content(id, 0, layer, switch) };
+            let content = Content { layers: Some(layered(layer, sync)), ..line.content(id, 0, layer, switch) };
+            timestamp += 3_000;
             if switch {
-                mapper.switch(&content);
+                mapper.switch(&content, timestamp);
             }
-            if let Some(numbers) = mapper.map(&content, true) {
+            if let Some(numbers) = mapper.map(&content, timestamp, true) {
                 prop_assert_eq!(line.distance(last, line.of(numbers)), 1);
                 last = line.of(numbers);
             }
@@ -396,10 +463,10 @@ proptest! {
         let mut mapper = PictureMapper::default();
         for (id, which, layer, key) in packets {
             let line = Line::ALL[which];
-            let content = Content { layer_sync: key, ..line.content(id, layer, layer & 3, key) };
-            if key && layer > 200 { mapper.switch(&content) }
-            mapper.set_max_layer(layer & 3);
-            mapper.map(&content, layer > 20);
+            let content = Content { layers: Some(layered(layer & 3, key)), ..line.content(id, layer, layer & 3, key) };
+            if key && layer > 200 { switch(&mut mapper, &content) }
+            mapper.set_target(up_to(layer & 3));
+            map(&mut mapper, &content, layer > 20);
         }
     }
 }

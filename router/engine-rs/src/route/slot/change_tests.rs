@@ -280,8 +280,9 @@ fn a_stream_that_goes_on_in_another_codec_waits_for_its_key_frame() {
 /// An AV1 key frame by its payload: a temporal delimiter's place is taken by the sequence header's.
 const AV1_KEY: [u8; 3] = [0x18, 0x08, 0];
 const AV1_DELTA: [u8; 3] = [0x10, 0x30, 0];
+/// Two temporal layers; then zeros, which are padding.
 const STRUCTURE: [u8; 20] = [
-    0x80, 0, 50, 0x80, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+    0x80, 0, 50, 0x80, 0x01, 0x1E, 0xA8, 0x51, 0x41, 0x01, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ];
 
 fn frame_number(sent: &Sent) -> Option<u16> {

@@ -96,6 +96,9 @@ impl Slot {
             .plan
             .codec(packet.header.payload_type)
             .ok_or(DropReason::NackNotInHistory)?;
+        if !note.picture.fits(&packet.content) {
+            return Err(DropReason::NackNotInHistory);
+        }
         let form = match (self.config.rtx_ssrc, codec.rtx) {
             (Some(ssrc), Some(_)) => Form::Rtx(ssrc, self.rtx_seq),
             _ if self.seq.is_sendable(number) => Form::Media,

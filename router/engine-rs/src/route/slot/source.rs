@@ -1,10 +1,12 @@
 //! A producer in a slot: the one shown, the one that waits for its key frame, or the one shown before.
 
 use super::super::rewrite::{PlannedCodec, RewritePlan};
-use super::super::select::{Decision, Reason, Selector};
-use crate::core::command::{Limits, ProducerConfig, SlotConfig};
+use super::super::ladder::Ladder;
+use super::super::select::{Allowed, Decision, Reason, Selector};
+use crate::core::command::{ProducerConfig, SlotConfig};
 use crate::ids::ProducerId;
-use crate::recv::{Measured, MediaPacket};
+use crate::recv::MediaPacket;
+use crate::recv::layers::Layer;
 use crate::time::Micros;
 
 /// What a source is waiting for.
@@ -25,8 +27,8 @@ pub struct Source {
     pub generation: u8,
     /// Why it is shown as it is.
     pub reason: Reason,
-    /// Highest temporal layer to forward.
-    pub max_layer: u8,
+    /// Highest layers to forward.
+    pub target: Layer,
     wanted: Wanted,
     selector: Selector,
     single: bool,
@@ -46,7 +48,7 @@ impl Source {
             plan,
             generation,
             reason,
-            max_layer: u8::MAX,
+            target: Layer::TOP,
             wanted,
             selector: Selector::default(),
             single: producer.encodings.len() <= 1,
@@ -68,19 +70,19 @@ impl Source {
         true
     }
 
-    /// Chooses the encoding by what is measured of all. False when what is shown must stop.
+    /// Chooses the encoding and its layers by what is measured of all. False when what is shown must stop.
     pub fn select(
         &mut self,
         shown: Option<u8>,
-        measured: &[Measured],
-        limits: &Limits,
+        ladder: &Ladder,
+        allowed: &Allowed,
         now: Micros,
     ) -> bool {
         if self.paused || self.reason == Reason::NoCodec {
             return true;
         }
-        let decision = self.selector.decide(measured, limits, shown, now);
-        self.max_layer = decision.max_temporal_layer;
+        let decision = self.selector.decide(ladder, allowed, shown, now);
+        self.target = decision.target;
         self.reason = decision.reason;
         self.wanted = match decision {
             Decision {
@@ -135,7 +137,7 @@ impl Source {
             return false;
         }
         match packet.content.dependency {
-            Some(descriptor) if self.plan.sends_dependency() => descriptor.begins_sequence(),
+            Some(it) if self.plan.sends_dependency() => it.descriptor.begins_sequence(),
             _ => packet.content.begins_key_frame || !codec.waits_for_key_frame(),
         }
     }

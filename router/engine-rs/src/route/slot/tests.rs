@@ -3,6 +3,8 @@
 use super::world::{Sent, World};
 use super::*;
 use crate::ids::SlotId;
+use crate::recv::Measured;
+use crate::recv::layer_meter::MeasuredLayer;
 use crate::recv::testing::{Built, producer, vp8};
 use crate::wire::DropReason;
 
@@ -81,10 +83,10 @@ fn codec_that_the_receiver_lacks_is_not_sent() {
     assert_eq!(
         world.slot.select(
             other.id,
-            &[Measured {
+            &Ladder::new(&[Measured {
                 flowing: true,
-                ..Measured::default()
-            }],
+                layers: std::iter::once(MeasuredLayer::default()).collect(),
+            }]),
             world.now
         ),
         None

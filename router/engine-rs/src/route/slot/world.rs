@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::command::{Extension, ExtensionIds};
 use crate::ids::{SlotId, TransportId};
-use crate::recv::ReceiveStream;
+use crate::recv::{Measured, ReceiveStream};
 use crate::recv::testing::{Built, codec, producer, vp8};
 use crate::wire::DropReason;
 use crate::wire::ext::{ExtensionMap, ExtensionValues};
@@ -134,7 +134,7 @@ impl World {
             .map(|stream| stream.measure(self.now))
             .collect();
         let producer = self.producers[producer].0.id;
-        self.slot.select(producer, &measured, self.now)
+        self.slot.select(producer, &Ladder::new(&measured), self.now)
     }
 
     /// A packet of an encoding arrives; what the slot sends of it.

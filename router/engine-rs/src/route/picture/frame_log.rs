@@ -1,0 +1,126 @@
+//! Which of the last frames were forwarded, by their numbers: so that all packets of a frame share its fate, and a frame
+//! whose reference was dropped is not forwarded.
+
+use super::line::WireNumber;
+use crate::wire::dependency_descriptor::References;
+
+/// The last 64 frames of a source: as many as can be referred to. Bit `n` stands for the frame `n` before the highest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameLog {
+    /// Zero before the first.
+    highest: u64,
+    forwarded: u64,
+    dropped: u64,
+}
+
+impl FrameLog {
+    /// The number congruent to what travels that is nearest to the highest.
+    pub fn widen(&self, number: WireNumber) -> u64 {
+        number.widen(Some(self.highest).filter(|highest| *highest > 0))
+    }
+
+    fn back(&self, frame: u64) -> Option<u32> {
+        let back = self.highest.checked_sub(frame)?;
+        u32::try_from(back).ok().filter(|back| *back < u64::BITS)
+    }
+
+    /// Whether it was forwarded; `None` when nothing was decided, or it is forgotten.
+    pub fn decision(&self, frame: u64) -> Option<bool> {
+        let back = self.back(frame)?;
+        match (self.forwarded >> back & 1, self.dropped >> back & 1) {
+            (1, _) => Some(true),
+            (_, 1) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Notes what was decided.
+    pub fn decide(&mut self, frame: u64, forwarded: bool) {
+        let ahead = u32::try_from(frame.saturating_sub(self.highest)).unwrap_or(u32::MAX);
+        self.forwarded = self.forwarded.checked_shl(ahead).unwrap_or(0);
+        self.dropped = self.dropped.checked_shl(ahead).unwrap_or(0);
+        self.highest = self.highest.max(frame);
+        let Some(back) = self.back(frame) else { return };
+        if forwarded {
+            self.forwarded |= 1 << back;
+        } else {
+            self.dropped |= 1 << back;
+        }
+    }
+
+    /// None of the frames it refers to was dropped. One that has not come yet may come.
+    pub fn has(&self, references: References, frame: u64) -> bool {
+        // Shifted so that bit 0 is the frame right before this one.
+        let shift = |by: u64| u32::try_from(by).unwrap_or(u32::MAX);
+        let dropped = match frame.checked_sub(self.highest + 1) {
+            Some(gap) => self.dropped.checked_shl(shift(gap)),
+            None => self.dropped.checked_shr(shift(self.highest + 1 - frame)),
+        };
+        let dropped = dropped.unwrap_or(0);
+        let missing = dropped & references.near != 0;
+        !missing && (!references.far || dropped == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn wire(value: u16) -> WireNumber {
+        WireNumber { value, bits: 16 }
+    }
+
+    #[test]
+    fn numbers_wrap() {
+        let mut log = FrameLog::default();
+        let last = log.widen(wire(65_535));
+        log.decide(last, true);
+        assert_eq!(log.widen(wire(1)), last + 2);
+        log.decide(last + 2, false);
+        assert_eq!(log.widen(wire(65_534)), last - 1);
+        assert_eq!(log.decision(last), Some(true));
+        assert_eq!((log.decision(last + 2), log.decision(last + 1)), (Some(false), None));
+    }
+
+    #[test]
+    fn long_references_want_everything() {
+        let far = References { near: 0, far: true };
+        let mut log = FrameLog::default();
+        log.decide(1_000, true);
+        assert!(log.has(far, 1_001));
+        log.decide(1_001, false);
+        assert!(!log.has(far, 1_002));
+    }
+
+    proptest! {
+        /// As a map does: decisions, and references that were dropped within the last 64 frames.
+        #[test]
+        fn remembers(steps in proptest::collection::vec((-20i64..8, any::<bool>(), any::<u64>()), 1..300)) {
+            let mut log = FrameLog::default();
+            let mut model: BTreeMap<u64, bool> = BTreeMap::new();
+            let mut highest = 1 << 20;
+            for (step, forwarded, near) in steps {
+                let frame = (highest as i64 + step) as u64;
+                let seen = model.keys().next_back().copied();
+                let kept = |number: u64| seen.is_some_and(|seen| number + 64 > seen);
+                let missing = (0..64).any(|bit| {
+                    let number = frame - 1 - bit;
+                    near >> bit & 1 == 1 && kept(number) && model.get(&number) == Some(&false)
+                });
+                // Behind a gap the oldest bits are beyond those that are kept.
+                prop_assert_eq!(log.has(References { near, far: false }, frame), !missing);
+                if kept(frame) || seen.is_none() {
+                    let before = model.get(&frame).copied();
+                    prop_assert_eq!(log.decision(frame), before);
+                    if before.is_none() {
+                        log.decide(frame, forwarded);
+                        model.insert(frame, forwarded);
+                        highest = highest.max(frame);
+                    }
+                }
+            }
+        }
+    }
+}
