@@ -35,9 +35,9 @@ pub struct Bidder {
     /// How many of its levels it gets.
     pub taken: usize,
     /// Cost by weight of its last step.
-    key: u64,
+    pub(super) key: u64,
     /// Entries of slots of more weight come before its steps.
-    floor: u64,
+    pub(super) floor: u64,
 }
 
 impl Bidder {

@@ -284,7 +284,7 @@ mod tests {
             max_temporal_layers: Some(1),
             ..none
         };
-        assert_eq!(with(layers), (Some((0, 0)), Cause::FrameRateLimit));
+        assert_eq!(with(layers), (Some((2, 0)), Cause::FrameRateLimit));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::super::allocator::TOLERANCE_PERCENT;
 use super::super::fill::MODEST_BPS;
+use super::super::grant::Cause;
 use super::*;
 use proptest::prelude::*;
 
@@ -32,17 +33,17 @@ fn some_ladder() -> impl Strategy<Value = Ladder> {
         rungs.collect()
     });
     // Whatever is measured.
-    let rungs = prop::collection::vec(
-        (0..4_u8, 0..4_u8, 0..3_000_u64, 1..2_000_u16, 0.0..60_f32),
+    let rungs = prop::collection::btree_map(
+        (0..4_u8, 0..4_u8),
+        (0..3_000_u64, 1..2_000_u16, 0.0..60_f32),
         0..24,
     );
     let anything = rungs.prop_map(|rungs| {
         let rungs = rungs.into_iter();
-        rungs
-            .map(|(encoding, temporal, kbps, width, rate)| {
-                rung(encoding, temporal, kbps, (width, width), rate)
-            })
-            .collect()
+        let rungs = rungs.map(|((encoding, temporal), (kbps, width, rate))| {
+            rung(encoding, temporal, kbps, (width, width), rate)
+        });
+        rungs.collect()
     });
     prop_oneof![4 => simulcast, 1 => anything]
 }
@@ -98,6 +99,16 @@ fn cost(grant: &Grant) -> u64 {
     grant.rung.map_or(0, |rung| rung.bps)
 }
 
+/// The lowest rung that a slot would take, had it all the bandwidth.
+fn minimum(slot: &Slot) -> Option<u64> {
+    let mut alone = Receiver::new(vec![Slot {
+        standing: Standing::default(),
+        ..slot.clone()
+    }]);
+    let tried = (1..=400).map(|step| alone.try_at(step * 10));
+    tried.map(|it| cost(&it.grants[0])).find(|bps| *bps > 0)
+}
+
 /// The slot got less: another rung that costs less, or a pause.
 fn has_lost(before: &Grant, after: &Grant) -> bool {
     cost(after) < cost(before)
@@ -126,7 +137,8 @@ proptest! {
                 let limit = slot.limits.max_bitrate_bps;
                 // What is shown may waver by a tenth.
                 prop_assert!(limit.is_none_or(|limit| cost(grant) <= limit * 11 / 10), "{slot:?} {grant:?}");
-                let rung = grant.rung.filter(|rung| rung.size.is_some());
+                let exceeds = grant.reason.cause == Cause::SmallestExceeds;
+                let rung = grant.rung.filter(|rung| rung.size.is_some() && !exceeds);
                 if let (Some(rung), Some(place)) = (rung, slot.shown_at) {
                     let covers = |size: (u16, u16)| {
                         let side = |have: u16, want: u16| u32::from(have) * 100 >= u32::from(want) * 85;
@@ -152,20 +164,12 @@ proptest! {
                 if !grant.is_paused_by_bandwidth() {
                     continue;
                 }
-                let cheapest = |slot: &Slot| {
-                    let rungs = slot.ladder.rungs().iter().filter(|rung| rung.bps > 0);
-                    rungs.map(|rung| rung.bps).min().unwrap_or(0)
-                };
-                let is_modest = cheapest(paused) * 33 / 32 <= MODEST_BPS
-                    && paused.preference == Preference::Motion;
+                let is_modest = minimum(paused).is_some_and(|bps| bps * 33 / 32 <= MODEST_BPS);
                 for (other, got) in receiver.slots.iter().zip(&decided.grants) {
                     if !is_modest || other.weight() >= paused.weight() {
                         continue;
                     }
-                    // The lowest rung may be one that another undercuts: then that is its minimum.
-                    let mut alone = Receiver::new(vec![Slot { standing: Standing::default(), ..other.clone() }]);
-                    let minimum = (1..=40).map(|step| alone.try_at(step * 100)).find_map(|it| it.grants[0].rung);
-                    let minimum = minimum.map_or(u64::MAX, |rung| rung.bps);
+                    let minimum = minimum(other).unwrap_or(u64::MAX);
                     let has_more = got.rung.is_some_and(|rung| rung.bps > minimum * 21 / 20);
                     prop_assert!(!has_more, "{grant:?} while {got:?}");
                 }
