@@ -5,10 +5,10 @@
 use super::claim::{Claim, Wants};
 use super::fill::{Bidder, fill};
 use super::grant::{Cause, Grant, Reason};
-use super::path::{Level, find};
+use super::path::{Level, Path, find};
 use super::standing::{Headroom, Standing, Step};
 use crate::time::Micros;
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 /// The estimate must exceed what is needed by so much before anything is raised, in percent of the need.
@@ -82,6 +82,8 @@ struct Entry {
     shown_at: Option<(u16, u16)>,
     standing: Standing,
     ceiling: Cause,
+    /// Why it may not have more than it has.
+    brake: Option<Cause>,
 }
 
 impl Allocator {
@@ -103,13 +105,8 @@ impl Allocator {
             .estimate
             .map_or(u64::MAX, |bps| budget.left(bps, audio));
         let limit = self.limit(budget, (available, audio), headroom, now);
-        let entries = &self.entries;
         self.bidders
             .sort_unstable_by_key(|bidder| (bidder.rank(), bidder.entry));
-        for bidder in &mut self.bidders {
-            let standing = &entries[bidder.entry].standing;
-            bidder.is_shut_out = bidder.held == 0 && standing.backs_off(available, now);
-        }
         let filled = fill(&mut self.bidders, &self.levels, limit.bps, &mut self.heap);
         let spent = self.grant(budget, &limit, audio, now);
         let ideal = self
@@ -117,7 +114,10 @@ impl Allocator {
             .iter()
             .map(|bidder| cost(bidder, &self.levels, bidder.levels.len()));
         let ideal = ideal.fold(0, u64::saturating_add);
-        let wanted = filled.next.map_or(0, |next| {
+        let next = filled
+            .next
+            .or_else(|| self.next_after_settling(filled.used));
+        let wanted = next.map_or(0, |next| {
             let next = next.saturating_add(next / 100 * MARGIN_PERCENT);
             // Rounded up, or what was asked for would not suffice.
             budget.estimate_for(next, audio).saturating_add(1_000)
@@ -154,25 +154,40 @@ impl Allocator {
                         self.grant_nothing(&claim, path.ceiling);
                         continue;
                     }
-                    let start = self.levels.len();
-                    self.levels.extend_from_slice(&path.levels);
-                    self.bidders.push(Bidder {
-                        slot: claim.slot,
-                        entry: self.entries.len(),
-                        weight: claim.weight(),
-                        levels: start..self.levels.len(),
-                        held: held(&claim.standing, &path.levels),
-                        ..Bidder::default()
-                    });
-                    self.entries.push(Entry {
-                        shown_at: claim.shown_at,
-                        standing: claim.standing,
-                        ceiling: path.ceiling,
-                    });
+                    self.bid(&claim, &path, now);
                 }
             }
         }
         audio
+    }
+
+    fn bid(&mut self, claim: &Claim, path: &Path, now: Micros) {
+        let standing = claim.standing;
+        let start = self.levels.len();
+        self.levels.extend_from_slice(&path.levels);
+        let held = held(&standing, &path.levels);
+        let brake = if standing.backs_off(now) {
+            Some(Cause::BackingOff)
+        } else if held > 0 && standing.must_wait(claim.shown_at, now) {
+            Some(Cause::Settling)
+        } else {
+            None
+        };
+        self.bidders.push(Bidder {
+            slot: claim.slot,
+            entry: self.entries.len(),
+            weight: claim.weight(),
+            levels: start..self.levels.len(),
+            held,
+            most: brake.map_or(path.levels.len(), |_| held),
+            ..Bidder::default()
+        });
+        self.entries.push(Entry {
+            shown_at: claim.shown_at,
+            standing,
+            ceiling: path.ceiling,
+            brake,
+        });
     }
 
     fn grant_nothing(&mut self, claim: &Claim, cause: Cause) {
@@ -187,6 +202,17 @@ impl Allocator {
             },
             standing,
         });
+    }
+
+    /// Nothing is short of bandwidth, but somebody was raised a moment ago and will want more in a moment.
+    fn next_after_settling(&self, used: u64) -> Option<u64> {
+        let settles = |bidder: &&Bidder| {
+            let brake = self.entries[bidder.entry].brake;
+            brake == Some(Cause::Settling) && bidder.most < bidder.levels.len()
+        };
+        let bidder = self.bidders.iter().find(settles)?;
+        let count = |count| cost(bidder, &self.levels, count);
+        Some(used + count(bidder.most + 1) - count(bidder.most))
     }
 
     /// How much may be filled: up to what is shown already as long as that just fits, beyond it only with a margin and
@@ -230,19 +256,20 @@ impl Allocator {
         for bidder in &self.bidders {
             let mut entry = self.entries[bidder.entry];
             let levels = &self.levels[bidder.levels.clone()];
-            let (count, cause) = decide(bidder, &entry, limit.available, now);
+            let count = bidder.taken;
             let rung = count.checked_sub(1).map(|at| levels[at].rung);
             let step = match count.cmp(&bidder.held) {
-                std::cmp::Ordering::Greater => Step::Up(limit.available),
-                std::cmp::Ordering::Less if limit.is_squeezed => Step::Squeezed,
+                Ordering::Greater => Step::Up(limit.available),
+                Ordering::Less if limit.is_squeezed => Step::Squeezed,
                 _ => Step::Same,
             };
+            entry.standing.on_available(limit.available);
             entry.standing.grant(rung, step, entry.shown_at, now);
             self.grants.push(Grant {
                 slot: bidder.slot,
                 rung,
                 reason: Reason {
-                    cause,
+                    cause: cause(bidder, &entry),
                     granted: rung,
                     wanted: levels.last().map(|level| level.rung),
                     estimate: budget.estimate,
@@ -264,23 +291,13 @@ struct Limit {
     is_squeezed: bool,
 }
 
-/// How many levels a bidder is granted of those that were kept for him, and why not more.
-fn decide(bidder: &Bidder, entry: &Entry, available: u64, now: Micros) -> (usize, Cause) {
-    let standing = &entry.standing;
-    if bidder.taken > bidder.held {
-        if standing.backs_off(available, now) {
-            return (bidder.held, Cause::BackingOff);
-        }
-        if bidder.held > 0 && standing.must_wait(entry.shown_at, now) {
-            return (bidder.held, Cause::Settling);
-        }
+/// Why a bidder has not got more.
+fn cause(bidder: &Bidder, entry: &Entry) -> Cause {
+    if bidder.taken == bidder.levels.len() {
+        return entry.ceiling;
     }
-    let cause = if bidder.taken < bidder.levels.len() {
-        Cause::Bandwidth
-    } else {
-        entry.ceiling
-    };
-    (bidder.taken, cause)
+    let brake = entry.brake.filter(|_| bidder.taken == bidder.most);
+    brake.unwrap_or(Cause::Bandwidth)
 }
 
 /// What the first `count` levels of a bidder cost together.

@@ -30,8 +30,8 @@ pub struct Bidder {
     pub levels: Range<usize>,
     /// How many of them it has had.
     pub held: usize,
-    /// It may not come back yet: its entry is kept free for it, but it is not served.
-    pub is_shut_out: bool,
+    /// How many it may have now.
+    pub most: usize,
     /// How many of its levels it gets.
     pub taken: usize,
     /// Cost by weight of its last step.
@@ -46,10 +46,10 @@ impl Bidder {
         (Reverse(self.weight), self.held == 0, self.slot)
     }
 
-    /// Cost of its next step.
+    /// Cost of its next step, if it may have it.
     fn step(&self, levels: &[Level]) -> Option<u64> {
         let levels = &levels[self.levels.clone()];
-        let next = levels.get(self.taken)?;
+        let next = levels.get(self.taken).filter(|_| self.taken < self.most)?;
         let before = self.taken.checked_sub(1).map_or(0, |at| levels[at].bps);
         Some(next.bps - before)
     }
@@ -113,15 +113,12 @@ pub fn fill(
     let mut all_served = true;
     for bidder in &mut *bidders {
         let is_modest = bidder.is_modest(levels);
-        let Some(entry) = bidder
-            .step(levels)
-            .filter(|_| is_modest || bidder.weight == highest)
-        else {
+        if !is_modest && bidder.weight < highest {
             continue;
-        };
-        if filled.take(entry, budget) {
+        }
+        let entry = bidder.step(levels);
+        if entry.is_some_and(|entry| filled.take(entry, budget)) {
             bidder.taken = 1;
-            all_served &= !bidder.is_shut_out;
         } else {
             all_served &= !is_modest;
         }

@@ -124,11 +124,19 @@ impl Standing {
     }
 
     /// Its last raises failed, and it is not time to try again.
-    pub(super) fn backs_off(&self, available: u64, now: Micros) -> bool {
+    pub(super) fn backs_off(&self, now: Micros) -> bool {
         let doublings = self.failures.saturating_sub(1).min(MAX_DOUBLINGS);
         let back_off = Micros(FIRST_BACK_OFF.0 << doublings);
-        let is_ample = available > self.not_enough.saturating_mul(AMPLE_PERCENT) / 100;
-        self.failed.is_some_and(|at| now - at < back_off) && !is_ample
+        self.failed.is_some_and(|at| now - at < back_off)
+    }
+
+    /// There is so much now. Plenty more than what did not suffice ends the wait, from the next decision on: in one, what
+    /// is possible must not depend on what there is, or more could be less for another slot.
+    pub(super) fn on_available(&mut self, available: u64) {
+        if available > self.not_enough.saturating_mul(AMPLE_PERCENT) / 100 {
+            self.failed = None;
+            self.failures = 0;
+        }
     }
 
     /// Grants a rung, or none.
@@ -249,12 +257,12 @@ mod tests {
             let at = failure as u64 * 40_000;
             standing.grant(Some(RUNG), Step::Up(800), None, ms(at));
             standing.grant(None, Step::Squeezed, None, ms(at + 4_000));
-            assert!(
-                standing.backs_off(900, ms(at + 4_000 + wait - 1)),
-                "{failure}"
-            );
-            assert!(!standing.backs_off(900, ms(at + 4_000 + wait)), "{failure}");
-            assert!(!standing.backs_off(1_001, ms(at + 4_001)), "ample");
+            standing.on_available(1_000);
+            assert!(standing.backs_off(ms(at + 4_000 + wait - 1)), "{failure}");
+            assert!(!standing.backs_off(ms(at + 4_000 + wait)), "{failure}");
+            let mut rich = standing;
+            rich.on_available(1_001);
+            assert!(!rich.backs_off(ms(at + 4_001)), "ample");
         }
     }
 
@@ -263,7 +271,7 @@ mod tests {
         let mut standing = Standing::default();
         standing.grant(Some(RUNG), Step::Up(800), None, ms(0));
         standing.grant(None, Step::Squeezed, None, ms(5_000));
-        assert!(!standing.backs_off(0, ms(5_001)));
+        assert!(!standing.backs_off(ms(5_001)));
     }
 
     #[test]
