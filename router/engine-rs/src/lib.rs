@@ -18,6 +18,7 @@ pub mod ids;
 #[allow(unsafe_code)]
 pub mod io;
 pub mod media;
+pub mod pace;
 #[cfg(feature = "python")]
 #[allow(unsafe_code)]
 mod py;
