@@ -61,6 +61,11 @@ impl Core {
         if kind == MediaKind::Video {
             even_sizes(pass);
         }
+        for Outbound { from, packet } in &*pass {
+            if let Some(stream) = producer.stream(from.encoding) {
+                stream.on_forward(packet);
+            }
+        }
         let route = producer.take_turn();
         let route = route
             .into_iter()
@@ -208,12 +213,14 @@ fn fetch_ahead(
     sink: &impl Sink,
 ) {
     if let Some(place) = route.get(3).and_then(|ix| slots.place(*ix)) {
-        sink.prefetch(place);
+        sink.prefetch(place, SlotEntry::HOT);
     }
     if let Some(entry) = route.get(2).and_then(|ix| slots.get(*ix)) {
-        entry.slot.fetch_ahead(|source| sink.prefetch(source));
+        entry
+            .slot
+            .fetch_ahead(|source| sink.prefetch(source, size_of_val(source)));
         if let Some(place) = transports.place(entry.transport) {
-            sink.prefetch(place);
+            sink.prefetch(place, size_of::<Transport>());
         }
     }
     let next = route.get(1).and_then(|ix| slots.get(*ix));

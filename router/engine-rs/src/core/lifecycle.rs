@@ -66,7 +66,7 @@ impl Core {
             .producers
             .iter()
             .filter_map(|producer| self.producers.get(*producer));
-        transport.extensions = merge_extensions(alive.map(|producer| &producer.config));
+        *transport.extensions = merge_extensions(alive.map(|producer| &producer.config));
     }
 
     pub(super) fn remove_producer(&mut self, id: ProducerId) -> Option<()> {

@@ -64,9 +64,11 @@ pub trait Sink {
     /// Queues the first `len` bytes of the scratch space to `to`.
     fn commit(&mut self, len: usize, to: Tuple, class: Class);
 
-    /// Says that a value will be needed soon. By default nothing follows from it.
+    /// Says that the first `len` bytes of a value will be needed soon. By default nothing follows from it.
     #[inline]
-    fn prefetch<T>(&self, _: &T) {}
+    fn prefetch<T>(&self, value: &T, len: usize) {
+        let _ = (value, len);
+    }
 
     /// Hands an event to Python.
     fn event(&mut self, event: Event);

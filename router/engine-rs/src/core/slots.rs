@@ -26,21 +26,25 @@ pub struct Membership {
     position: usize,
 }
 
-/// A sending m-line of one peer, and where it hangs.
+/// A sending m-line of one peer, and where it hangs. In this order: see [`Slot::HOT`].
+#[repr(C)]
 pub struct SlotEntry {
     /// The peer it leaves to.
     pub transport: Ix<TransportId>,
-    /// What it is assigned.
-    pub assigned: Option<Membership>,
     /// What it shows until the key frame of the assigned one comes. Only then it is in two routes.
     pub outgoing: Option<Membership>,
-    /// The speakers it follows; it cannot be assigned then.
-    pub follows: Option<Follows>,
     /// Its numbers and its rewriting.
     pub slot: Slot,
+    /// What it is assigned.
+    pub assigned: Option<Membership>,
+    /// The speakers it follows; it cannot be assigned then.
+    pub follows: Option<Follows>,
 }
 
 impl SlotEntry {
+    /// Bytes from the beginning that every packet needs.
+    pub const HOT: usize = std::mem::offset_of!(Self, slot) + Slot::HOT;
+
     /// The producer whose packets it sends, or will when something comes.
     pub fn current(&self) -> Option<Ix<ProducerId>> {
         let current = self.outgoing.or(self.assigned);
@@ -255,6 +259,7 @@ impl Core {
         let ix = self.producers.find(id)?;
         let producer = self.producers.get_mut(ix)?;
         producer.paused = paused;
+        producer.reselect.unsettle();
         self.pause_speaker(ix, paused);
         let route = self.producers.get(ix)?.route.clone();
         for slot in route {
@@ -289,6 +294,7 @@ impl Core {
             config,
             streams,
             route,
+            reselect,
             ..
         } = producer;
         let measured: ArrayVec<Measured, MAX_ENCODINGS> = streams
@@ -296,8 +302,10 @@ impl Core {
             .take(MAX_ENCODINGS)
             .map(|stream| stream.measure(now))
             .collect();
+        let is_due = only.is_some() || reselect.is_due(&measured, now);
         let chosen = only.as_ref().map_or(&route[..], std::slice::from_ref);
-        for slot in chosen {
+        let mut waiting = false;
+        for slot in chosen.iter().filter(|_| is_due) {
             let Some(entry) = self.slots.get_mut(*slot) else {
                 continue;
             };
@@ -311,7 +319,13 @@ impl Core {
             }
             if let Some(stream) = wanted.and_then(|wanted| streams.get_mut(wanted as usize)) {
                 stream.request_key_frame(now);
+                waiting = true;
             }
+        }
+        match only {
+            None if is_due => reselect.on_visited(waiting, now),
+            Some(_) if waiting => reselect.unsettle(),
+            _ => {}
         }
         if producer.next_select.is_none() || only.is_none() {
             producer.plan_select(now);

@@ -27,7 +27,8 @@ const DTLS_RATE: u64 = 50;
 /// it go on for 30 s; a path that is dead fills the send buffer's queues meanwhile.
 pub const MEDIA_SILENCE: Micros = Micros::from_secs(15);
 
-/// State of one peer.
+/// State of one peer. What a packet to it does not need is boxed: the rest is fetched ahead for each receiver
+/// (`forward.rs`).
 pub struct Transport {
     /// Its id.
     pub id: TransportId,
@@ -50,7 +51,7 @@ pub struct Transport {
     /// What its SSRCs carry.
     pub streams: Streams,
     /// Header extension ids it sends with.
-    pub extensions: ExtensionMap,
+    pub extensions: Box<ExtensionMap>,
     /// Tracks it publishes.
     pub producers: Vec<Ix<ProducerId>>,
     /// M-lines sent to it.
@@ -60,7 +61,7 @@ pub struct Transport {
     /// What it is told in reports.
     pub reports: Reports,
     /// Arrivals of its transport-wide numbers.
-    pub arrivals: FeedbackBuilder,
+    pub arrivals: Box<FeedbackBuilder>,
     /// The stream that last carried such a number.
     pub arrivals_of: Ssrc,
     /// Its clock, as its sender reports tell it.
@@ -72,7 +73,7 @@ pub struct Transport {
     /// Media it may be sent now.
     pub allowance: Allowance,
     /// Drops by reason.
-    pub drops: DropCounters,
+    pub drops: Box<DropCounters>,
     /// How often a pair was selected.
     pub pair_changes: u64,
 }
@@ -82,7 +83,7 @@ impl Transport {
     pub fn new(now: Micros, config: TransportConfig, tie_breaker: u64) -> Self {
         Self {
             id: config.id,
-            link: Link::Ice(Agent::new(config.local, tie_breaker)),
+            link: Link::ice(Agent::new(config.local, tie_breaker)),
             srtp: None,
             cname: config.cname,
             timeout: config.timeout,
@@ -91,18 +92,18 @@ impl Transport {
             is_lost: false,
             alarm: Alarm::default(),
             streams: Streams::default(),
-            extensions: ExtensionMap::default(),
+            extensions: Box::default(),
             producers: Vec::new(),
             slots: Vec::new(),
             dtls: TokenBucket::new(DTLS_BURST, DTLS_RATE),
             reports: Reports::new(Ssrc(tie_breaker as u32 | 1)),
-            arrivals: FeedbackBuilder::default(),
+            arrivals: Box::default(),
             arrivals_of: Ssrc(0),
             clock: PeerClock::default(),
             received: Traffic::default(),
             sent: Traffic::default(),
             allowance: Allowance::new(),
-            drops: DropCounters::default(),
+            drops: Box::default(),
             pair_changes: 0,
         }
     }

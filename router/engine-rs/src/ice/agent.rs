@@ -1,6 +1,5 @@
 //! The agent of one peer: checks in, answers and challenges out, one selected tuple.
 
-use super::challenge::RECHALLENGE_INTERVAL;
 use super::check::{Freshness, SeenChecks, Verdict, judge};
 use super::credentials::{Credentials, Generation};
 use super::tuples::Paths;
@@ -34,9 +33,17 @@ pub enum StunOutcome {
 
 /// Where media may go, and until when.
 #[derive(Clone, Copy, Debug)]
-struct Outlet {
+pub struct Outlet {
     tuple: Tuple,
     until: Micros,
+}
+
+impl Outlet {
+    /// The tuple, while its consent is fresh.
+    #[inline]
+    pub fn at(self, now: Micros) -> Option<Tuple> {
+        (now < self.until).then_some(self.tuple)
+    }
 }
 
 /// ICE state of one peer.
@@ -210,7 +217,7 @@ impl Agent {
 
     fn schedule_rechallenge(&mut self, now: Micros, tuple: Tuple) {
         if let Some(path) = self.paths.get_mut(tuple) {
-            path.challenge.schedule(now + RECHALLENGE_INTERVAL);
+            path.challenge.schedule_next_round(now);
         }
     }
 
@@ -270,7 +277,7 @@ impl Agent {
                 None => path.challenge.stop(),
             }
             if selected == Some(path.tuple) && path.challenge.deadline().is_none() {
-                path.challenge.schedule(now + RECHALLENGE_INTERVAL);
+                path.challenge.schedule_next_round(now);
             }
             if let Some(len) = sent {
                 return Some((len, path.tuple));
@@ -289,12 +296,9 @@ impl Agent {
         self.paths.deadline()
     }
 
-    /// Where media may go now: the selected tuple, while its consent is fresh.
-    #[inline]
-    pub fn outlet(&self, now: Micros) -> Option<Tuple> {
+    /// Where media may go: the selected tuple. Changes with [`Self::poll_selected`] and when tuples are removed.
+    pub fn outlet(&self) -> Option<Outlet> {
         self.outlet
-            .filter(|outlet| now < outlet.until)
-            .map(|outlet| outlet.tuple)
     }
 
     /// Forgets a tuple, which belongs to another peer now.

@@ -3,7 +3,7 @@
 //! A plain peer has no ICE and no consent: the application vouches for its addresses, which no packet ever changes. It
 //! is told apart here and nowhere else; to the core both are tuples in and outlets out.
 
-use super::agent::{Agent, StunOutcome};
+use super::agent::{Agent, Outlet, StunOutcome};
 use super::tuples::MAX_TUPLES;
 use crate::ids::{SocketId, Tuple};
 use crate::time::Micros;
@@ -21,10 +21,14 @@ pub struct PlainPeer {
 }
 
 /// The ways to one peer.
-#[expect(clippy::large_enum_variant, reason = "nearly every peer has an agent")]
 pub enum Link {
     /// A WebRTC peer.
-    Ice(Agent),
+    Ice {
+        /// Its agent: some kilobytes that a packet to the peer need not touch.
+        agent: Box<Agent>,
+        /// Where the agent lets media go.
+        outlet: Option<Outlet>,
+    },
     /// A plain RTP peer.
     Plain(PlainLink),
 }
@@ -45,6 +49,15 @@ impl PlainLink {
 }
 
 impl Link {
+    /// Ways that an agent has yet to find.
+    pub fn ice(agent: Agent) -> Self {
+        let agent = Box::new(agent);
+        Self::Ice {
+            outlet: agent.outlet(),
+            agent,
+        }
+    }
+
     /// A way to these addresses, selected from the start.
     pub fn plain(peer: PlainPeer) -> Self {
         Self::Plain(PlainLink {
@@ -57,7 +70,7 @@ impl Link {
     /// The ICE agent, of a peer that has one.
     pub fn agent(&mut self) -> Option<&mut Agent> {
         match self {
-            Self::Ice(agent) => Some(agent),
+            Self::Ice { agent, .. } => Some(agent),
             Self::Plain(_) => None,
         }
     }
@@ -71,7 +84,7 @@ impl Link {
         out: &mut [u8],
     ) -> StunOutcome {
         match self {
-            Self::Ice(agent) => agent.handle_stun(now, tuple, data, out),
+            Self::Ice { agent, .. } => agent.handle_stun(now, tuple, data, out),
             Self::Plain(_) => StunOutcome::Dropped(DropReason::StunUnexpected),
         }
     }
@@ -79,7 +92,11 @@ impl Link {
     /// Settles the selection after any input: the tuple, if another one is selected now.
     pub fn poll_selected(&mut self, now: Micros) -> Option<Tuple> {
         match self {
-            Self::Ice(agent) => agent.poll_selected(now),
+            Self::Ice { agent, outlet } => {
+                let changed = agent.poll_selected(now);
+                *outlet = agent.outlet();
+                changed
+            }
             Self::Plain(link) => link
                 .rtp
                 .filter(|_| std::mem::replace(&mut link.is_new, false)),
@@ -104,7 +121,7 @@ impl Link {
     /// When the agent wants attention.
     pub fn deadline(&self) -> Option<Micros> {
         match self {
-            Self::Ice(agent) => agent.deadline(),
+            Self::Ice { agent, .. } => agent.deadline(),
             Self::Plain(_) => None,
         }
     }
@@ -113,7 +130,7 @@ impl Link {
     #[inline]
     pub fn rtp_outlet(&self, now: Micros) -> Option<Tuple> {
         match self {
-            Self::Ice(agent) => agent.outlet(now),
+            Self::Ice { outlet, .. } => outlet.and_then(|outlet| outlet.at(now)),
             Self::Plain(link) => link.rtp,
         }
     }
@@ -122,7 +139,7 @@ impl Link {
     #[inline]
     pub fn rtcp_outlet(&self, now: Micros) -> Option<Tuple> {
         match self {
-            Self::Ice(agent) => agent.outlet(now),
+            Self::Ice { outlet, .. } => outlet.and_then(|outlet| outlet.at(now)),
             Self::Plain(link) => link.rtcp,
         }
     }
@@ -130,7 +147,10 @@ impl Link {
     /// Forgets a tuple, which belongs to another peer now.
     pub fn remove(&mut self, tuple: Tuple) {
         match self {
-            Self::Ice(agent) => agent.remove(tuple),
+            Self::Ice { agent, outlet } => {
+                agent.remove(tuple);
+                *outlet = agent.outlet();
+            }
             Self::Plain(link) => link.forget(|known| known == tuple),
         }
     }
@@ -138,7 +158,10 @@ impl Link {
     /// Forgets the tuples of a socket.
     pub fn remove_socket(&mut self, socket: SocketId) {
         match self {
-            Self::Ice(agent) => agent.remove_socket(socket),
+            Self::Ice { agent, outlet } => {
+                agent.remove_socket(socket);
+                *outlet = agent.outlet();
+            }
             Self::Plain(link) => link.forget(|known| known.socket == socket),
         }
     }
@@ -146,7 +169,7 @@ impl Link {
     /// The tuples known.
     pub fn tuples(&self) -> ArrayVec<Tuple, MAX_TUPLES> {
         match self {
-            Self::Ice(agent) => agent.tuples().collect(),
+            Self::Ice { agent, .. } => agent.tuples().collect(),
             Self::Plain(link) => link.rtp.into_iter().chain(link.rtcp).collect(),
         }
     }
@@ -154,7 +177,7 @@ impl Link {
     /// The selected tuple, whether or not its consent is fresh.
     pub fn selected(&self) -> Option<Tuple> {
         match self {
-            Self::Ice(agent) => agent.selected(),
+            Self::Ice { agent, .. } => agent.selected(),
             Self::Plain(link) => link.rtp,
         }
     }
@@ -162,7 +185,7 @@ impl Link {
     /// The last round trip of a challenge.
     pub fn round_trip(&self) -> Option<Micros> {
         match self {
-            Self::Ice(agent) => agent.round_trip(),
+            Self::Ice { agent, .. } => agent.round_trip(),
             Self::Plain(_) => None,
         }
     }

@@ -1,6 +1,8 @@
 //! The recent packets of one published stream, as received after SRTP: the one source of every retransmission.
 //!
 //! The parsed header is kept beside the bytes: a packet that came by RTX has its original header only there.
+//! A packet can be had from when it is forwarded on, and is then padded for everybody alike: what was sent once must
+//! stay what it was (RFC 3711 section 9.1).
 //! A ring indexed by sequence number, shared by all slots that show the stream. It grows by doubling while packets
 //! younger than [`SPAN`] would be overwritten, up to the cap of its kind, and reuses its buffers from then on.
 
@@ -25,7 +27,20 @@ struct Entry {
     seq: Option<u64>,
     at: Micros,
     header: Option<RtpHeader>,
+    /// Bytes of padding it is sent with; `None` until it is forwarded.
+    padding: Option<u8>,
     packet: Vec<u8>,
+}
+
+/// A packet that was forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// Its header, as it was before RTX.
+    pub header: &'a RtpHeader,
+    /// The datagram as it came.
+    pub bytes: &'a [u8],
+    /// Bytes of padding it is sent with.
+    pub padding: u8,
 }
 
 /// Packets of one stream by sequence number.
@@ -73,6 +88,7 @@ impl History {
         entry.seq = Some(seq.0);
         entry.at = now;
         entry.header = Some(*header);
+        entry.padding = None;
         entry.packet.clear();
         if entry.packet.capacity() < packet.len() {
             entry
@@ -108,15 +124,30 @@ impl History {
         (seq % self.ring.len() as u64) as usize
     }
 
-    /// The packet, if it is still there and not older than [`SPAN`].
-    pub fn get(&self, seq: SeqNo, now: Micros) -> Option<(&RtpHeader, &[u8])> {
+    /// The packet is forwarded now, with so much padding.
+    pub fn on_forward(&mut self, seq: SeqNo, padding: u8) {
+        if self.ring.is_empty() {
+            return;
+        }
+        let index = self.index(seq.0);
+        let entry = &mut self.ring[index];
+        if entry.seq == Some(seq.0) {
+            entry.padding.get_or_insert(padding);
+        }
+    }
+
+    /// The packet, if it was forwarded, is still there and not older than [`SPAN`].
+    pub fn get(&self, seq: SeqNo, now: Micros) -> Option<Kept<'_>> {
         if self.ring.is_empty() {
             return None;
         }
         let entry = &self.ring[self.index(seq.0)];
-        let header = entry.header.as_ref()?;
-        (entry.seq == Some(seq.0) && now - entry.at <= SPAN)
-            .then_some((header, entry.packet.as_slice()))
+        let kept = Kept {
+            header: entry.header.as_ref()?,
+            bytes: &entry.packet,
+            padding: entry.padding?,
+        };
+        (entry.seq == Some(seq.0) && now - entry.at <= SPAN).then_some(kept)
     }
 
     /// Forgets all packets, keeps the buffers: the stream restarted.
@@ -141,10 +172,11 @@ mod tests {
     fn insert(history: &mut History, seq: u64, packet: &[u8], now: Micros) {
         let header = RtpHeader::parse(&[0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]).expect("valid");
         history.insert(SeqNo(seq), &header, packet, now);
+        history.on_forward(SeqNo(seq), 0);
     }
 
     fn get(history: &History, seq: u64, now: Micros) -> Option<&[u8]> {
-        history.get(SeqNo(seq), now).map(|(_, packet)| packet)
+        history.get(SeqNo(seq), now).map(|kept| kept.bytes)
     }
 
     fn bytes(seq: u64) -> Vec<u8> {
@@ -160,6 +192,24 @@ mod tests {
         }
         assert_eq!(get(&history, 5, Micros(0)), Some(bytes(5).as_slice()));
         assert_eq!(get(&history, 10, Micros(0)), None);
+    }
+
+    #[test]
+    fn a_packet_can_be_had_once_it_is_forwarded_and_keeps_its_padding() {
+        let mut history = History::new(MediaKind::Video);
+        let header = RtpHeader::parse(&[0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]).expect("valid");
+        history.insert(SeqNo(5), &header, b"x", Micros(0));
+        assert_eq!(get(&history, 5, Micros(0)), None);
+        history.on_forward(SeqNo(21), 9);
+        assert_eq!(
+            get(&history, 5, Micros(0)),
+            None,
+            "another one of its place"
+        );
+        history.on_forward(SeqNo(5), 3);
+        history.on_forward(SeqNo(5), 4);
+        let kept = history.get(SeqNo(5), Micros(0)).expect("forwarded");
+        assert_eq!(kept.padding, 3);
     }
 
     #[test]

@@ -387,11 +387,22 @@ impl ReceiveStream {
         self.last_packet
     }
 
-    /// A packet once more, from the history.
+    /// A packet is forwarded now, and can be had by [`Self::replay`] from here on as it is.
+    #[inline]
+    pub fn on_forward(&mut self, packet: &MediaPacket) {
+        self.history.on_forward(packet.seq, packet.padding);
+    }
+
+    /// A packet that was forwarded once more, from the history.
     pub fn replay(&self, seq: SeqNo, now: Micros) -> Option<MediaPacket<'_>> {
-        let (header, bytes) = self.history.get(seq, now)?;
-        let extensions = ExtensionValues::parse(bytes, header.extension.as_ref(), &self.extensions);
-        Some(self.packet(bytes, *header, &extensions, seq, now))
+        let kept = self.history.get(seq, now)?;
+        let extension = kept.header.extension.as_ref();
+        let extensions = ExtensionValues::parse(kept.bytes, extension, &self.extensions);
+        let packet = self.packet(kept.bytes, *kept.header, &extensions, seq, now);
+        Some(MediaPacket {
+            padding: kept.padding,
+            ..packet
+        })
     }
 
     /// The packets kept for retransmission.

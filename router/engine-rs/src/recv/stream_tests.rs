@@ -121,12 +121,13 @@ fn loss_is_asked_for_and_repaired_by_rtx() {
         (12, [12; 100].as_slice())
     );
     assert_eq!(asked(&mut stream, 300), [13]);
-    let (header, kept) = stream
+    stream.on_forward(&repaired);
+    let kept = stream
         .history()
         .get(repaired.seq, Micros::from_millis(60))
         .expect("kept");
     assert_eq!(
-        header.payload.of(kept),
+        kept.header.payload.of(kept.bytes),
         [12; 100],
         "the history knows the original"
     );
@@ -215,6 +216,7 @@ fn padding_only_packet_counts_but_is_no_media() {
     }
     .bytes();
     let packet = receive(&mut stream, &bytes, 0).expect("new");
+    stream.on_forward(&packet);
     assert!(packet.payload().is_empty() && !packet.content.begins_key_frame);
     assert!(stream.history().get(packet.seq, Micros(0)).is_none());
     let stats = stream.stats(Micros(0));
@@ -234,6 +236,7 @@ fn another_ssrc_is_another_range_of_numbers() {
     let mut stream = stream();
     let first = rtp(10);
     let before = receive(&mut stream, &first, 0).expect("new");
+    stream.on_forward(&before);
     let bytes = Built {
         seq: 10,
         ssrc: 3,

@@ -15,10 +15,11 @@ pub const SHARE_PERCENT: u64 = 20;
 pub const FLOOR_BYTES: u64 = 12_000;
 
 /// Budget of one slot.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RepairBudget {
     media: RateMeter,
-    repair: RateMeter,
+    /// Of a receiver that has lost something.
+    repair: Option<Box<RateMeter>>,
     spacing: Micros,
 }
 
@@ -27,7 +28,7 @@ impl Default for RepairBudget {
         // A receiver whose round trip is not known yet asks every 50 ms or so.
         Self {
             media: RateMeter::default(),
-            repair: RateMeter::default(),
+            repair: None,
             spacing: Micros(DEFAULT_RTT.0 / 2),
         }
     }
@@ -52,16 +53,19 @@ impl RepairBudget {
     /// Takes these bytes from the budget, if they are there.
     pub fn take(&mut self, bytes: usize, now: Micros) -> bool {
         let allowed = (self.media.window_sum(now) * SHARE_PERCENT / 100).max(FLOOR_BYTES);
-        if self.repair.window_sum(now) + bytes as u64 > allowed {
+        let repair = self.repair.get_or_insert_default();
+        if repair.window_sum(now) + bytes as u64 > allowed {
             return false;
         }
-        self.repair.add(bytes as u64, now);
+        repair.add(bytes as u64, now);
         true
     }
 
     /// Bits per second of media and repair together.
     pub fn bps(&mut self, now: Micros) -> u64 {
-        ((self.media.per_second(now) + self.repair.per_second(now)) * 8.0) as u64
+        let repair = self.repair.as_mut();
+        let repair = repair.map_or(0.0, |meter| meter.per_second(now));
+        ((self.media.per_second(now) + repair) * 8.0) as u64
     }
 }
 
@@ -141,7 +145,7 @@ mod tests {
                     budget.take(1_200, now);
                 }
                 // Media leaves the window no earlier than the repair that it allowed.
-                prop_assert!(budget.repair.window_sum(now) <= FLOOR_BYTES.max(budget.media.total() / 5));
+                prop_assert!(budget.repair.get_or_insert_default().window_sum(now) <= FLOOR_BYTES.max(budget.media.total() / 5));
             }
         }
     }

@@ -7,6 +7,7 @@ pub mod ladder;
 pub mod picture;
 pub mod rewrite;
 pub mod select;
+pub mod sent;
 pub mod seq;
 pub mod slot;
 pub mod timestamp;

@@ -24,6 +24,44 @@ pub struct PictureNumbers {
     pub tl0_picture_index: u8,
 }
 
+impl PictureNumbers {
+    /// By what they differ from the packet's own: the same for all packets between two drops or switches.
+    pub fn shift_from(self, content: &Content) -> PictureShift {
+        let picture = picture_id(content).map_or(0, |own| {
+            self.picture_id.wrapping_sub(own.value) & ((1 << own.bits) - 1)
+        });
+        let base_layer =
+            base_layer_index(content).map_or(0, |own| self.tl0_picture_index.wrapping_sub(own));
+        PictureShift {
+            picture,
+            frame: frame_number(content).map_or(0, |own| self.frame_number.wrapping_sub(own.value)),
+            base_layer,
+        }
+    }
+}
+
+/// By what a packet's picture numbers were changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PictureShift {
+    picture: u16,
+    frame: u16,
+    base_layer: u8,
+}
+
+impl PictureShift {
+    /// The numbers that the packet got.
+    pub fn applied_to(self, content: &Content) -> PictureNumbers {
+        let shifted =
+            |own: Option<WireNumber>, by: u16| own.map_or(0, |own| own.value.wrapping_add(by));
+        PictureNumbers {
+            picture_id: shifted(picture_id(content), self.picture),
+            frame_number: shifted(frame_number(content), self.frame),
+            tl0_picture_index: base_layer_index(content)
+                .map_or(0, |own| own.wrapping_add(self.base_layer)),
+        }
+    }
+}
+
 /// Picture and frame numbers of one slot.
 #[derive(Clone, Debug, Default)]
 pub struct PictureMapper {

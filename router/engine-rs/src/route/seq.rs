@@ -9,6 +9,7 @@
 //! given to at most one packet of one source in one epoch. Numbers are 64 bits wide, so the SRTP index never repeats.
 
 use super::epoch::Epoch;
+use super::sent::{Given, SentNumbers};
 use crate::ids::SeqNo;
 use crate::media::MediaKind;
 
@@ -19,7 +20,6 @@ pub const AUDIO_WINDOW: u64 = 250;
 /// How far behind the newest a number may still be sent under. libsrtp's window for sending is 256 (`rtc/srtp.py`): it is
 /// shifted for every packet, and four times the window cost 7 % of forwarding.
 pub const SEND_WINDOW: u64 = 250;
-const RING_START: usize = 32;
 
 /// What to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,26 +54,16 @@ pub enum Origin<T> {
     Unknown,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Mark<T> {
-    Empty,
-    Sent { out: u64, source: u64, note: T },
-    Filler { out: u64, note: T },
-}
-
 /// Outgoing sequence numbers of one slot. `T` is what must be known to make a packet once more.
 #[derive(Clone, Debug)]
 pub struct SeqManager<T> {
-    /// Highest number given out, or the one before the first.
-    highest: u64,
     window: u64,
     epoch: Option<Epoch>,
-    /// Indexed by outgoing number; grows until a whole window fits, so nothing inside the window is ever overwritten.
-    ring: Vec<Mark<T>>,
+    sent: SentNumbers<T>,
     started: bool,
 }
 
-impl<T: Copy> SeqManager<T> {
+impl<T: Copy + PartialEq> SeqManager<T> {
     /// The first number sent will be `first`; RFC 3711 section 3.3.1 advises one below 2^15.
     pub fn new(first: u16, kind: MediaKind) -> Self {
         let window = match kind {
@@ -81,10 +71,9 @@ impl<T: Copy> SeqManager<T> {
             MediaKind::Video => VIDEO_WINDOW,
         };
         Self {
-            highest: 0xFFFF + u64::from(first),
             window,
             epoch: None,
-            ring: Vec::new(),
+            sent: SentNumbers::new(0xFFFF + u64::from(first), window),
             started: false,
         }
     }
@@ -92,7 +81,11 @@ impl<T: Copy> SeqManager<T> {
     /// A new source begins with this packet, which gets the next number.
     pub fn switch(&mut self, first: SeqNo) {
         // Twice the window: with drops, numbers of the source run ahead of ours.
-        self.epoch = Some(Epoch::new(first.0, self.highest + 1, 2 * self.window));
+        self.epoch = Some(Epoch::new(
+            first.0,
+            self.sent.highest() + 1,
+            2 * self.window,
+        ));
     }
 
     /// The source ended or paused: all its packets are stale from now on, until the next [`Self::switch`].
@@ -112,14 +105,7 @@ impl<T: Copy> SeqManager<T> {
         let Some(out) = self.place(seq.0) else {
             return Verdict::Stale;
         };
-        self.put(
-            out,
-            Mark::Sent {
-                out,
-                source: seq.0,
-                note,
-            },
-        );
+        self.give(out, Given::Packet(seq.0), note);
         Verdict::Send(SeqNo(out))
     }
 
@@ -133,20 +119,19 @@ impl<T: Copy> SeqManager<T> {
             return Dropped::Stale;
         };
         if !newest {
-            self.put(out, Mark::Filler { out, note });
+            self.give(out, Given::Filler, note);
             return Dropped::Filler(SeqNo(out));
         }
         if let Some(epoch) = &mut self.epoch {
             epoch.drop_highest();
         }
         // Missing packets before this one keep their numbers: a later epoch begins above them.
-        self.highest = self.highest.max(out - 1);
+        self.sent.pass_by(out - 1);
         Dropped::Hidden
     }
 
     /// The number of a packet that was not accounted for before; `None` when it was, or is too old.
     fn place(&mut self, seq: u64) -> Option<u64> {
-        let (highest, window) = (self.highest, self.window);
         let epoch = self.epoch.as_mut().filter(|epoch| !epoch.is_too_old(seq))?;
         let out = epoch.out_of(seq);
         if seq > epoch.highest_in {
@@ -154,95 +139,43 @@ impl<T: Copy> SeqManager<T> {
             return Some(out);
         }
         let dropped = epoch.is_dropped(seq);
-        (!dropped && out + window.min(SEND_WINDOW) > highest && !self.is_used(out)).then_some(out)
+        let is_free = !dropped && self.is_sendable(SeqNo(out)) && !self.sent.is_given(out);
+        is_free.then_some(out)
     }
 
     /// Whether libsrtp still takes a packet of this number.
     pub fn is_sendable(&self, number: SeqNo) -> bool {
-        number.0 + SEND_WINDOW > self.highest
+        number.0 + SEND_WINDOW > self.sent.highest()
     }
 
-    fn is_used(&self, out: u64) -> bool {
-        !matches!(self.mark(out), Mark::Empty)
-    }
-
-    /// The mark of exactly this number.
-    fn mark(&self, out: u64) -> Mark<T> {
-        let held = if self.ring.is_empty() {
-            Mark::Empty
-        } else {
-            self.ring[self.index(out)]
-        };
-        match held {
-            Mark::Sent { out: used, .. } | Mark::Filler { out: used, .. } if used == out => held,
-            _ => Mark::Empty,
-        }
-    }
-
-    fn index(&self, out: u64) -> usize {
-        (out % self.ring.len() as u64) as usize
-    }
-
-    fn put(&mut self, out: u64, mark: Mark<T>) {
+    fn give(&mut self, out: u64, given: Given, note: T) {
         self.started = true;
-        self.highest = self.highest.max(out);
-        let full = self.window.next_power_of_two() as usize;
-        while self.ring.len() < full
-            && (self.ring.is_empty() || !matches!(self.ring[self.index(out)], Mark::Empty))
-        {
-            self.grow();
-        }
-        let index = self.index(out);
-        self.ring[index] = mark;
-    }
-
-    fn grow(&mut self) {
-        let len = (self.ring.len() * 2).max(RING_START);
-        let old = std::mem::replace(&mut self.ring, vec![Mark::Empty; len]);
-        for mark in old {
-            if let Mark::Sent { out, .. } | Mark::Filler { out, .. } = mark {
-                let index = self.index(out);
-                self.ring[index] = mark;
-            }
-        }
-    }
-
-    /// Changes the note of a packet that was sent.
-    pub fn update(&mut self, out: SeqNo, change: impl FnOnce(&mut T)) {
-        if self.ring.is_empty() {
-            return;
-        }
-        let index = self.index(out.0);
-        if let Mark::Sent {
-            out: used, note, ..
-        }
-        | Mark::Filler { out: used, note } = &mut self.ring[index]
-            && *used == out.0
-        {
-            change(note);
-        }
+        self.sent.give(out, given, note);
     }
 
     /// What the number in a receiver's NACK stands for.
     pub fn origin(&self, seq: u16) -> Origin<T> {
-        let back = (self.highest as u16).wrapping_sub(seq);
+        let highest = self.sent.highest();
+        let back = (highest as u16).wrapping_sub(seq);
         if !self.started || u64::from(back) >= self.window {
             return Origin::Unknown;
         }
-        let out = self.highest - u64::from(back);
-        match (self.mark(out), &self.epoch) {
-            (Mark::Sent { source, note, .. }, _) => Origin::Sent(SeqNo(out), SeqNo(source), note),
-            (Mark::Filler { note, .. }, _) => Origin::Filler(SeqNo(out), note),
-            (Mark::Empty, Some(epoch)) if out >= epoch.first_out => {
+        let out = highest - u64::from(back);
+        match (self.sent.get(out), &self.epoch) {
+            (Some((Given::Packet(source), note)), _) => {
+                Origin::Sent(SeqNo(out), SeqNo(source), note)
+            }
+            (Some((Given::Filler, note)), _) => Origin::Filler(SeqNo(out), note),
+            (None, Some(epoch)) if out >= epoch.first_out => {
                 Origin::Awaited(SeqNo(epoch.source_of(out)))
             }
-            (Mark::Empty, _) => Origin::Unknown,
+            (None, _) => Origin::Unknown,
         }
     }
 
-    /// The highest number given out; `None` before the first.
+    /// The highest number given out or promised; `None` before the first.
     pub fn highest(&self) -> Option<SeqNo> {
-        self.started.then_some(SeqNo(self.highest))
+        self.started.then_some(SeqNo(self.sent.highest()))
     }
 }
 

@@ -8,7 +8,7 @@
 //! has up to two producers (`slot/source.rs`). Invariant: one waits only while another is shown.
 
 use super::budget::RepairBudget;
-use super::picture::{PictureMapper, PictureNumbers};
+use super::picture::{PictureMapper, PictureNumbers, PictureShift};
 use super::rewrite::{Form, Numbers, PlannedCodec, Written};
 use super::select::Reason;
 use super::seq::{Dropped, SeqManager, Verdict};
@@ -21,8 +21,10 @@ use crate::recv::{Measured, MediaPacket};
 use crate::send::report::{ReceiverView, SenderReports};
 use crate::time::Micros;
 use crate::wire::rtcp::{ReportBlock, SenderInfo};
+use copies::CopyLog;
 use source::Source;
 
+mod copies;
 mod repair;
 mod source;
 
@@ -39,18 +41,14 @@ pub struct SlotSeed {
     pub jitter: u32,
 }
 
-/// What must be known to make a sent packet once more.
-#[derive(Clone, Copy, Debug)]
+/// What must be known to make a sent packet once more, besides what its producer keeps of it ([`MediaPacket`]): packets
+/// that follow each other share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note {
-    /// What our timestamp was; absolute.
+    /// What was added to the packet's timestamp; of a filler, the timestamp itself.
     timestamp: u32,
-    /// When it was sent last, in milliseconds, modulo 2^32.
-    last_ms: u32,
-    picture: PictureNumbers,
+    picture: PictureShift,
     encoding: u8,
-    copies: u8,
-    /// Bytes of padding it was sent with.
-    padding: u8,
     /// Which assignment it belongs to, modulo 256.
     generation: u8,
     payload_type: PayloadType,
@@ -80,32 +78,37 @@ struct Counters {
     trimmed: u64,
 }
 
-/// One sending m-line.
+/// One sending m-line. In this order: what every packet needs comes first, and is fetched ahead ([`Slot::HOT`]).
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Slot {
-    config: SlotConfig,
-    limits: Limits,
     /// Shown, or the one to be shown next when nothing is.
     current: Option<Box<Source>>,
     /// Assigned, and shown from its key frame on.
     waiting: Option<Box<Source>>,
-    /// Shown before: its last packets can still be repaired.
-    former: Option<Box<Source>>,
-    generation: u8,
     /// The encoding of `current` that is shown.
     shown: Option<u8>,
+    generation: u8,
+    codec: Option<PlannedCodec>,
     seq: SeqManager<Note>,
     timestamps: TimestampMapper,
     pictures: PictureMapper,
-    rtx_seq: u16,
+    counters: Counters,
     budget: RepairBudget,
     reports: SenderReports,
+    config: SlotConfig,
+    limits: Limits,
+    /// Shown before: its last packets can still be repaired.
+    former: Option<Box<Source>>,
+    copies: CopyLog,
+    rtx_seq: u16,
     receiver: ReceiverView,
-    codec: Option<PlannedCodec>,
-    counters: Counters,
 }
 
 impl Slot {
+    /// Bytes from the beginning that every packet needs.
+    pub const HOT: usize = std::mem::offset_of!(Self, config);
+
     /// A slot that shows nothing.
     pub fn new(config: SlotConfig, seed: SlotSeed) -> Self {
         let kind = config.kind;
@@ -113,6 +116,7 @@ impl Slot {
             seq: SeqManager::new(seed.seq & 0x7FFF, kind),
             timestamps: TimestampMapper::new(seed.timestamp),
             reports: SenderReports::new(kind, seed.jitter),
+            copies: CopyLog::default(),
             rtx_seq: seed.rtx_seq & 0x7FFF,
             config,
             limits: Limits::default(),
@@ -323,20 +327,11 @@ impl Slot {
         }
     }
 
-    fn note(
-        &self,
-        encoding: u8,
-        packet: &MediaPacket,
-        to: PayloadType,
-        picture: PictureNumbers,
-    ) -> Note {
+    fn note(&self, encoding: u8, timestamp: u32, to: PayloadType, picture: PictureShift) -> Note {
         Note {
-            timestamp: self.timestamps.map(packet.header.timestamp),
-            last_ms: packet.arrived.as_millis() as u32,
+            timestamp,
             picture,
             encoding,
-            copies: 0,
-            padding: 0,
             generation: self.current.as_ref().map_or(0, |source| source.generation),
             payload_type: to,
         }
@@ -345,12 +340,13 @@ impl Slot {
     /// Drops a packet of the shown encoding without leaving a gap.
     fn skip(&mut self, encoding: u8, packet: &MediaPacket, out: &mut [u8]) -> Option<usize> {
         let to = self.codec?.to;
-        let note = self.note(encoding, packet, to, PictureNumbers::default());
+        let timestamp = self.timestamps.map(packet.header.timestamp);
+        let note = self.note(encoding, timestamp, to, PictureShift::default());
         let Dropped::Filler(number) = self.seq.drop_packet(packet.seq, note) else {
             return None;
         };
         let plan = &self.current.as_ref()?.plan;
-        let written = plan.write_filler(to, number.wire(), note.timestamp, out)?;
+        let written = plan.write_filler(to, number.wire(), timestamp, out)?;
         self.count(written, packet.arrived);
         Some(written.len)
     }
@@ -362,21 +358,18 @@ impl Slot {
         (codec, picture): (PlannedCodec, PictureNumbers),
         out: &mut [u8],
     ) -> Option<usize> {
-        let note = self.note(from.encoding, packet, codec.to, picture);
+        let shift = picture.shift_from(&packet.content);
+        let note = self.note(from.encoding, self.timestamps.offset(), codec.to, shift);
         let Verdict::Send(number) = self.seq.forward(packet.seq, note) else {
             return None;
         };
         let plan = &self.current.as_ref()?.plan;
         let numbers = Numbers {
             seq: number.wire(),
-            timestamp: note.timestamp,
+            timestamp: self.timestamps.map(packet.header.timestamp),
             picture,
         };
         let written = plan.write(packet, codec, numbers, Form::Media, out)?;
-        if written.padding != 0 {
-            self.seq
-                .update(number, |note| note.padding = written.padding);
-        }
         self.timestamps.on_sent(point(packet, codec, from.anchor));
         self.count(written, packet.arrived);
         Some(written.len)

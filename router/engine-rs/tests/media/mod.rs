@@ -474,6 +474,7 @@ impl World {
                     encoding: encoding as u8,
                     anchor: stream.anchor(),
                 };
+                stream.on_forward(&packet);
                 if let Some(len) = self.slot.on_packet(from, &packet, &mut out) {
                     self.downlink.send(out[..len].to_vec(), self.now_ms);
                 }

@@ -336,8 +336,8 @@ fn without_agreement_nothing_of_the_descriptor_is_sent_nor_waited_for() {
     assert_eq!(frame_number(&key), None);
 }
 
-/// Memory of a slot: a thousand marks.
+/// What a slot remembers of each run of packets.
 #[test]
 fn a_note_is_small() {
-    assert_eq!(std::mem::size_of::<Note>(), 20);
+    assert_eq!(std::mem::size_of::<Note>(), 16);
 }

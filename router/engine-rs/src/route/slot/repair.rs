@@ -88,7 +88,7 @@ impl Slot {
         now: Micros,
         out: &mut [u8],
     ) -> Result<usize, DropReason> {
-        self.check_copy(note, now)?;
+        self.check_copy(number, now)?;
         let shown = self
             .shown_in(note.generation)
             .ok_or(DropReason::NackNotInHistory)?;
@@ -101,18 +101,14 @@ impl Slot {
             _ if self.seq.is_sendable(number) => Form::Media,
             _ => return Err(DropReason::NackNotInHistory),
         };
-        let packet = MediaPacket {
-            padding: note.padding,
-            ..*packet
-        };
         let numbers = Numbers {
             seq: number.wire(),
-            timestamp: note.timestamp,
-            picture: note.picture,
+            timestamp: packet.header.timestamp.wrapping_add(note.timestamp),
+            picture: note.picture.applied_to(&packet.content),
         };
         let written = shown
             .plan
-            .write(&packet, codec, numbers, form, out)
+            .write(packet, codec, numbers, form, out)
             .ok_or(DropReason::PacketTooLarge)?;
         self.charge(number, written, now)?;
         if matches!(form, Form::Rtx(..)) {
@@ -128,7 +124,7 @@ impl Slot {
         now: Micros,
         out: &mut [u8],
     ) -> Result<usize, DropReason> {
-        self.check_copy(note, now)?;
+        self.check_copy(number, now)?;
         let shown = self
             .shown_in(note.generation)
             .filter(|_| self.seq.is_sendable(number))
@@ -142,10 +138,9 @@ impl Slot {
         Ok(written.len)
     }
 
-    fn check_copy(&self, note: Note, now: Micros) -> Result<(), DropReason> {
-        let since = (now.as_millis() as u32).wrapping_sub(note.last_ms);
-        let last = now - Micros::from_millis(u64::from(since));
-        if self.budget.allows_copy(note.copies, last, now) {
+    fn check_copy(&self, number: SeqNo, now: Micros) -> Result<(), DropReason> {
+        let copies = self.copies.of(number);
+        if self.budget.allows_copy(copies.count, copies.last, now) {
             Ok(())
         } else {
             Err(DropReason::NackBudget)
@@ -156,10 +151,7 @@ impl Slot {
         if !self.budget.take(written.len, now) {
             return Err(DropReason::NackBudget);
         }
-        self.seq.update(number, |note| {
-            note.copies += 1;
-            note.last_ms = now.as_millis() as u32;
-        });
+        self.copies.add(number, now);
         self.counters.repair_packets += 1;
         self.counters.repair_bytes += (written.len - written.header_len) as u64;
         Ok(())

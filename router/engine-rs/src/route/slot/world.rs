@@ -146,6 +146,7 @@ impl World {
         let map = ExtensionMap::new(&config.extensions);
         let values = ExtensionValues::parse(&bytes, header.extension.as_ref(), &map);
         let packet = stream.on_rtp(&bytes, &header, &values, self.now).ok()?;
+        stream.on_forward(&packet);
         let from = Incoming {
             producer: config.id,
             encoding: encoding as u8,
