@@ -35,8 +35,12 @@ pub struct Budget {
 
 impl Budget {
     fn repair(&self) -> f32 {
-        // NaN counts as none.
-        self.fraction_lost.max(0.0).min(MAX_REPAIR)
+        // What is no number counts as none.
+        if self.fraction_lost > 0.0 {
+            self.fraction_lost.min(MAX_REPAIR)
+        } else {
+            0.0
+        }
     }
 
     /// What is left for video of so many bits per second.

@@ -1,7 +1,7 @@
 //! Who gets what of a receiver's bandwidth: one estimate, many slots, a rung or a pause for each, and why.
 //!
 //! No RFC says how; the rules are in `docs/allocation.md`. They owe to Jitsi's `doc/allocation.md` (order, one step at a
-//! time, never more than is shown), LiveKit's stream allocator (pause instead of freeze, back-off of what failed) and
+//! time, never more than is shown), `LiveKit`'s stream allocator (pause instead of freeze, back-off of what failed) and
 //! mediasoup's priorities. In short:
 //!
 //! 1. Audio is taken off first, and a share for repair.

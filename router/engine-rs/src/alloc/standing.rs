@@ -1,7 +1,7 @@
 //! What is remembered from one decision to the next: of each slot what it has and whether its last raise held, of the
 //! receiver how much there was lately.
 //!
-//! Constants are chosen here, and borne out by `alloc/tests`; LiveKit and Jitsi use others of the same order.
+//! Constants are chosen here, and borne out by `alloc/tests`; `LiveKit` and Jitsi use others of the same order.
 
 use crate::route::ladder::Rung;
 use crate::time::Micros;
