@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod alloc;
 pub mod core;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -17,6 +18,7 @@ pub mod ids;
 #[allow(unsafe_code)]
 pub mod io;
 pub mod media;
+pub mod pace;
 #[cfg(feature = "python")]
 #[allow(unsafe_code)]
 mod py;
