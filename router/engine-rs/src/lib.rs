@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod bwe;
 pub mod core;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

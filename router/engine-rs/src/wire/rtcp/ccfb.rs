@@ -113,22 +113,35 @@ impl<'a> CcfbBlock<'a> {
     /// Iterates over every covered sequence number.
     pub fn statuses(&self) -> impl Iterator<Item = CcfbStatus> + use<'a> {
         let begin = self.begin_seq;
-        self.metrics.iter().enumerate().map(move |(index, metric)| {
-            let metric = u16::from_be_bytes(*metric);
-            let received = metric & RECEIVED != 0;
-            let offset =
-                Some(metric & OFFSET).filter(|offset| received && *offset < OFFSET_TOO_OLD);
-            CcfbStatus {
-                seq: begin.wrapping_add(index as u16),
-                received,
-                ecn: if received {
-                    (metric >> 13 & 3) as u8
-                } else {
-                    0
-                },
-                offset,
-            }
-        })
+        let numbered = self.metrics.iter().enumerate();
+        numbered
+            .map(move |(index, metric)| CcfbStatus::of(begin.wrapping_add(index as u16), *metric))
+    }
+
+    /// What it says of one sequence number, if it covers it.
+    pub fn status_of(&self, seq: u16) -> Option<CcfbStatus> {
+        let metric = self
+            .metrics
+            .get(seq.wrapping_sub(self.begin_seq) as usize)?;
+        Some(CcfbStatus::of(seq, *metric))
+    }
+}
+
+impl CcfbStatus {
+    fn of(seq: u16, metric: [u8; 2]) -> Self {
+        let metric = u16::from_be_bytes(metric);
+        let received = metric & RECEIVED != 0;
+        let offset = Some(metric & OFFSET).filter(|offset| received && *offset < OFFSET_TOO_OLD);
+        Self {
+            seq,
+            received,
+            ecn: if received {
+                (metric >> 13 & 3) as u8
+            } else {
+                0
+            },
+            offset,
+        }
     }
 }
 
@@ -293,6 +306,7 @@ mod tests {
                 let offsets: Vec<_> = block.statuses().map(|status| status.offset).collect();
                 prop_assert_eq!(&offsets, arrivals);
                 prop_assert!(block.statuses().all(|status| status.received == status.offset.is_some()));
+                prop_assert!(block.statuses().all(|status| block.status_of(status.seq) == Some(status)));
             }
         }
 
