@@ -12,10 +12,11 @@ const GROWTH: f64 = 1.08;
 /// The rate may be this much more than what arrives, so that a source may take its next step.
 const MAX_OVER_ACKED: f64 = 1.5;
 const MAX_OVER_ACKED_BPS: f64 = 10_000.0;
-/// Near the limit: one packet of this size for a round trip and the time that overuse takes to show.
+/// Near the limit: one packet of this size for a round trip and the time that overuse takes to show, and for rates that this
+/// would take minutes to change, so much of them in a second.
 const PACKET_BITS: f64 = 9_600.0;
 const RESPONSE_TIME: Micros = Micros::from_millis(100);
-const MIN_GROWTH_BPS: f64 = 4_000.0;
+const MIN_GROWTH: f64 = 0.03;
 /// A longer time since the last change is taken as this.
 const MAX_STEP: Micros = Micros::from_secs(1);
 /// Between two decreases there is a round trip, within these limits.
@@ -93,7 +94,7 @@ impl Aimd {
         }
         let grown = if self.capacity.mean.is_some() {
             let response = (round_trip + RESPONSE_TIME).as_secs_f64();
-            self.target + (PACKET_BITS / response).max(MIN_GROWTH_BPS) * elapsed
+            self.target + (PACKET_BITS / response).max(MIN_GROWTH * self.target) * elapsed
         } else {
             self.target * GROWTH.powf(elapsed)
         };

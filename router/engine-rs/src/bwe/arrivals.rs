@@ -27,6 +27,7 @@ pub struct Arrivals {
     queue: Queue,
     acked: Acked,
     last_sent_at: Option<Micros>,
+    latest_wait_us: i64,
     /// Groups since [`Self::take_news`].
     news: u32,
 }
@@ -49,6 +50,7 @@ impl Arrivals {
             self.restart();
             return Err(Impossible);
         }
+        self.latest_wait_us = waited;
         self.acked.on_arrival(arrived_at, packet.bytes);
         if let Some(group) = self.groups.on_arrival(packet, arrived_at) {
             self.on_group(&group);
@@ -91,6 +93,11 @@ impl Arrivals {
         self.queue.standing_us()
     }
 
+    /// Microseconds that the last packet waited, the rest of its own frame before it included.
+    pub const fn latest_wait_us(&self) -> i64 {
+        self.latest_wait_us
+    }
+
     /// What stands in the queue is somebody else's.
     pub fn rebase(&mut self) {
         self.queue.rebase();
@@ -114,6 +121,7 @@ impl Arrivals {
         self.queue.forget_recent();
         self.acked.reset();
         self.last_sent_at = None;
+        self.latest_wait_us = 0;
     }
 
     fn restart(&mut self) {

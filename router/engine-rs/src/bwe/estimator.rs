@@ -30,6 +30,10 @@ const ROUND_TRIP: Micros = Micros::from_millis(200);
 const LONG_QUEUE_US: i64 = 200_000;
 /// With more than this in the queue nothing is probed.
 const PROBE_QUEUE_US: i64 = 40_000;
+/// A packet that waits so long while no more than this share of what is sent arrives tells of a drop of the link, before
+/// the trend does: on a link that has become slow, groups come slowly too.
+const DROP_WAIT_US: i64 = 150_000;
+const DROP_ARRIVING: f64 = 0.7;
 /// A decrease to less than this share is a great drop.
 const GREAT_DROP: f64 = 0.66;
 /// What an outage leaves of the rate before it, until a probe tells.
@@ -250,7 +254,7 @@ impl Estimator {
             return;
         }
         if late {
-            self.loss.on_late();
+            self.loss.on_late(packet);
         } else if packet.cluster == 0 {
             self.loss.on_packet(packet, false);
         }
@@ -288,12 +292,20 @@ impl Estimator {
         if self.drain.update(now, standing_us) == Progress::Stuck {
             arrivals.rebase();
         }
-        let news = arrivals.take_news();
+        let mut news = arrivals.take_news();
+        if is_drop(
+            arrivals.latest_wait_us(),
+            short,
+            self.sent_rate.bps().min(self.aimd.target()),
+        ) {
+            news = Some(Usage::Overuse);
+        }
         let before = self.aimd.target();
         match news {
             Some(Usage::Overuse) if self.aimd.decrease(now, short, round_trip) => {
                 let link = short.unwrap_or(before);
-                self.drain.begin(now, link, standing_us);
+                self.drain
+                    .begin(now, link, standing_us.max(arrivals.latest_wait_us()));
                 let great = self.aimd.target() < GREAT_DROP * before;
                 self.probe.on_congestion(now, great);
             }
@@ -384,4 +396,8 @@ impl Estimator {
         self.estimate = (bps as u64).clamp(MIN_BPS, MAX_BPS);
         self.limit = limit;
     }
+}
+
+fn is_drop(latest_wait_us: i64, arriving: Option<f64>, sent: f64) -> bool {
+    latest_wait_us > DROP_WAIT_US && arriving.is_some_and(|bps| bps < DROP_ARRIVING * sent)
 }

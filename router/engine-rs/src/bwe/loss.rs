@@ -49,6 +49,8 @@ struct Experiment {
 #[derive(Clone, Copy, Debug)]
 pub struct LossControl {
     window: Window,
+    /// The window before waits for another one, so that what was overtaken may still arrive.
+    ended: Option<Window>,
     /// Share that the path loses by itself.
     inherent: f64,
     /// Share lost in the last window.
@@ -63,6 +65,7 @@ impl Default for LossControl {
     fn default() -> Self {
         Self {
             window: Window::default(),
+            ended: None,
             inherent: INHERENT,
             recent: 0.0,
             congested: 0,
@@ -89,8 +92,19 @@ impl LossControl {
     }
 
     /// A packet that was told lost arrived after all.
-    pub const fn on_late(&mut self) {
-        self.window.lost = self.window.lost.saturating_sub(1);
+    pub fn on_late(&mut self, packet: &SentPacket) {
+        let current = self
+            .window
+            .began
+            .is_some_and(|began| packet.sent_at >= began);
+        let window = if current {
+            Some(&mut self.window)
+        } else {
+            self.ended.as_mut()
+        };
+        if let Some(window) = window {
+            window.lost = window.lost.saturating_sub(1);
+        }
     }
 
     /// The limit, given what the delay allows and what arrives. Call it after each feedback.
@@ -99,8 +113,9 @@ impl LossControl {
         let span = window.last - window.began.unwrap_or(window.last);
         if span >= WINDOW && (window.sent >= WINDOW_PACKETS || span >= MAX_WINDOW) {
             self.window = Window::default();
-            if window.sent >= MIN_PACKETS {
-                self.on_window(&window, now, delay_based, acked);
+            let ended = self.ended.replace(window);
+            if let Some(ended) = ended.filter(|ended| ended.sent >= MIN_PACKETS) {
+                self.on_window(&ended, now, delay_based, acked);
             }
         }
         self.limit = self.limit.filter(|limit| *limit < delay_based);
@@ -120,6 +135,7 @@ impl LossControl {
     /// Losses of an outage are nobody's: the window begins anew.
     pub fn forget_window(&mut self) {
         self.window = Window::default();
+        self.ended = None;
         self.congested = 0;
         self.experiment = None;
     }
@@ -152,6 +168,9 @@ impl LossControl {
         let carried = acked.unwrap_or(before * (1.0 - loss)) / (1.0 - self.inherent);
         self.limit = Some(carried.clamp(DECREASE.0 * before, DECREASE.1 * before));
         self.congested = 0;
+        // What was sent before the decrease is no part of the experiment.
+        self.window = Window::default();
+        self.ended = None;
         self.experiment = Some(Experiment {
             began: now,
             loss_before: loss,

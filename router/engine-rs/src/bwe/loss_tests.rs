@@ -101,7 +101,7 @@ fn what_arrives_after_all_was_not_lost() {
             cluster: 0,
         };
         control.on_packet(&packet, true);
-        control.on_late();
+        control.on_late(&packet);
         control.update(sent_at, 2e6, Some(2e6));
     }
     assert_eq!((control.limit(), control.recent()), (None, 0.0));

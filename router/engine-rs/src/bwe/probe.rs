@@ -2,7 +2,7 @@
 //! what a forwarding server needs.
 //!
 //! A source that forwards layers sends one rate until it may send the next, half as much again or twice, so the path must
-//! show that rate before. One probe at a time: 50 ms at some rate, of media and as much padding as is missing, in bursts of
+//! show that rate before. One probe at a time: 50 ms at some rate, of media and as much padding as is missing, in a burst each
 //! 10 ms. A good result is followed by the next probe at once, a bad one by a longer and longer pause. Nothing is probed
 //! for that nobody wants, and nothing before the receiver has given feedback: until then he is not known to listen.
 
@@ -10,14 +10,15 @@ use super::probe_result::{ProbeMeasurement, ProbeResult};
 use super::sent::SentPacket;
 use crate::time::Micros;
 
-/// How long a probe is sent.
-const DURATION: Micros = Micros::from_millis(50);
-/// A burst of it.
-const BURST: Micros = Micros::from_millis(10);
-/// Slow probes are prolonged to this many bytes.
-const MIN_BYTES: f64 = 2_500.0;
-/// A sender that has not sent it after this many times its duration cannot.
-const MAX_STRETCH: u64 = 4;
+/// A probe is this many bursts, so far apart.
+const BURSTS: u64 = 5;
+const GAP: Micros = Micros::from_millis(10);
+/// Slow probes are prolonged until a burst has this many bytes.
+const MIN_BURST_BYTES: f64 = 500.0;
+/// Less than this is not worth a packet of padding.
+const MIN_PADDING: f64 = 60.0;
+/// A sender that has not sent it after this many gaps cannot.
+const MAX_GAPS: u64 = 20;
 /// The probe's rate, of the estimate: when the media does not show the estimate itself, and when it does.
 const SCALE_UNUSED: f64 = 2.0;
 const SCALE_USED: f64 = 1.5;
@@ -80,7 +81,7 @@ pub struct ProbeControl {
     id: u8,
     bps: f64,
     began: Micros,
-    duration: Micros,
+    gap: Micros,
     patience: Micros,
     bytes: u32,
     packets: u32,
@@ -99,7 +100,7 @@ impl ProbeControl {
             id: 0,
             bps: 0.0,
             began: Micros(0),
-            duration: DURATION,
+            gap: GAP,
             patience: PATIENCE,
             bytes: 0,
             packets: 0,
@@ -129,12 +130,12 @@ impl ProbeControl {
 
     /// Begins a probe at a rate, in place of what is under way.
     pub fn begin(&mut self, now: Micros, bps: f64, round_trip: Micros) {
-        let stretched = Micros((MIN_BYTES * 8e6 / bps.max(1.0)) as u64);
+        let stretched = Micros((MIN_BURST_BYTES * 8e6 / bps.max(1.0)) as u64);
         self.stage = Stage::Sending;
         self.id = self.id.checked_add(1).unwrap_or(1);
         self.bps = bps;
         self.began = now;
-        self.duration = DURATION.max(stretched);
+        self.gap = GAP.max(stretched);
         self.patience = round_trip + PATIENCE;
         (self.bytes, self.packets, self.told) = (0, 0, 0);
         self.measurement = ProbeMeasurement::default();
@@ -147,8 +148,8 @@ impl ProbeControl {
         if self.stage != Stage::Sending {
             return None;
         }
-        let owed = self.owed(now);
-        (owed >= self.burst_bytes() / 2.0).then_some(Probe {
+        let owed = self.owed(self.gaps(now));
+        (owed >= MIN_PADDING).then_some(Probe {
             cluster: ProbeCluster(self.id),
             bps: self.bps as u64,
             bytes: owed as usize,
@@ -225,8 +226,9 @@ impl ProbeControl {
     pub fn deadline(&self, wanted: bool) -> Option<Micros> {
         match self.stage {
             Stage::Sending => {
-                let sent_us = f64::from(self.bytes) * 8e6 / self.bps.max(1.0);
-                Some(self.began + Micros(sent_us as u64))
+                let behind = (0..BURSTS).find(|gaps| self.owed(*gaps) >= MIN_PADDING);
+                let gaps = behind.unwrap_or(BURSTS - 1);
+                Some(self.began + Micros(gaps * self.gap.0))
             }
             Stage::Awaiting { until } => Some(until),
             Stage::Idle => wanted.then_some(self.next_at),
@@ -237,25 +239,24 @@ impl ProbeControl {
         packet.cluster != 0 && packet.cluster == self.id && self.stage != Stage::Idle
     }
 
-    fn burst_bytes(&self) -> f64 {
-        self.bps * BURST.as_secs_f64() / 8.0
-            * (self.duration.as_secs_f64() / DURATION.as_secs_f64())
+    /// Gaps that have passed.
+    const fn gaps(&self, now: Micros) -> u64 {
+        now.0.saturating_sub(self.began.0) / self.gap.0
     }
 
-    /// Bytes missing at this time, the burst that begins now included, and never beyond the probe's end.
-    fn owed(&self, now: Micros) -> f64 {
-        let until = (now - self.began).min(self.duration).as_secs_f64();
-        let steady = self.bps * until / 8.0 + self.burst_bytes();
-        steady.min(self.bps * self.duration.as_secs_f64() / 8.0) - f64::from(self.bytes)
+    /// Bytes missing after so many gaps.
+    fn owed(&self, gaps: u64) -> f64 {
+        let burst = self.bps * self.gap.as_secs_f64() / 8.0;
+        burst * (gaps + 1).min(BURSTS) as f64 - f64::from(self.bytes)
     }
 
     fn end_sending(&mut self, now: Micros) {
         if self.stage != Stage::Sending {
             return;
         }
-        let elapsed = now - self.began;
-        let complete = elapsed >= self.duration && self.owed(now) <= 0.0;
-        if complete || elapsed.0 >= MAX_STRETCH * self.duration.0 {
+        let gaps = self.gaps(now);
+        let complete = gaps + 1 >= BURSTS && self.owed(gaps) < MIN_PADDING;
+        if complete || gaps >= MAX_GAPS {
             self.stage = Stage::Awaiting {
                 until: now + self.patience,
             };

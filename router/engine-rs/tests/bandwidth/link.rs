@@ -8,9 +8,16 @@ use std::collections::VecDeque;
 #[derive(Clone, Debug)]
 pub enum Payload {
     /// A packet of flow `flow` with a transport-wide number.
-    Media { flow: usize, seq: u16, is_media: bool },
+    Media {
+        flow: usize,
+        seq: u16,
+        is_media: bool,
+    },
     /// Feedback of flow `flow`, as it is on the wire.
-    Feedback { flow: usize, message: Vec<u8> },
+    Feedback {
+        flow: usize,
+        message: Vec<u8>,
+    },
     /// A segment, or the cumulative acknowledgement of one.
     Segment(u64),
     Ack(u64),
@@ -126,13 +133,19 @@ impl Link {
     }
 
     fn done(&self, from: Micros, bytes: usize) -> Micros {
-        let held = self.outages.iter().find(|outage| outage.holds && (outage.from..outage.to).contains(&from));
+        let held = self
+            .outages
+            .iter()
+            .find(|outage| outage.holds && (outage.from..outage.to).contains(&from));
         let from = held.map_or(from, |outage| outage.to);
         from + Micros((bytes as f64 * 8e6 / self.rate(from)) as u64)
     }
 
     fn arrival(&mut self, left_at: Micros) -> Option<Micros> {
-        let out = self.outages.iter().any(|outage| !outage.holds && (outage.from..outage.to).contains(&left_at));
+        let out = self
+            .outages
+            .iter()
+            .any(|outage| !outage.holds && (outage.from..outage.to).contains(&left_at));
         if out || self.loses() {
             return None;
         }
@@ -140,11 +153,17 @@ impl Link {
         match self.jitter {
             Jitter::None => {}
             Jitter::Ordered(most) => at = at + Micros(self.random.between(0.0, most as f64) as u64),
-            Jitter::Reordering(most) => return Some(at + Micros(self.random.between(0.0, most as f64) as u64)),
+            Jitter::Reordering(most) => {
+                return Some(at + Micros(self.random.between(0.0, most as f64) as u64));
+            }
             Jitter::Stalls(pause, longest) => {
                 while self.stall.1 < at {
-                    let begin = self.stall.1 + Micros((-self.random.share().max(1e-9).ln() * pause) as u64);
-                    self.stall = (begin, begin + Micros(self.random.between(0.0, longest) as u64));
+                    let begin =
+                        self.stall.1 + Micros((-self.random.share().max(1e-9).ln() * pause) as u64);
+                    self.stall = (
+                        begin,
+                        begin + Micros(self.random.between(0.0, longest) as u64),
+                    );
                 }
                 if at >= self.stall.0 {
                     at = self.stall.1;

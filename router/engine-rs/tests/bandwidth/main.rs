@@ -3,15 +3,15 @@
 //! The sender forwards like the server does: a frame leaves in one batch, without pacing. Feedback is what the engine's
 //! own receiving side writes. Every run has a seed, which a failure prints.
 
-// mod changes;
+mod changes;
 // mod cost;
 // mod hostile;
-// mod impairments;
+mod impairments;
 mod link;
 mod random;
 // mod rfc8867;
 mod sender;
-// mod sharing;
+mod sharing;
 mod source;
 mod steady;
 // mod sweep;

@@ -44,14 +44,16 @@ impl Flow {
             self.estimator.tick(now);
         }
         for bytes in self.source.poll(now, self.estimator.estimate() as f64) {
-            self.estimator.on_sent(self.seq, bytes + OVERHEAD, now, None);
+            self.estimator
+                .on_sent(self.seq, bytes + OVERHEAD, now, None);
             packets.push(self.packet(bytes + OVERHEAD, true));
         }
         if let Some(probe) = self.estimator.poll_probe(now) {
             let mut left = probe.bytes;
             while left > 0 {
                 let bytes = left.clamp(100, PADDING);
-                self.estimator.on_sent(self.seq, bytes, now, Some(probe.cluster));
+                self.estimator
+                    .on_sent(self.seq, bytes, now, Some(probe.cluster));
                 packets.push(self.packet(bytes, false));
                 left = left.saturating_sub(bytes);
             }
@@ -61,7 +63,11 @@ impl Flow {
     fn packet(&mut self, bytes: usize, is_media: bool) -> Packet {
         let seq = self.seq;
         self.seq = seq.wrapping_add(1);
-        let payload = Payload::Media { flow: self.index, seq, is_media };
+        let payload = Payload::Media {
+            flow: self.index,
+            seq,
+            is_media,
+        };
         Packet { bytes, payload }
     }
 
@@ -72,10 +78,18 @@ impl Flow {
 
     pub fn feedback(&mut self, now: Micros) -> Option<Packet> {
         let mut buffer = [0; 1_200];
-        let len = self.receiver.poll(receiver_time(now), Ssrc(1), Ssrc(2), &mut buffer)?;
+        let len = self
+            .receiver
+            .poll(receiver_time(now), Ssrc(1), Ssrc(2), &mut buffer)?;
         let message = buffer[..len].to_vec();
-        let payload = Payload::Feedback { flow: self.index, message };
-        Some(Packet { bytes: len + 40, payload })
+        let payload = Payload::Feedback {
+            flow: self.index,
+            message,
+        };
+        Some(Packet {
+            bytes: len + 40,
+            payload,
+        })
     }
 
     pub fn on_feedback(&mut self, at: Micros, message: &[u8]) {

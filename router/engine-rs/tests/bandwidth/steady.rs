@@ -20,7 +20,10 @@ fn elastic_source_fills_a_steady_link_within_ten_seconds() {
             let early = trace.utilisation(5.0, 10.0);
             let late = trace.utilisation(10.0, 60.0);
             let wait = trace.wait(10.0, 60.0, 0.95);
-            println!("{bps:9.0} bit/s seed {seed}: {early:.2} {late:.2} wait {} ms", wait.as_millis());
+            println!(
+                "{bps:9.0} bit/s seed {seed}: {early:.2} {late:.2} wait {} ms",
+                wait.as_millis()
+            );
             assert!(late >= 0.85, "seed {seed}: {late} of {bps}");
             assert!(wait < Micros::from_millis(150), "seed {seed}: {wait:?}");
         }

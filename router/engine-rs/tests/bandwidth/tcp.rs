@@ -73,7 +73,10 @@ impl Tcp {
         while self.beyond.remove(&self.expected) {
             self.expected += 1;
         }
-        Packet { bytes: 40, payload: Payload::Ack(self.expected) }
+        Packet {
+            bytes: 40,
+            payload: Payload::Ack(self.expected),
+        }
     }
 
     pub fn on_ack(&mut self, at: Micros, number: u64) {
@@ -86,7 +89,11 @@ impl Tcp {
                 return;
             }
             self.repeated = 0;
-            self.window += if self.window < self.threshold { 1.0 } else { 1.0 / self.window };
+            self.window += if self.window < self.threshold {
+                1.0
+            } else {
+                1.0 / self.window
+            };
         } else {
             self.repeated += 1;
             if self.repeated == 3 && number >= self.recover {
@@ -100,5 +107,8 @@ impl Tcp {
 }
 
 fn segment(number: u64) -> Packet {
-    Packet { bytes: SEGMENT, payload: Payload::Segment(number) }
+    Packet {
+        bytes: SEGMENT,
+        payload: Payload::Segment(number),
+    }
 }

@@ -41,17 +41,24 @@ impl Trace {
             self.steps.resize(index + 1, Step::default());
         }
         let step = &mut self.steps[index];
-        (step.estimate, step.limit, step.wait, step.link) = (of.estimate, of.limit, of.wait, of.link);
+        (step.estimate, step.limit, step.wait, step.link) =
+            (of.estimate, of.limit, of.wait, of.link);
     }
 
     pub fn between(&self, from_s: f64, to_s: f64) -> &[Step] {
-        let index = |seconds: f64| ((seconds * 1_000.0 / STEP_MS as f64) as usize).min(self.steps.len());
+        let index = |seconds: f64| {
+            ((seconds * 1_000.0 / STEP_MS as f64).round() as usize).min(self.steps.len())
+        };
         &self.steps[index(from_s)..index(to_s)]
     }
 
     /// Bits of media per second.
     pub fn rate(&self, from_s: f64, to_s: f64) -> f64 {
-        let bytes: usize = self.between(from_s, to_s).iter().map(|step| step.bytes).sum();
+        let bytes: usize = self
+            .between(from_s, to_s)
+            .iter()
+            .map(|step| step.bytes)
+            .sum();
         bytes as f64 * 8.0 / (to_s - from_s)
     }
 
@@ -69,7 +76,11 @@ impl Trace {
 
     /// The wait that this share of the steps did not exceed.
     pub fn wait(&self, from_s: f64, to_s: f64, share: f64) -> Micros {
-        let mut waits: Vec<_> = self.between(from_s, to_s).iter().map(|step| step.wait).collect();
+        let mut waits: Vec<_> = self
+            .between(from_s, to_s)
+            .iter()
+            .map(|step| step.wait)
+            .collect();
         waits.sort();
         waits[((waits.len() - 1) as f64 * share) as usize]
     }
@@ -103,7 +114,7 @@ impl Trace {
         while at + every_s <= self.steps.len() as f64 / 10.0 {
             let steps = self.between(at, at + every_s);
             let padding: usize = steps.iter().map(|step| step.padding).sum();
-            let last = steps[steps.len() - 1];
+            let Some(last) = steps.last() else { return };
             let most = steps.iter().map(|step| step.wait).max().unwrap_or_default();
             println!(
                 "{at:6.1} s {:6.0} {:6.0} {:7.0} {:8.0} {:5} {:?}",

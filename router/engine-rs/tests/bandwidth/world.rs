@@ -42,7 +42,9 @@ impl World {
         let flows = sources.into_iter().enumerate();
         Self {
             links,
-            flows: flows.map(|(index, source)| Flow::new(index, source)).collect(),
+            flows: flows
+                .map(|(index, source)| Flow::new(index, source))
+                .collect(),
             routes,
             tcp: None,
             now: Micros(0),
@@ -81,7 +83,9 @@ impl World {
         }
         if let Some(tcp) = &mut self.tcp {
             tcp.send(now, &mut leaving);
-            leaving.drain(..).for_each(|packet| self.links[0].send(now, packet));
+            leaving
+                .drain(..)
+                .for_each(|packet| self.links[0].send(now, packet));
         }
         let mut arrivals = Vec::new();
         for link in &mut self.links {
@@ -104,7 +108,11 @@ impl World {
 
     fn deliver(&mut self, at: Micros, packet: Packet) {
         match packet.payload {
-            Payload::Media { flow, seq, is_media } => {
+            Payload::Media {
+                flow,
+                seq,
+                is_media,
+            } => {
                 self.flows[flow].on_arrival(at, seq, packet.bytes, is_media);
             }
             Payload::Feedback { flow, message } => self.flows[flow].on_feedback(at, &message),
