@@ -3,7 +3,7 @@
 
 use super::acked::Acked;
 use super::groups::{GroupDelay, Groups};
-use super::overuse::{Detector, Usage};
+use super::overuse::{Detector, Observation, Usage};
 use super::queue::Queue;
 use super::sent::SentPacket;
 use super::trendline::Trendline;
@@ -66,10 +66,13 @@ impl Arrivals {
             return;
         };
         let sent_delta = group.sent_at - before.unwrap_or(group.sent_at);
-        let sent_delta_ms = sent_delta.0 as f64 / 1e3;
-        let standing_us = self.queue.standing_us();
-        self.detector
-            .update(trend, group.arrived_at, sent_delta_ms, standing_us);
+        self.detector.update(&Observation {
+            trend,
+            arrived_at: group.arrived_at,
+            sent_delta_ms: sent_delta.0 as f64 / 1e3,
+            standing_us: self.queue.standing_us(),
+            jitter_us: self.queue.jitter_us(),
+        });
     }
 
     /// What the delay says, if groups came since the last call.
@@ -91,6 +94,11 @@ impl Arrivals {
     /// Microseconds that stand in the queue.
     pub fn standing_us(&self) -> i64 {
         self.queue.standing_us()
+    }
+
+    /// Jitter of the path.
+    pub const fn jitter(&self) -> Micros {
+        Micros(self.queue.jitter_us() as u64)
     }
 
     /// Microseconds that the last packet waited, the rest of its own frame before it included.

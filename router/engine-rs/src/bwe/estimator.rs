@@ -280,6 +280,11 @@ impl Estimator {
         self.round_trip.unwrap_or(ROUND_TRIP)
     }
 
+    fn jitter(&self) -> Micros {
+        let arrivals = self.arrivals.as_deref();
+        arrivals.map_or(Micros(0), Arrivals::jitter)
+    }
+
     fn end_feedback(&mut self, now: Micros) {
         self.sent_rate.update(now);
         let round_trip = self.round_trip();
@@ -349,6 +354,7 @@ impl Estimator {
             estimate,
             wanted: self.wanted.min(MAX_BPS) as f64,
             round_trip: self.round_trip(),
+            jitter: self.jitter(),
             unused: self.sent_rate.leaves_unused(estimate),
             congested: self.is_congested(),
         };
@@ -366,7 +372,8 @@ impl Estimator {
         self.aimd.set(now, target);
         let wanted = before.min(self.wanted as f64);
         if wanted > target {
-            self.probe.begin(now, wanted, self.round_trip());
+            self.probe
+                .begin(now, wanted, self.round_trip(), self.jitter());
         }
     }
 

@@ -27,8 +27,24 @@ const MAX_ADAPTION: f64 = 15.0;
 const MAX_STEP_MS: f64 = 100.0;
 /// The trend must be over the threshold for so long.
 const PERSISTENCE_MS: f64 = 10.0;
-/// Less than this in the queue is no overuse.
-const MIN_STANDING_US: i64 = 8_000;
+/// Less than this in the queue, or than this share of the jitter, is no overuse.
+const MIN_STANDING_US: f64 = 8_000.0;
+const MIN_STANDING_OF_JITTER: f64 = 0.6;
+
+/// A group, as the detector sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// Trend with it.
+    pub trend: f64,
+    /// Its arrival.
+    pub arrived_at: i64,
+    /// Time between its sending and the one's before.
+    pub sent_delta_ms: f64,
+    /// What stands in the queue.
+    pub standing_us: i64,
+    /// Jitter of the path.
+    pub jitter_us: f64,
+}
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -55,13 +71,14 @@ impl Default for Detector {
 }
 
 impl Detector {
-    /// Takes a group's trend, its arrival, the time between its sending and the one's before, and what stands in the
-    /// queue.
-    pub fn update(&mut self, trend: f64, arrived_at: i64, sent_delta_ms: f64, standing_us: i64) {
-        if trend > self.threshold && standing_us >= MIN_STANDING_US {
+    /// Takes a group.
+    pub fn update(&mut self, group: &Observation) {
+        let trend = group.trend;
+        let noise_us = MIN_STANDING_US.max(MIN_STANDING_OF_JITTER * group.jitter_us);
+        if trend > self.threshold && group.standing_us as f64 >= noise_us {
             // The first group counts half: the trend was crossed somewhere between it and the one before.
             let share = if self.over_count == 0 { 0.5 } else { 1.0 };
-            self.over_for_ms += share * sent_delta_ms;
+            self.over_for_ms += share * group.sent_delta_ms;
             self.over_count += 1;
             let persistent = self.over_for_ms > PERSISTENCE_MS && self.over_count > 1;
             if persistent && trend >= self.previous {
@@ -79,7 +96,7 @@ impl Detector {
             };
         }
         self.previous = trend;
-        self.adapt(trend, arrived_at);
+        self.adapt(trend, group.arrived_at);
     }
 
     /// What the last group said.
@@ -119,7 +136,13 @@ mod tests {
         let mut at = detector.updated_at.unwrap_or(-1_000_000);
         for trend in trends {
             at += 33_000;
-            detector.update(*trend, at, 33.0, standing_us);
+            detector.update(&Observation {
+                trend: *trend,
+                arrived_at: at,
+                sent_delta_ms: 33.0,
+                standing_us,
+                jitter_us: 20_000.0,
+            });
         }
         detector.usage()
     }
@@ -140,7 +163,7 @@ mod tests {
         assert_eq!(feed(&mut detector, &falling, QUEUE), Usage::Normal);
         let mut detector = Detector::default();
         let rising = [40.0, 45.0, 50.0, 55.0, 60.0];
-        assert_eq!(feed(&mut detector, &rising, 2_000), Usage::Normal);
+        assert_eq!(feed(&mut detector, &rising, 11_000), Usage::Normal);
         assert_eq!(feed(&mut detector, &rising, QUEUE), Usage::Overuse);
     }
 

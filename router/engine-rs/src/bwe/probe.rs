@@ -10,9 +10,10 @@ use super::probe_result::{ProbeMeasurement, ProbeResult};
 use super::sent::SentPacket;
 use crate::time::Micros;
 
-/// A probe is this many bursts, so far apart.
+/// A probe is this many bursts, so far apart; further where jitter would hide them.
 const BURSTS: u64 = 5;
 const GAP: Micros = Micros::from_millis(10);
+const MAX_GAP: Micros = Micros::from_millis(40);
 /// Slow probes are prolonged until a burst has this many bytes.
 const MIN_BURST_BYTES: f64 = 500.0;
 /// Less than this is not worth a packet of padding.
@@ -61,6 +62,8 @@ pub struct Situation {
     pub wanted: f64,
     /// Round trip.
     pub round_trip: Micros,
+    /// Jitter.
+    pub jitter: Micros,
     /// The media does not show what the estimate promises.
     pub unused: bool,
     /// The path has a queue, loses, or is silent.
@@ -125,17 +128,17 @@ impl ProbeControl {
             (false, false) => SCALE_USED,
         };
         let bps = (scale * situation.estimate).min(MAX_OF_WANTED * situation.wanted);
-        self.begin(now, bps, situation.round_trip);
+        self.begin(now, bps, situation.round_trip, situation.jitter);
     }
 
     /// Begins a probe at a rate, in place of what is under way.
-    pub fn begin(&mut self, now: Micros, bps: f64, round_trip: Micros) {
+    pub fn begin(&mut self, now: Micros, bps: f64, round_trip: Micros, jitter: Micros) {
         let stretched = Micros((MIN_BURST_BYTES * 8e6 / bps.max(1.0)) as u64);
         self.stage = Stage::Sending;
         self.id = self.id.checked_add(1).unwrap_or(1);
         self.bps = bps;
         self.began = now;
-        self.gap = GAP.max(stretched);
+        self.gap = jitter.clamp(GAP, MAX_GAP).max(stretched);
         self.patience = round_trip + PATIENCE;
         (self.bytes, self.packets, self.told) = (0, 0, 0);
         self.measurement = ProbeMeasurement::default();

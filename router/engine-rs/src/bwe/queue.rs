@@ -9,6 +9,9 @@ use super::groups::GroupDelay;
 const RECENT: usize = 6;
 /// The delay of an empty queue is the smallest of the last 10 to 20 s, so that clocks may drift and paths change.
 const BASE_PERIOD_US: i64 = 10_000_000;
+/// Weight of a group in the jitter, as in RFC 3550 section 6.4.1, and the most that a group can add.
+const JITTER_WEIGHT: f64 = 1.0 / 16.0;
+const MAX_JITTER_US: i64 = 200_000;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub struct Queue {
     /// Smallest delay of the current period and of the one before.
     base: [i64; 2],
     period_began: i64,
+    last: Option<i64>,
+    jitter_us: f64,
 }
 
 impl Default for Queue {
@@ -27,6 +32,8 @@ impl Default for Queue {
             next: 0,
             base: [i64::MAX; 2],
             period_began: i64::MIN,
+            last: None,
+            jitter_us: 0.0,
         }
     }
 }
@@ -34,6 +41,10 @@ impl Default for Queue {
 impl Queue {
     /// A group arrived.
     pub fn on_group(&mut self, group: &GroupDelay) {
+        if let Some(last) = self.last.replace(group.delay) {
+            let step_us = group.delay.saturating_sub(last).saturating_abs();
+            self.jitter_us += JITTER_WEIGHT * (step_us.min(MAX_JITTER_US) as f64 - self.jitter_us);
+        }
         self.recent[self.next] = group.delay;
         self.next = (self.next + 1) % RECENT;
         let age = group.arrived_at.saturating_sub(self.period_began);
@@ -59,6 +70,11 @@ impl Queue {
         }
     }
 
+    /// Mean step in delay from a group to the next, in microseconds.
+    pub const fn jitter_us(&self) -> f64 {
+        self.jitter_us
+    }
+
     /// Takes what stands in the queue for the path's own: somebody else keeps it full, and waiting for it to drain would
     /// leave the link to him.
     pub fn rebase(&mut self) {
@@ -67,8 +83,9 @@ impl Queue {
     }
 
     /// The recent groups say nothing any more; the path is the same.
-    pub const fn forget_recent(&mut self) {
+    pub fn forget_recent(&mut self) {
         self.recent = [i64::MAX; RECENT];
+        self.last = None;
     }
 }
 
