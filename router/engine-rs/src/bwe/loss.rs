@@ -9,9 +9,10 @@
 use super::sent::SentPacket;
 use crate::time::Micros;
 
-/// A window lasts at least so long and has so many packets, or lasts at most so long.
+/// A window lasts at least so long and has so many packets, or so many losses, or lasts at most so long.
 const WINDOW: Micros = Micros::from_millis(250);
-const WINDOW_PACKETS: u32 = 50;
+const WINDOW_PACKETS: u32 = 100;
+const WINDOW_LOSSES: u32 = 12;
 const MAX_WINDOW: Micros = Micros::from_secs(1);
 /// Fewer packets than this tell nothing.
 const MIN_PACKETS: u32 = 10;
@@ -42,7 +43,6 @@ struct Window {
 struct Experiment {
     began: Micros,
     loss_before: f64,
-    limit_before: f64,
 }
 
 /// See the module.
@@ -111,7 +111,8 @@ impl LossControl {
     pub fn update(&mut self, now: Micros, delay_based: f64, acked: Option<f64>) -> Option<f64> {
         let window = self.window;
         let span = window.last - window.began.unwrap_or(window.last);
-        if span >= WINDOW && (window.sent >= WINDOW_PACKETS || span >= MAX_WINDOW) {
+        let tells = window.sent >= WINDOW_PACKETS || window.lost >= WINDOW_LOSSES;
+        if span >= WINDOW && (tells || span >= MAX_WINDOW) {
             self.window = Window::default();
             let ended = self.ended.replace(window);
             if let Some(ended) = ended.filter(|ended| ended.sent >= MIN_PACKETS) {
@@ -174,7 +175,6 @@ impl LossControl {
         self.experiment = Some(Experiment {
             began: now,
             loss_before: loss,
-            limit_before: before,
         });
     }
 
@@ -185,7 +185,7 @@ impl LossControl {
         }
         self.inherent = loss.min(MAX_INHERENT);
         if loss <= MAX_INHERENT {
-            self.limit = Some(experiment.limit_before);
+            self.limit = None;
         }
     }
 

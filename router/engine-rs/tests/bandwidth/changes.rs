@@ -9,7 +9,7 @@ const SEEDS: [u64; 3] = [11, 12, 13];
 
 fn show(world: &World, name: &str) {
     if std::env::var("SHOW").is_ok() {
-        world.trace(0).print(name, 0.1);
+        world.trace(0).print(name, 0.5);
     }
 }
 

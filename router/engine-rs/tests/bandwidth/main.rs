@@ -4,17 +4,17 @@
 //! own receiving side writes. Every run has a seed, which a failure prints.
 
 mod changes;
-// mod cost;
-// mod hostile;
+mod cost;
+mod hostile;
 mod impairments;
 mod link;
 mod random;
-// mod rfc8867;
+mod rfc8867;
 mod sender;
 mod sharing;
 mod source;
 mod steady;
-// mod sweep;
+mod sweep;
 mod tcp;
 mod trace;
 mod world;
