@@ -28,8 +28,8 @@ pub const MAX_BPS: u64 = 100_000_000;
 const ROUND_TRIP: Micros = Micros::from_millis(200);
 /// A queue of this length is drained even if it does not grow.
 const LONG_QUEUE_US: i64 = 200_000;
-/// With more than this in the queue nothing is probed.
-const PROBE_QUEUE_US: i64 = 40_000;
+/// With more than this and the jitter in the queue nothing is probed.
+const PROBE_QUEUE_US: i64 = 100_000;
 /// A packet that waits so long while no more than this share of what is sent arrives tells of a drop of the link, before
 /// the trend does: on a link that has become slow, groups come slowly too.
 const DROP_WAIT_US: i64 = 150_000;
@@ -37,7 +37,9 @@ const DROP_ARRIVING: f64 = 0.7;
 /// A decrease to less than this share is a great drop.
 const GREAT_DROP: f64 = 0.66;
 /// A source that uses the estimate finds more by itself. It probes only when overuse has not shown the limit for so long.
+/// With much jitter overuse shows little.
 const PROBE_AFTER_OVERUSE: Micros = Micros::from_secs(8);
+const MUCH_JITTER: Micros = Micros::from_millis(12);
 /// What an outage leaves of the rate before it, until a probe tells.
 const AFTER_OUTAGE: f64 = 0.5;
 
@@ -332,10 +334,14 @@ impl Estimator {
     }
 
     fn conclude_probe(&mut self, now: Micros, usage: Usage) {
-        let result = self.probe.conclude(now, self.aimd.target());
+        let result = self.probe.conclude(now, self.estimate as f64);
         let calm = usage != Usage::Overuse && self.drain.limit().is_none();
-        if let Some(result) = result.filter(|result| calm && result.bps > self.aimd.target()) {
-            self.aimd.set(now, result.bps.min(MAX_BPS as f64));
+        if let Some(result) = result.filter(|_| calm) {
+            let bps = result.bps.min(MAX_BPS as f64);
+            self.loss.raise(bps);
+            if bps > self.aimd.target() {
+                self.aimd.set(now, bps);
+            }
         }
     }
 
@@ -345,25 +351,24 @@ impl Estimator {
         };
         self.outage.is_on()
             || self.drain.limit().is_some()
-            || self.loss.limit().is_some()
+            || self.loss.is_congested()
             || arrivals.usage() == Usage::Overuse
-            || arrivals.standing_us() > PROBE_QUEUE_US
+            || arrivals.standing_us() > PROBE_QUEUE_US + arrivals.jitter().0 as i64
     }
 
     fn consider_probe(&mut self, now: Micros) {
         let estimate = self.estimate as f64;
         let unused = self.sent_rate.leaves_unused(estimate);
-        let overused = self
-            .aimd
-            .decreased_at()
-            .is_some_and(|at| now - at < PROBE_AFTER_OVERUSE);
+        let overused_at = self.aimd.decreased_at();
+        let overused = overused_at.is_some_and(|at| now - at < PROBE_AFTER_OVERUSE);
+        let at_limit = overused && !unused && self.jitter() < MUCH_JITTER;
         let situation = Situation {
             estimate,
             wanted: self.wanted.min(MAX_BPS) as f64,
             round_trip: self.round_trip(),
             jitter: self.jitter(),
             unused,
-            congested: self.is_congested() || (overused && !unused),
+            congested: self.is_congested() || at_limit,
         };
         self.probe.consider(now, &situation);
     }

@@ -27,8 +27,8 @@ const PERSISTENCE: u32 = 2;
 const DECREASE: (f64, f64) = (0.7, 0.92);
 /// Losses that fell to no less than this share of what they were did not fall.
 const HELPED: f64 = 0.7;
-/// Growth of the limit in each window without congestion.
-const GROWTH: f64 = 1.03;
+/// Growth of the limit in a second without congestion.
+const GROWTH: f64 = 1.1;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
@@ -128,6 +128,16 @@ impl LossControl {
         self.limit
     }
 
+    /// More is lost than the path loses by itself, or was until a decrease whose effect is awaited.
+    pub const fn is_congested(&self) -> bool {
+        self.congested > 0 || self.experiment.is_some()
+    }
+
+    /// A probe has shown that the path carries this.
+    pub fn raise(&mut self, bps: f64) {
+        self.limit = self.limit.map(|limit| limit.max(bps));
+    }
+
     /// Share of packets lost in the last window.
     pub const fn recent(&self) -> f64 {
         self.recent
@@ -158,7 +168,9 @@ impl LossControl {
         }
         self.congested = 0;
         self.learn(loss);
-        self.limit = self.limit.map(|limit| limit * GROWTH);
+        let span = window.last - window.began.unwrap_or(window.last);
+        let growth = GROWTH.powf(span.as_secs_f64());
+        self.limit = self.limit.map(|limit| limit * growth);
     }
 
     fn decrease(&mut self, loss: f64, now: Micros, delay_based: f64, acked: Option<f64>) {

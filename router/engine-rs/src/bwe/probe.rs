@@ -32,7 +32,7 @@ const WORTH: f64 = 1.05;
 /// A result of at least this share of its probe makes another one.
 const FURTHER: f64 = 0.7;
 /// Pause between probes: the first, and the longest that failures make of it.
-const PAUSE: (Micros, Micros) = (Micros::from_secs(2), Micros::from_secs(16));
+const PAUSE: (Micros, Micros) = (Micros::from_secs(2), Micros::from_secs(10));
 /// Pause after congestion.
 const AFTER_CONGESTION: Micros = Micros::from_secs(3);
 /// Feedback on a probe is waited for this long beyond a round trip.
@@ -203,11 +203,14 @@ impl ProbeControl {
             self.next_at = now;
         } else {
             self.next_at = now + self.pause;
-            self.pause = if better {
-                PAUSE.0
+            if better {
+                self.pause = PAUSE.0;
+            } else if result.is_some() {
+                self.pause = (self.pause + self.pause).min(PAUSE.1);
             } else {
-                (self.pause + self.pause).min(PAUSE.1)
-            };
+                // Nothing was measured: too much of it was lost, or a large frame hid it.
+                self.next_at = now + PAUSE.0;
+            }
         }
         result
     }

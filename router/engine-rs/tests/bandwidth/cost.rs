@@ -18,7 +18,10 @@ fn idle_estimator_is_small() {
 /// `cargo test --release --test bandwidth cost -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::disallowed_methods, reason = "a measurement needs a real clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement needs a real clock"
+)]
 fn cost_of_a_packet() {
     const ROUNDS: u64 = 20_000;
     const PACKETS: u64 = 50;
@@ -40,7 +43,8 @@ fn cost_of_a_packet() {
         }
         let at = now + Micros::from_millis(100);
         while let Some(len) = receiver.poll(at, Ssrc(1), Ssrc(2), &mut buffer) {
-            let Some(Ok(RtcpMessage::TransportCc(message))) = messages(&buffer[..len]).next() else {
+            let Some(Ok(RtcpMessage::TransportCc(message))) = messages(&buffer[..len]).next()
+            else {
                 panic!("not feedback")
             };
             let began = std::time::Instant::now();
@@ -49,6 +53,10 @@ fn cost_of_a_packet() {
         }
     }
     let packets = f64::from((ROUNDS * PACKETS) as u32);
-    println!("on_sent {:.1} ns, feedback {:.1} ns a packet", sending as f64 / packets, hearing as f64 / packets);
+    println!(
+        "on_sent {:.1} ns, feedback {:.1} ns a packet",
+        sending as f64 / packets,
+        hearing as f64 / packets
+    );
     assert!(estimator.estimate() > 300_000);
 }

@@ -22,11 +22,19 @@ impl Victim {
     fn new() -> Self {
         let mut estimator = Estimator::new(Micros(0), 300_000);
         estimator.set_wanted(5_000_000);
-        Self { estimator, now: Micros::from_secs(1), seq: 0 }
+        Self {
+            estimator,
+            now: Micros::from_secs(1),
+            seq: 0,
+        }
     }
 
     /// One round; `arrivals` gets the time of the first packet's sending.
-    fn round(&mut self, base: impl Fn(u16) -> u16, arrivals: impl Fn(Micros) -> Vec<Option<Micros>>) {
+    fn round(
+        &mut self,
+        base: impl Fn(u16) -> u16,
+        arrivals: impl Fn(Micros) -> Vec<Option<Micros>>,
+    ) {
         let first = self.seq;
         let began = self.now;
         for _ in 0..50 {
@@ -34,12 +42,18 @@ impl Victim {
             self.seq = self.seq.wrapping_add(1);
             self.now = self.now + Micros::from_millis(1);
             while let Some(probe) = self.estimator.poll_probe(self.now) {
-                self.estimator.on_sent(self.seq, probe.bytes, self.now, Some(probe.cluster));
+                self.estimator
+                    .on_sent(self.seq, probe.bytes, self.now, Some(probe.cluster));
                 self.seq = self.seq.wrapping_add(1);
             }
         }
         let mut buffer = [0; 1_400];
-        let head = TransportCcHead { sender: Ssrc(1), media: Ssrc(2), base_seq: base(first), feedback_count: 0 };
+        let head = TransportCcHead {
+            sender: Ssrc(1),
+            media: Ssrc(2),
+            base_seq: base(first),
+            feedback_count: 0,
+        };
         let list = arrivals(began);
         if let Ok((len, _)) = write_transport_cc(&mut buffer, &head, &list) {
             self.hear(&buffer[..len], self.now + Micros::from_millis(20));
@@ -51,7 +65,9 @@ impl Victim {
 
     fn hear(&mut self, bytes: &[u8], at: Micros) {
         match messages(bytes).next() {
-            Some(Ok(RtcpMessage::TransportCc(message))) => self.estimator.on_transport_cc(&message, at),
+            Some(Ok(RtcpMessage::TransportCc(message))) => {
+                self.estimator.on_transport_cc(&message, at)
+            }
             Some(Ok(RtcpMessage::Ccfb(message))) => self.estimator.on_ccfb(&message, at),
             _ => {}
         }
@@ -66,7 +82,9 @@ impl Victim {
 
 /// Arrivals `gap_us` apart.
 fn steps(from: Micros, gap_us: u64, count: u64) -> Vec<Option<Micros>> {
-    (0..count).map(|n| Some(from + Micros(30_000 + gap_us * n))).collect()
+    (0..count)
+        .map(|n| Some(from + Micros(30_000 + gap_us * n)))
+        .collect()
 }
 
 #[test]
@@ -91,7 +109,10 @@ fn one_bit_a_second_leaves_the_audio_and_passes() {
     assert!(victim.estimator.estimate() <= MAX_BPS);
     victim.estimator.on_remb(1, victim.now);
     victim.honest(250);
-    assert!(victim.estimator.estimate() >= before, "he said it once, long ago");
+    assert!(
+        victim.estimator.estimate() >= before,
+        "he said it once, long ago"
+    );
 }
 
 #[test]
@@ -100,19 +121,34 @@ fn numbers_never_sent_change_nothing_and_are_counted() {
     victim.honest(100);
     let before = victim.estimator.snapshot();
     let (at, base_seq) = (victim.now, victim.seq.wrapping_add(1_000));
-    let head = TransportCcHead { sender: Ssrc(1), media: Ssrc(2), base_seq, feedback_count: 0 };
+    let head = TransportCcHead {
+        sender: Ssrc(1),
+        media: Ssrc(2),
+        base_seq,
+        feedback_count: 0,
+    };
     let mut buffer = [0; 1_400];
     let list = steps(at, 1, 500);
     let (len, covered) = write_transport_cc(&mut buffer, &head, &list).expect("fits");
     victim.hear(&buffer[..len], at);
     let after = victim.estimator.snapshot();
-    assert_eq!(after.counters.unknown_packets - before.counters.unknown_packets, covered as u64);
-    assert_eq!((after.acked_bps, after.queue), (before.acked_bps, before.queue));
+    assert_eq!(
+        after.counters.unknown_packets - before.counters.unknown_packets,
+        covered as u64
+    );
+    assert_eq!(
+        (after.acked_bps, after.queue),
+        (before.acked_bps, before.queue)
+    );
 }
 
 #[test]
 fn clock_jumps_are_counted_and_survived() {
-    for jump in [Micros::from_secs(3_600), Micros::from_secs(86_400), Micros::from_secs(5)] {
+    for jump in [
+        Micros::from_secs(3_600),
+        Micros::from_secs(86_400),
+        Micros::from_secs(5),
+    ] {
         let mut victim = Victim::new();
         victim.honest(100);
         let before = victim.estimator.estimate();
@@ -126,7 +162,10 @@ fn clock_jumps_are_counted_and_survived() {
         }
         let snapshot = victim.estimator.snapshot();
         assert!(snapshot.counters.impossible_arrivals >= 5, "{snapshot:?}");
-        assert!(snapshot.estimate_bps as f64 > 0.6 * before as f64, "{snapshot:?}");
+        assert!(
+            snapshot.estimate_bps as f64 > 0.6 * before as f64,
+            "{snapshot:?}"
+        );
     }
 }
 
@@ -134,7 +173,12 @@ fn clock_jumps_are_counted_and_survived() {
 fn flood_of_feedback_is_not_looked_at() {
     let mut victim = Victim::new();
     victim.honest(20);
-    let head = TransportCcHead { sender: Ssrc(1), media: Ssrc(2), base_seq: 0, feedback_count: 0 };
+    let head = TransportCcHead {
+        sender: Ssrc(1),
+        media: Ssrc(2),
+        base_seq: 0,
+        feedback_count: 0,
+    };
     let mut buffer = [0; 1_400];
     // 8,000 numbers, nearly all of them lost: a few bytes.
     let mut list = vec![None; 8_000];
@@ -178,13 +222,20 @@ fn any_feedback_keeps_the_limits() {
                 },
             );
             if lie == 4 {
-                victim.estimator.on_remb(chance[0] >> (chance[1] % 64), victim.now);
-                victim.estimator.on_report(chance[2] as f64, Some(Micros(chance[3])), victim.now);
+                victim
+                    .estimator
+                    .on_remb(chance[0] >> (chance[1] % 64), victim.now);
+                victim
+                    .estimator
+                    .on_report(chance[2] as f64, Some(Micros(chance[3])), victim.now);
             }
         }
         victim.honest(600);
         let estimate = victim.estimator.estimate();
-        assert!(estimate > 1_000_000, "seed {SEED}: {estimate} after half a minute of truth");
+        assert!(
+            estimate > 1_000_000,
+            "seed {SEED}: {estimate} after half a minute of truth"
+        );
     }
 }
 
@@ -206,12 +257,24 @@ fn rfc_8888_says_the_same() {
         }
         // Reported 60 ms after the first was sent; they took 30 ms; number 8 is lost.
         let offset = |n: u16| Some((1_024 * u32::from(90 - 30 - n) / 1_000) as u16 + 40);
-        let of = |odd: u16| -> Vec<_> { (0..25).map(|n| if n == 4 { None } else { offset(2 * n + odd) }).collect() };
+        let of = |odd: u16| -> Vec<_> {
+            (0..25)
+                .map(|n| if n == 4 { None } else { offset(2 * n + odd) })
+                .collect()
+        };
         let begin_seq = (first / 2).wrapping_add(60_000);
         let (even, odd) = (of(0), of(1));
         let reports = [
-            CcfbReport { ssrc: Ssrc(1), begin_seq, arrivals: &odd },
-            CcfbReport { ssrc: Ssrc(0), begin_seq, arrivals: &even },
+            CcfbReport {
+                ssrc: Ssrc(1),
+                begin_seq,
+                arrivals: &odd,
+            },
+            CcfbReport {
+                ssrc: Ssrc(0),
+                begin_seq,
+                arrivals: &even,
+            },
         ];
         let timestamp = ((began.0 + 120_000) * 65_536 / 1_000_000) as u32;
         let mut buffer = [0; 1_400];
@@ -222,7 +285,10 @@ fn rfc_8888_says_the_same() {
         estimator.on_ccfb(&message, now + Micros::from_millis(80));
     }
     let snapshot = estimator.snapshot();
-    assert_eq!(snapshot.counters.unknown_packets + snapshot.counters.impossible_arrivals, 0);
+    assert_eq!(
+        snapshot.counters.unknown_packets + snapshot.counters.impossible_arrivals,
+        0
+    );
     assert!((0.035..0.045).contains(&snapshot.loss), "{snapshot:?}");
     let acked = snapshot.acked_bps.expect("a rate") as f64;
     assert!((acked - 0.96 * 9.6e6).abs() < 0.5e6, "{acked}");

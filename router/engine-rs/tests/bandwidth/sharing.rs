@@ -4,7 +4,7 @@ use crate::link::Link;
 use crate::source::{Rate, Source};
 use crate::world::{World, way_back};
 
-const SEEDS: [u64; 4] = [31, 32, 33, 34];
+const SEEDS: [u64; 8] = [31, 32, 33, 34, 35, 36, 37, 38];
 
 fn two(bps: f64, rate: &Rate, seed: u64) -> World {
     let sources = [seed, seed + 100].map(|seed| Source::new(rate.clone(), seed));
