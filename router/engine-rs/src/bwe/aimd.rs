@@ -16,7 +16,10 @@ const MAX_OVER_ACKED_BPS: f64 = 10_000.0;
 /// would take minutes to change, so much of them in a second.
 const PACKET_BITS: f64 = 9_600.0;
 const RESPONSE_TIME: Micros = Micros::from_millis(100);
-const MIN_GROWTH: f64 = 0.03;
+const MIN_GROWTH: f64 = 0.02;
+/// The limit found is forgotten when more arrives and no overuse has come for so long. Sooner, whoever has the larger part
+/// of a shared link would grow by it, and the other by packets.
+const QUIET: Micros = Micros::from_secs(5);
 /// A longer time since the last change is taken as this.
 const MAX_STEP: Micros = Micros::from_secs(1);
 /// Between two decreases there is a round trip, within these limits.
@@ -85,11 +88,9 @@ impl Aimd {
         let elapsed = (now - self.changed_at).min(MAX_STEP).as_secs_f64();
         self.changed_at = now;
         let Some(acked) = acked else { return };
-        if self
-            .capacity
-            .range()
-            .is_some_and(|(_, upper)| acked > upper)
-        {
+        let quiet = self.decreased_at.is_none_or(|at| now - at > QUIET);
+        let (_, upper) = self.capacity.range().unwrap_or_default();
+        if quiet && acked > upper {
             self.capacity = LinkCapacity::default();
         }
         let grown = if self.capacity.mean.is_some() {
@@ -136,11 +137,6 @@ impl Aimd {
         self.target = bps;
         self.changed_at = now;
     }
-
-    /// The path may have become another one.
-    pub fn forget_capacity(&mut self) {
-        self.capacity = LinkCapacity::default();
-    }
 }
 
 #[cfg(test)]
@@ -182,10 +178,13 @@ mod tests {
         grow(&mut aimd, Micros::from_secs(1), 1, |target| target);
         let grown = aimd.target() - before;
         assert!((grown - 9_600.0 / 0.15).abs() < 2_000.0, "{grown}");
-        // Far above it the limit is forgotten.
-        aimd.set(Micros::from_secs(2), 3e6);
-        grow(&mut aimd, Micros::from_secs(2), 1, |target| target);
-        assert!(aimd.target() > 3.2e6);
+        // More arrives: soon after overuse it was a neighbour's, later the limit is another one.
+        for (at, growth) in [(2, 0.064), (8, 0.24)] {
+            aimd.set(Micros::from_secs(at), 3e6);
+            grow(&mut aimd, Micros::from_secs(at), 1, |target| target);
+            let grown = aimd.target() - 3e6;
+            assert!((grown - growth * 1e6).abs() < 1e4, "{at} s: {grown}");
+        }
     }
 
     #[test]

@@ -420,3 +420,7 @@ impl Estimator {
 fn is_drop(latest_wait_us: i64, arriving: Option<f64>, sent: f64) -> bool {
     latest_wait_us > DROP_WAIT_US && arriving.is_some_and(|bps| bps < DROP_ARRIVING * sent)
 }
+
+#[cfg(test)]
+#[path = "estimator_tests.rs"]
+mod tests;

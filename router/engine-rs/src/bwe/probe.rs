@@ -269,3 +269,7 @@ impl ProbeControl {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

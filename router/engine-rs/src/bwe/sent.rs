@@ -101,11 +101,6 @@ impl SentPackets {
         self.in_flight_bytes
     }
 
-    /// Time of the last packet.
-    pub const fn last_sent(&self) -> Micros {
-        self.last_sent
-    }
-
     /// Number of entries, for the memory they take.
     pub fn capacity(&self) -> usize {
         self.ring.len()

@@ -60,6 +60,9 @@ fn back_within_three_seconds_of_an_outage() {
                 let before = trace.rate(15.0, 20.0);
                 let back = trace.seconds_until(23.0, 0.85 * before);
                 println!("seed {seed} holds {holds}: {before:.0} before, back after {back:.1} s");
+                // What was held arrives late and counts too, so the rate must also stay.
+                let kept = trace.rate(26.0, 29.0) / before;
+                assert!(kept >= 0.85, "seed {seed} holds {holds}: {kept}");
                 // A whole second at the rate must have begun.
                 assert!(back <= 2.0, "seed {seed} holds {holds}: {back} s");
             }

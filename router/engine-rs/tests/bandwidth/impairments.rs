@@ -85,10 +85,9 @@ fn profiles_of_others() {
             world.run(30);
             let rate = world.trace(0).rate(15.0, 30.0) / (1.0 - loss);
             println!("{name}, seed {seed}: {:.2} Mbit/s", rate / 1e6);
-            assert!(
-                rate > 2.2e6,
-                "{name}, seed {seed}: the highest layer fits, {rate}"
-            );
+            // The highest layer fits; losses of a tenth may cost one.
+            let layer = if loss < 0.1 { 2.5e6 } else { 1.5e6 };
+            assert!(rate > 0.95 * layer, "{name}, seed {seed}: {rate}");
         }
     }
 }
