@@ -61,6 +61,8 @@ pub struct Estimator {
     outage: Outage,
     reports: Reports,
     wanted: u64,
+    /// As of the last feedback or tick.
+    may_probe: bool,
     round_trip: Option<Micros>,
     /// Packets sent before say nothing: an outage ended then.
     ignored_before: Micros,
@@ -88,6 +90,7 @@ impl Estimator {
             outage: Outage::default(),
             reports: Reports::new(now, start as f64),
             wanted: 0,
+            may_probe: false,
             round_trip: None,
             ignored_before: Micros(0),
             estimate: start,
@@ -191,8 +194,7 @@ impl Estimator {
     /// When [`Self::tick`] or [`Self::poll_probe`] has something to do.
     pub fn deadline(&self) -> Option<Micros> {
         self.arrivals.as_ref()?;
-        let probing = self.wanted as f64 > self.estimate as f64 && !self.is_congested();
-        let probe = self.probe.deadline(probing);
+        let probe = self.probe.deadline(self.may_probe);
         let outage = self.outage.deadline(self.round_trip());
         probe.into_iter().chain(outage).min()
     }
@@ -370,7 +372,7 @@ impl Estimator {
             unused,
             congested: self.is_congested() || at_limit,
         };
-        self.probe.consider(now, &situation);
+        self.may_probe = self.probe.consider(now, &situation);
     }
 
     /// Feedback flows again: what is under way says nothing, and what was before is probed for.

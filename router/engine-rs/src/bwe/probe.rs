@@ -89,6 +89,8 @@ pub struct ProbeControl {
     bytes: u32,
     packets: u32,
     told: u32,
+    /// Bursts that were asked for, whether or not they were sent.
+    asked: u64,
     measurement: ProbeMeasurement,
     next_at: Micros,
     pause: Micros,
@@ -108,6 +110,7 @@ impl ProbeControl {
             bytes: 0,
             packets: 0,
             told: 0,
+            asked: 0,
             measurement: ProbeMeasurement::default(),
             next_at: Micros(0),
             pause: PAUSE.0,
@@ -115,12 +118,12 @@ impl ProbeControl {
         }
     }
 
-    /// Begins a probe when it is time and worth it.
-    pub fn consider(&mut self, now: Micros, situation: &Situation) {
-        let due = self.stage == Stage::Idle && now >= self.next_at;
+    /// Begins a probe when it is time and worth it; whether it will be when it is time.
+    pub fn consider(&mut self, now: Micros, situation: &Situation) -> bool {
         let worth = situation.wanted > WORTH * situation.estimate;
-        if !due || !worth || situation.congested {
-            return;
+        let allowed = worth && !situation.congested;
+        if self.stage != Stage::Idle || now < self.next_at || !allowed {
+            return allowed;
         }
         let scale = match (self.first, situation.unused) {
             (true, _) => SCALE_FIRST,
@@ -129,6 +132,7 @@ impl ProbeControl {
         };
         let bps = (scale * situation.estimate).min(MAX_OF_WANTED * situation.wanted);
         self.begin(now, bps, situation.round_trip, situation.jitter);
+        true
     }
 
     /// Begins a probe at a rate, in place of what is under way.
@@ -140,7 +144,7 @@ impl ProbeControl {
         self.began = now;
         self.gap = jitter.clamp(GAP, MAX_GAP).max(stretched);
         self.patience = round_trip + PATIENCE;
-        (self.bytes, self.packets, self.told) = (0, 0, 0);
+        (self.bytes, self.packets, self.told, self.asked) = (0, 0, 0, 0);
         self.measurement = ProbeMeasurement::default();
         self.first = false;
     }
@@ -151,7 +155,9 @@ impl ProbeControl {
         if self.stage != Stage::Sending {
             return None;
         }
-        let owed = self.owed(self.gaps(now));
+        let gaps = self.gaps(now);
+        let owed = self.owed(gaps);
+        self.asked = gaps + 1;
         (owed >= MIN_PADDING).then_some(Probe {
             cluster: ProbeCluster(self.id),
             bps: self.bps as u64,
@@ -228,16 +234,16 @@ impl ProbeControl {
         self.stage = Stage::Idle;
     }
 
-    /// When [`Self::poll`], [`Self::conclude`] or [`Self::consider`] has something to do.
-    pub fn deadline(&self, wanted: bool) -> Option<Micros> {
+    /// When [`Self::poll`], [`Self::conclude`] or, if a probe is allowed, [`Self::consider`] has something to do.
+    pub fn deadline(&self, allowed: bool) -> Option<Micros> {
         match self.stage {
             Stage::Sending => {
-                let behind = (0..BURSTS).find(|gaps| self.owed(*gaps) >= MIN_PADDING);
-                let gaps = behind.unwrap_or(BURSTS - 1);
+                let behind = (self.asked..MAX_GAPS).find(|gaps| self.owed(*gaps) >= MIN_PADDING);
+                let gaps = behind.unwrap_or(self.asked.max(BURSTS - 1));
                 Some(self.began + Micros(gaps * self.gap.0))
             }
             Stage::Awaiting { until } => Some(until),
-            Stage::Idle => wanted.then_some(self.next_at),
+            Stage::Idle => allowed.then_some(self.next_at),
         }
     }
 

@@ -149,7 +149,12 @@ fn probe_that_is_lost_or_cannot_be_sent_ends() {
     let mut control = ProbeControl::new();
     control.consider(START, &CALM);
     for ms in 0..300 {
-        control.poll(START + Micros::from_millis(ms));
+        let now = START + Micros::from_millis(ms);
+        control.poll(now);
+        assert!(
+            control.deadline(true) > Some(now),
+            "he who cannot is not asked again at once"
+        );
     }
     assert!(matches!(control.stage, Stage::Awaiting { .. }));
     let end = START + Micros::from_secs(1);

@@ -58,6 +58,11 @@ impl Flow {
                 left = left.saturating_sub(bytes);
             }
         }
+        let deadline = self.estimator.deadline();
+        assert!(
+            deadline.is_none_or(|at| at > now),
+            "{deadline:?} is over at {now:?}"
+        );
     }
 
     fn packet(&mut self, bytes: usize, is_media: bool) -> Packet {
