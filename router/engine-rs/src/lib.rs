@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 pub mod alloc;
+pub mod bwe;
 pub mod core;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
