@@ -98,12 +98,13 @@ class Stage:
             assert monotonic_us() < deadline_us
             select.select([], [], [], 0.005)
 
-    def play(self, frames: int, *, payload_bytes: int = 1100) -> None:
-        """Sends so many frames and as many packets of the voice at their pace, while the receivers read."""
-        for _ in range(frames):
-            self._send_frame(payload_bytes)
+    def play(self, frames: int, *, payload_bytes: int = 1100, burst: int = 1) -> None:
+        """Sends so many frames and as many packets of the voice at their pace, `burst` at once, while receivers read."""
+        for _ in range(frames // burst):
+            for _ in range(burst):
+                self._send_frame(payload_bytes)
             # Never sooner, so that a busy machine makes no bursts of frames.
-            self.wait(FRAME_US)
+            self.wait(burst * FRAME_US)
         self.wait(DRAIN_US)
 
     def wait(self, us: int) -> None:
