@@ -35,9 +35,7 @@ fn streams() -> Vec<Stream> {
         });
         streams.collect::<Vec<_>>()
     };
-    let all = [
-        L1T2, L1T3, L2T1, L2T2, L3T3, L2T2_KEY, L3T3_KEY, S2T1, S3T3,
-    ];
+    let all = [L1T2, L1T3, L2T1, L2T2, L3T3, L2T2_KEY, L3T3_KEY, S2T1, S3T3];
     let predicted = [L1T2, L1T3, L2T1, L2T2, L3T3, L2T2_KEY, L3T3_KEY];
     [
         with(Codec::Av1, &all, true),

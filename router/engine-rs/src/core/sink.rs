@@ -39,7 +39,9 @@ impl Class {
         match kind {
             MediaKind::Audio => Self::Audio,
             MediaKind::Video if packet.in_key_frame => Self::VideoKey,
-            MediaKind::Video if packet.content.temporal_layer().unwrap_or(0) > 0 => Self::VideoLayer,
+            MediaKind::Video if packet.content.temporal_layer().unwrap_or(0) > 0 => {
+                Self::VideoLayer
+            }
             MediaKind::Video => Self::Video,
         }
     }

@@ -80,7 +80,8 @@ impl TargetGrid {
         let lowest = (0..self.count).filter(is_active).min_by_key(order);
         std::array::from_fn(|cut| {
             let cut = Layers::up_to(Layer::at(cut));
-            let within = (0..self.count).filter(|it| is_active(it) && cut.contains(self.layer(*it)));
+            let within =
+                (0..self.count).filter(|it| is_active(it) && cut.contains(self.layer(*it)));
             within.max_by_key(order).or(lowest).unwrap_or(0)
         })
     }

@@ -42,7 +42,11 @@ fn independent_layers_are_needed_by_their_own_cuts() {
         let frames = feed(&mut dependencies, &mut encoder, false);
         let top = frames.len() - 1;
         for (spatial, frame) in frames.iter().enumerate() {
-            assert_eq!(frame.needed.contains(Layer::TOP), spatial == top, "{mode:?}");
+            assert_eq!(
+                frame.needed.contains(Layer::TOP),
+                spatial == top,
+                "{mode:?}"
+            );
             assert!(frame.needed.contains(Layer::new(spatial as u8, 3)));
         }
         assert_eq!(dependencies.is_nested(), Some(false), "{mode:?}");
@@ -74,10 +78,16 @@ fn layers_that_the_publisher_turns_off_leave_their_cuts_to_the_next() {
     feed(&mut dependencies, &mut encoder, true);
     encoder.active = 2;
     let frames = feed(&mut dependencies, &mut encoder, false);
-    assert!(frames[1].needed.contains(Layer::TOP), "the highest there is");
+    assert!(
+        frames[1].needed.contains(Layer::TOP),
+        "the highest there is"
+    );
     encoder.active = 3;
     let frames = feed(&mut dependencies, &mut encoder, true);
-    assert!(frames[2].needed.contains(Layer::TOP), "a structure brings all back");
+    assert!(
+        frames[2].needed.contains(Layer::TOP),
+        "a structure brings all back"
+    );
     let frames = feed(&mut dependencies, &mut encoder, false);
     assert!(!frames[1].needed.contains(Layer::TOP));
 }

@@ -136,7 +136,9 @@ impl LayerMeter {
     /// Bits per second of everything.
     pub fn bps(&mut self, now: Micros) -> u64 {
         self.slide(now);
-        (0..CELLS).map(|cell| self.cell_bps(Layer::at(cell), now)).sum()
+        (0..CELLS)
+            .map(|cell| self.cell_bps(Layer::at(cell), now))
+            .sum()
     }
 
     /// Frames per second of everything.
@@ -281,6 +283,11 @@ mod tests {
         let measured = meter.measure(secs(2.0), true, |_| None);
         assert_eq!((measured.len(), measured[0].temporal), (1, None));
         assert!(near(measured[0].bps as f64, 288_000.0), "{measured:?}");
-        assert!(meter.measure(secs(60.0), true, |_| None).iter().all(|it| it.bps == 0));
+        assert!(
+            meter
+                .measure(secs(60.0), true, |_| None)
+                .iter()
+                .all(|it| it.bps == 0)
+        );
     }
 }

@@ -50,7 +50,10 @@ impl Layer {
 
     /// The layer at a place of the grid.
     pub const fn at(index: usize) -> Self {
-        Self::new((index / TEMPORAL_LAYERS) as u8, (index % TEMPORAL_LAYERS) as u8)
+        Self::new(
+            (index / TEMPORAL_LAYERS) as u8,
+            (index % TEMPORAL_LAYERS) as u8,
+        )
     }
 }
 
@@ -139,9 +142,11 @@ impl Layers {
 pub enum Evidence {
     /// Its number, and which others it refers to.
     References(References),
-    /// Its layer alone: all of it that came before must have been there. What it opens is above this temporal layer.
+    /// Its layer alone: all of it that came before must have been there.
     Layer {
-        /// The highest that must be there to go up.
+        /// It refers to nothing before its picture.
+        begins: bool,
+        /// The temporal layer that must be there for what it opens.
         below: u8,
     },
 }
@@ -185,8 +190,16 @@ mod tests {
             for other in all() {
                 let above = other.spatial >= layer.spatial && other.temporal >= layer.temporal;
                 let below = other.spatial <= layer.spatial && other.temporal <= layer.temporal;
-                assert_eq!(Layers::from(layer).contains(other), above, "{layer:?} {other:?}");
-                assert_eq!(Layers::up_to(layer).contains(other), below, "{layer:?} {other:?}");
+                assert_eq!(
+                    Layers::from(layer).contains(other),
+                    above,
+                    "{layer:?} {other:?}"
+                );
+                assert_eq!(
+                    Layers::up_to(layer).contains(other),
+                    below,
+                    "{layer:?} {other:?}"
+                );
             }
             assert_eq!(Layers::up_to(layer).highest(), Some(layer));
             assert!(Layers::of_spatial(layer.spatial).contains(layer));

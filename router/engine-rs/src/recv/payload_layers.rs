@@ -82,6 +82,7 @@ impl SpatialLayers {
                 Layers::NONE
             },
             evidence: Evidence::Layer {
+                begins: !descriptor.inter_picture,
                 below: layer.temporal,
             },
             restarts: !descriptor.inter_picture && layer.spatial == 0 && !named.inter_layer,
@@ -103,6 +104,7 @@ fn read_vp8(descriptor: &Vp8Descriptor) -> Option<FrameLayers> {
             Layers::NONE
         },
         evidence: Evidence::Layer {
+            begins: false,
             below: layer.temporal.saturating_sub(1),
         },
         restarts: false,
@@ -120,7 +122,11 @@ mod tests {
 
     /// Layer indices, inter-picture prediction, not a reference for higher layers.
     fn delta(spatial: u8, temporal: u8, apart: bool) -> PayloadDescriptor {
-        vp9(&[0x6C | u8::from(apart), temporal << 5 | 0x10 | spatial << 1, 0])
+        vp9(&[
+            0x6C | u8::from(apart),
+            temporal << 5 | 0x10 | spatial << 1,
+            0,
+        ])
     }
 
     fn seen(packets: &[PayloadDescriptor]) -> SpatialLayers {

@@ -200,7 +200,9 @@ impl ReceiveStream {
     fn note_beginning(&mut self, packet: &mut MediaPacket) {
         let content = &mut packet.content;
         let begins = self.parameter_sets.begins(content, packet.header.timestamp);
-        let told = content.dependency.is_some_and(|it| it.descriptor.begins_sequence());
+        let told = content
+            .dependency
+            .is_some_and(|it| it.descriptor.begins_sequence());
         content.begins_key_frame = begins || told;
         if content.begins_key_frame {
             self.key_timestamp = Some(packet.header.timestamp);
@@ -276,7 +278,8 @@ impl ReceiveStream {
         let layer = packet.content.layers.map(|layers| layers.layer);
         let has_frame = !packet.payload().is_empty();
         let timestamp = Some(packet.header.timestamp).filter(|_| has_frame);
-        self.meter.on_packet(layer, packet.bytes.len(), timestamp, now);
+        self.meter
+            .on_packet(layer, packet.bytes.len(), timestamp, now);
         if !has_frame {
             return;
         }

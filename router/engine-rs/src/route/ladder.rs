@@ -90,7 +90,10 @@ impl Ladder {
             })
             .collect();
         let by_size = all.iter().all(|rung| rung.size.is_some());
-        let fastest = all.iter().map(|rung| rung.frame_rate).fold(SLOWEST, f32::max);
+        let fastest = all
+            .iter()
+            .map(|rung| rung.frame_rate)
+            .fold(SLOWEST, f32::max);
         all.sort_by(|one, other| one.order(other, by_size, fastest));
         // Too many to be of use: some in between are left out.
         let kept = all.len().min(MAX_RUNGS);

@@ -4,7 +4,13 @@ use super::*;
 use crate::recv::layer_meter::MeasuredLayers;
 use proptest::prelude::*;
 
-fn layer(spatial: u8, temporal: u8, kbps: u64, rate: f32, size: Option<(u16, u16)>) -> MeasuredLayer {
+fn layer(
+    spatial: u8,
+    temporal: u8,
+    kbps: u64,
+    rate: f32,
+    size: Option<(u16, u16)>,
+) -> MeasuredLayer {
     MeasuredLayer {
         spatial,
         temporal: Some(temporal),
@@ -36,11 +42,26 @@ const QUARTER: Option<(u16, u16)> = Some((320, 180));
 
 #[test]
 fn size_and_rate_rank_together_whatever_the_order_of_rids() {
-    let (full, half, quarter) = (encoding(2_000, FULL), encoding(500, HALF), encoding(150, QUARTER));
+    let (full, half, quarter) = (
+        encoding(2_000, FULL),
+        encoding(500, HALF),
+        encoding(150, QUARTER),
+    );
     let expected = [
-        (2, 0), (2, 1), (1, 0), (2, 2), (1, 1), (0, 0), (1, 2), (0, 1), (0, 2),
+        (2, 0),
+        (2, 1),
+        (1, 0),
+        (2, 2),
+        (1, 1),
+        (0, 0),
+        (1, 2),
+        (0, 1),
+        (0, 2),
     ];
-    assert_eq!(places(&[full.clone(), half.clone(), quarter.clone()]), expected);
+    assert_eq!(
+        places(&[full.clone(), half.clone(), quarter.clone()]),
+        expected
+    );
     // Firefox sends the smallest first.
     let turned = expected.map(|(encoding, temporal)| (2 - encoding, temporal));
     assert_eq!(places(&[quarter, half, full]), turned);
@@ -50,7 +71,11 @@ fn size_and_rate_rank_together_whatever_the_order_of_rids() {
 fn measuring_does_not_swap_neighbours() {
     let steady = places(&[encoding(2_000, FULL), encoding(500, HALF)]);
     let mut wavering = [encoding(2_000, FULL), encoding(500, HALF)];
-    for (index, layer) in wavering.iter_mut().flat_map(|it| &mut it.layers).enumerate() {
+    for (index, layer) in wavering
+        .iter_mut()
+        .flat_map(|it| &mut it.layers)
+        .enumerate()
+    {
         layer.frame_rate *= [0.93, 1.07, 1.0][index % 3];
         layer.bps = layer.bps * [11, 9, 10][index % 3] / 10;
     }
@@ -69,7 +94,11 @@ fn encodings_of_one_size_rank_by_bits() {
 
 #[test]
 fn unknown_sizes_rank_by_bits() {
-    let encodings = [encoding(150, None), encoding(2_000, FULL), encoding(500, HALF)];
+    let encodings = [
+        encoding(150, None),
+        encoding(2_000, FULL),
+        encoding(500, HALF),
+    ];
     let ladder = Ladder::new(&encodings);
     assert!(ladder.rungs().is_sorted_by_key(|rung| rung.bps));
 }
@@ -78,7 +107,10 @@ fn unknown_sizes_rank_by_bits() {
 fn what_does_not_flow_is_absent() {
     let silent = Measured::default();
     assert!(Ladder::new(&[silent.clone(), silent.clone()]).is_empty());
-    assert_eq!(places(&[silent, encoding(500, HALF)]), [(1, 0), (1, 1), (1, 2)]);
+    assert_eq!(
+        places(&[silent, encoding(500, HALF)]),
+        [(1, 0), (1, 1), (1, 2)]
+    );
 }
 
 #[test]
@@ -99,7 +131,13 @@ fn spatial_layers_are_rungs() {
         let size = Some((320 << spatial, 180 << spatial));
         (0..3).map(move |temporal| {
             let kbps = (100 << (2 * spatial)) * (1 + u64::from(temporal));
-            layer(spatial, temporal, kbps, 7.5 * f32::from(1u8 << temporal), size)
+            layer(
+                spatial,
+                temporal,
+                kbps,
+                7.5 * f32::from(1u8 << temporal),
+                size,
+            )
         })
     });
     let measured = Measured {

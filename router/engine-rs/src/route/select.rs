@@ -173,16 +173,23 @@ impl Selector {
             let excess = first_excess(rung, allowed, self.tolerance(rung, current));
             !excess.is_some_and(is_hard)
         });
-        let area = |rung: &&Rung| rung.size.map(|(width, height)| u32::from(width) * u32::from(height));
+        let area = |rung: &&Rung| {
+            rung.size
+                .map(|(width, height)| u32::from(width) * u32::from(height))
+        };
         let size = affordable.clone().min_by_key(area)?.size;
         let mut same_size = affordable.filter(|rung| rung.size == size);
-        let in_time = same_size.clone().rev().find(|rung| !is_too_fast(rung, &allowed.limits));
+        let in_time = same_size
+            .clone()
+            .rev()
+            .find(|rung| !is_too_fast(rung, &allowed.limits));
         in_time.or(same_size.next()).copied()
     }
 
     /// What is shown may waver.
     fn tolerance(&self, rung: &Rung, current: Option<u8>) -> u64 {
-        let shown = current == Some(rung.encoding) && self.chosen.is_none_or(|it| it == place(rung));
+        let shown =
+            current == Some(rung.encoding) && self.chosen.is_none_or(|it| it == place(rung));
         if shown { TOLERANCE_PERCENT } else { 0 }
     }
 
@@ -211,7 +218,10 @@ fn followed(rung: &Rung) -> usize {
 
 /// Bits per second that must not be exceeded.
 fn is_hard(excess: Reason) -> bool {
-    matches!(excess, Reason::LimitedByBitrate | Reason::LimitedByBandwidth)
+    matches!(
+        excess,
+        Reason::LimitedByBitrate | Reason::LimitedByBandwidth
+    )
 }
 
 fn first_excess(rung: &Rung, allowed: &Allowed, tolerance: u64) -> Option<Reason> {
@@ -253,8 +263,8 @@ fn target(rung: &Rung, ladder: &Ladder, allowed: &Allowed) -> Layer {
     let mut others = ladder.rungs().iter().filter(same_encoding);
     let is_top = others.clone().all(|other| other.spatial <= rung.spatial);
     let any_size = limits.max_width.is_none() && limits.max_height.is_none();
-    let is_fastest = others
-        .all(|other| other.spatial != rung.spatial || other.temporal <= rung.temporal);
+    let is_fastest =
+        others.all(|other| other.spatial != rung.spatial || other.temporal <= rung.temporal);
     let any_rate = limits.max_frame_rate.is_none();
     let layer = |own: u8, open: bool| if open { u8::MAX } else { own };
     Layer::new(
@@ -266,10 +276,7 @@ fn target(rung: &Rung, ladder: &Ladder, allowed: &Allowed) -> Layer {
 /// The application's count of temporal layers holds also where nothing is measured.
 fn within_count(target: Layer, limits: &Limits) -> Layer {
     let count = limits.max_temporal_layers.unwrap_or(u8::MAX);
-    Layer::new(
-        target.spatial,
-        target.temporal.min(count.saturating_sub(1)),
-    )
+    Layer::new(target.spatial, target.temporal.min(count.saturating_sub(1)))
 }
 
 #[cfg(test)]

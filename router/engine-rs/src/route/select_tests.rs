@@ -45,7 +45,11 @@ fn encodings(letters: &str) -> Vec<Measured> {
         'h' => layer(500, Some(SIZES[1])),
         'q' => layer(150, Some(SIZES[2])),
         'u' => layer(2_000, None),
-        'v' => svc(&[(150, Some(SIZES[2])), (500, Some(SIZES[1])), (2_000, Some(SIZES[0]))]),
+        'v' => svc(&[
+            (150, Some(SIZES[2])),
+            (500, Some(SIZES[1])),
+            (2_000, Some(SIZES[0])),
+        ]),
         _ => layer(0, Some(SIZES[0])),
     };
     letters.chars().map(encoding).collect()
@@ -176,9 +180,18 @@ fn a_budget_is_a_limit_with_a_reason_of_its_own() {
     };
     let layer = |temporal| Layer::new(0, temporal);
     let by_bandwidth = Reason::LimitedByBandwidth;
-    assert_eq!(decide(9_000_000, NONE, None), (Some(0), layer(2), Reason::Best));
-    assert_eq!(decide(600_000, NONE, None), (Some(1), layer(2), by_bandwidth));
-    assert_eq!(decide(1_100_000, NONE, None), (Some(0), layer(1), by_bandwidth));
+    assert_eq!(
+        decide(9_000_000, NONE, None),
+        (Some(0), layer(2), Reason::Best)
+    );
+    assert_eq!(
+        decide(600_000, NONE, None),
+        (Some(1), layer(2), by_bandwidth)
+    );
+    assert_eq!(
+        decide(1_100_000, NONE, None),
+        (Some(0), layer(1), by_bandwidth)
+    );
     let (_, _, reason) = decide(600_000, kbps(200), None);
     assert_eq!(reason, Reason::LimitedByBitrate);
     let paused = (None, Layer::TOP, Reason::BandwidthTooLow);

@@ -8,17 +8,17 @@
 //! has up to two producers (`slot/source.rs`). Invariant: one waits only while another is shown.
 
 use super::budget::RepairBudget;
+use super::ladder::Ladder;
 use super::picture::{PictureMapper, PictureNumbers, PictureShift};
 use super::rewrite::{Form, Numbers, PlannedCodec, Written};
-use super::ladder::Ladder;
 use super::select::{Allowed, Reason};
 use super::seq::{Dropped, SeqManager, Verdict};
 use super::timestamp::{SwitchPoint, TimestampMapper};
 use crate::core::command::{Codec, Limits, MediaKind, ProducerConfig, SlotConfig};
 use crate::core::stats::SlotStats;
 use crate::ids::{PayloadType, ProducerId, Ssrc};
-use crate::recv::clock::Anchor;
 use crate::recv::MediaPacket;
+use crate::recv::clock::Anchor;
 use crate::send::report::{ReceiverView, SenderReports};
 use crate::time::Micros;
 use crate::wire::rtcp::{ReportBlock, SenderInfo};

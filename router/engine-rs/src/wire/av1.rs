@@ -70,8 +70,6 @@ pub(super) fn inspect(payload: &[u8]) -> Result<FrameInfo, ParseError> {
             TEMPORAL_DELIMITER | FRAME_HEADER | FRAME => info.start_of_frame = true,
             _ => {}
         }
-        info.temporal_id = info.temporal_id.or(obu.layer.map(|(temporal, _)| temporal));
-        info.spatial_id = info.spatial_id.or(obu.layer.map(|(_, spatial)| spatial));
     }
     Ok(info)
 }
@@ -115,7 +113,6 @@ fn read_leb128(bytes: &[u8]) -> Result<(usize, &[u8]), ParseError> {
 
 struct Obu<'a> {
     kind: u8,
-    layer: Option<(u8, u8)>,
     payload: &'a [u8],
 }
 
@@ -127,18 +124,13 @@ impl<'a> Obu<'a> {
             return Err(ParseError::BadValue);
         }
         let has_extension = head & 0x04 != 0;
-        let layer = if has_extension {
-            read_u8(element, 1).map(|byte| Some((byte >> 5, byte >> 3 & 0x03)))?
-        } else {
-            None
-        };
-        let mut payload = &element[1 + usize::from(has_extension)..];
+        let head_len = 1 + usize::from(has_extension);
+        let mut payload = element.get(head_len..).ok_or(ParseError::TooShort)?;
         if head & 0x02 != 0 {
             payload = read_leb128(payload)?.1;
         }
         Ok(Self {
             kind: head >> 3 & 0x0F,
-            layer,
             payload,
         })
     }
@@ -358,10 +350,6 @@ mod tests {
         assert_eq!(info, FrameInfo::default());
         let then_frame = inspect(&packet(0xA0, &[&[0x08, 1, 2], &[0x34, 0x48, 0]])).unwrap();
         assert!(then_frame.start_of_frame && !then_frame.key_frame);
-        assert_eq!(
-            (then_frame.temporal_id, then_frame.spatial_id),
-            (Some(2), Some(1))
-        );
         assert_eq!(inspect(&[0x98, 0]), Err(ParseError::BadValue));
     }
 

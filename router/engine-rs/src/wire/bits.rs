@@ -128,7 +128,9 @@ mod tests {
     fn non_symmetric_codes() {
         // One of five: 00, 01, 10, 110, 111.
         let mut reader = BitReader::new(&[0b0001_1011, 0b0111_0000]);
-        let values: Vec<_> = (0..5).map(|_| reader.read_non_symmetric(5).unwrap()).collect();
+        let values: Vec<_> = (0..5)
+            .map(|_| reader.read_non_symmetric(5).unwrap())
+            .collect();
         assert_eq!((values, reader.position()), (vec![0, 1, 2, 3, 4], 12));
         assert_eq!(reader.read_non_symmetric(1), Ok(0));
         assert_eq!(reader.position(), 12, "one value needs no bit");

@@ -1,5 +1,5 @@
-//! What a forwarder wants to know of a payload: where frames and key frames start, how large the picture is, which
-//! layer it belongs to. One answer for all codecs; each codec's file has its own details.
+//! What a forwarder wants to know of a payload: where frames and key frames start, how large the picture is. One answer
+//! for all codecs; each codec's file has its own details.
 //!
 //! A malformed payload is "the middle of some frame": it is forwarded, and never switched at (threat R10).
 
@@ -8,10 +8,6 @@ use crate::media::Codec;
 
 /// One payload, as far as a forwarder cares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts of one packet"
-)]
 pub struct FrameInfo {
     /// A decoder can start with this packet: it opens a key frame, or the parameter sets before one. Always true for
     /// audio.
@@ -22,12 +18,6 @@ pub struct FrameInfo {
     pub start_of_frame: bool,
     /// Width and height of the picture in pixels, where the packet says so; of the largest spatial layer.
     pub size: Option<PictureSize>,
-    /// Temporal layer, 0 for the base, where the codec names it.
-    pub temporal_id: Option<u8>,
-    /// Spatial layer, 0 for the base, where the codec names it.
-    pub spatial_id: Option<u8>,
-    /// From this frame on, a receiver may go up to this temporal layer.
-    pub switching_point: bool,
 }
 
 /// Dimensions of a picture, in pixels. Never zero.

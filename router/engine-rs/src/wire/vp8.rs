@@ -92,8 +92,6 @@ pub(super) fn inspect(payload: &[u8]) -> Result<FrameInfo, ParseError> {
         key_frame,
         start_of_frame: descriptor.start_of_frame,
         size: if key_frame { parse_size(data) } else { None },
-        temporal_id: descriptor.temporal_id,
-        switching_point: descriptor.layer_sync,
         ..FrameInfo::default()
     })
 }
@@ -125,7 +123,7 @@ mod tests {
     #[test]
     fn a_key_frame_gives_its_size() {
         let info = inspect(&KEY_FRAME).unwrap();
-        assert!(info.key_frame && info.start_of_frame && info.switching_point);
+        assert!(info.key_frame && info.start_of_frame);
         assert_eq!(
             info.size,
             Some(PictureSize {
@@ -133,7 +131,6 @@ mod tests {
                 height: 360
             })
         );
-        assert_eq!(info.temporal_id, Some(0));
         let descriptor = Vp8Descriptor::parse(&KEY_FRAME).unwrap();
         assert_eq!(
             descriptor.picture_id,

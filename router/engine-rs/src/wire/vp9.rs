@@ -93,9 +93,7 @@ impl Vp9Descriptor {
     /// Sizes of the spatial layers, in the payload that this descriptor was parsed from. One that is not sent has none.
     pub fn sizes<'p>(&self, payload: &'p [u8]) -> impl Iterator<Item = Option<PictureSize>> + 'p {
         let structure = self.structure_at.and_then(|at| payload.get(at as usize..));
-        let (head, rest) = structure
-            .and_then(<[u8]>::split_first)
-            .unwrap_or((&0, &[]));
+        let (head, rest) = structure.and_then(<[u8]>::split_first).unwrap_or((&0, &[]));
         let count = if head & 0x10 == 0 { 0 } else { 1 + (head >> 5) };
         rest.chunks_exact(4).take(count.into()).map(|size| {
             let side = |at: usize| u32::from(u16::from_be_bytes([size[at], size[at + 1]]));
@@ -184,9 +182,6 @@ pub(super) fn inspect(payload: &[u8]) -> Result<FrameInfo, ParseError> {
         key_frame: start_of_frame && !descriptor.inter_picture && base,
         start_of_frame,
         size: descriptor.size,
-        temporal_id: layer.map(|layer| layer.temporal_id),
-        spatial_id: layer.map(|layer| layer.spatial_id),
-        switching_point: layer.is_some_and(|layer| layer.switching_point),
         ..FrameInfo::default()
     })
 }
@@ -211,10 +206,12 @@ mod tests {
         };
         assert_eq!((descriptor.picture_id, descriptor.len), (Some(id), 18));
         assert_eq!(descriptor.layer.unwrap().tl0_pic_idx, Some(9));
-        let widths = descriptor.sizes(&KEY_FRAME).map(|size| size.map(|size| size.width));
+        let widths = descriptor
+            .sizes(&KEY_FRAME)
+            .map(|size| size.map(|size| size.width));
         assert_eq!(widths.collect::<Vec<_>>(), [Some(320), Some(640)]);
         let info = inspect(&KEY_FRAME).unwrap();
-        assert!(info.key_frame && info.start_of_frame && info.switching_point);
+        assert!(info.key_frame && info.start_of_frame);
         assert_eq!(
             info.size,
             Some(PictureSize {
@@ -222,7 +219,9 @@ mod tests {
                 height: 360
             })
         );
-        assert_eq!((info.temporal_id, info.spatial_id), (Some(0), Some(0)));
+        let layer = descriptor.layer.unwrap();
+        assert_eq!((layer.temporal_id, layer.spatial_id), (0, 0));
+        assert!(layer.switching_point && !descriptor.not_inter_layer_reference);
     }
 
     #[test]

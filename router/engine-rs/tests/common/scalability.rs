@@ -130,7 +130,9 @@ impl Encoder {
         }
         let chains = self.chains.iter();
         let chains = chains.map(|last| last.filter(|_| !key || spatial > 0));
-        let chains = chains.map(|last| last.map_or(0, |last| number - last)).collect();
+        let chains = chains
+            .map(|last| last.map_or(0, |last| number - last))
+            .collect();
         self.last[row][usize::from(temporal)] = Some(number);
         if temporal == 0 {
             self.extend_chains(spatial, number, key, inter_layer);
@@ -226,7 +228,10 @@ impl Encoder {
                 bits.push(0, 2);
             }
             if custom[2] {
-                template.4.iter().for_each(|chain| bits.push((*chain).min(255), 8));
+                template
+                    .4
+                    .iter()
+                    .for_each(|chain| bits.push((*chain).min(255), 8));
             }
         }
         bits.bytes
@@ -260,7 +265,10 @@ impl Encoder {
             bits.push_non_symmetric((target / usize::from(self.mode.temporal)) as u64, chains);
         }
         for template in &self.templates {
-            template.4.iter().for_each(|chain| bits.push((*chain).min(15), 4));
+            template
+                .4
+                .iter()
+                .for_each(|chain| bits.push((*chain).min(15), 4));
         }
         bits.push(1, 1);
         for layer in 0..self.mode.spatial {

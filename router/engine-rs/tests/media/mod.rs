@@ -510,7 +510,10 @@ impl World {
                 .iter_mut()
                 .map(|stream| stream.measure(now))
                 .collect();
-            if let Some(encoding) = self.slot.select(track.config.id, &Ladder::new(&measured), now) {
+            if let Some(encoding) = self
+                .slot
+                .select(track.config.id, &Ladder::new(&measured), now)
+            {
                 track.streams[usize::from(encoding)].request_key_frame(now);
             }
         }

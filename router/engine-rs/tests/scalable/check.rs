@@ -92,7 +92,11 @@ pub fn check(
         packets.first_key_value().expect("something came").0,
         packets.last_key_value().expect("something came").0,
     );
-    let media: Vec<&Arrived> = packets.values().copied().filter(|it| it.stamp.is_some()).collect();
+    let media: Vec<&Arrived> = packets
+        .values()
+        .copied()
+        .filter(|it| it.stamp.is_some())
+        .collect();
     let frames = frames(&media);
     check_numbers(stream, &media, clean);
     check_descriptors(&packets);
@@ -104,7 +108,11 @@ pub fn check(
     let came = |number: u64| (0..PACKETS).all(|part| received.contains(&(number, part)));
     let undecodable = frames.values().filter(|(stamp, _)| {
         let mut references = stamp.references.iter();
-        references.any(|number| !frames.contains_key(number) && came(*number))
+        let missing = references.find(|number| !frames.contains_key(number) && came(**number));
+        if let Some(missing) = missing {
+            println!("{missing} was not forwarded, but {stamp:?}");
+        }
+        missing.is_some()
     });
     Report {
         undecodable: undecodable.count() as u32,
@@ -137,7 +145,9 @@ fn check_numbers(stream: Stream, media: &[&Arrived], clean: bool) {
             let head = DependencyDescriptor::parse(value).expect("valid");
             offsets.insert((true, head.frame_number.wrapping_sub(stamp.number as u16)));
         }
-        let Some(id) = packet.picture_id else { continue };
+        let Some(id) = packet.picture_id else {
+            continue;
+        };
         match stream.codec {
             Codec::Vp9 => {
                 offsets.insert((false, id.wrapping_sub(stamp.picture as u16) & 0x7FFF));
@@ -145,7 +155,10 @@ fn check_numbers(stream: Stream, media: &[&Arrived], clean: bool) {
             Codec::Vp8 => {
                 let step = last.map_or(0, |(_, last)| id.wrapping_sub(last) & 0x7FFF);
                 let new = last.is_some_and(|(picture, _)| picture != stamp.picture);
-                assert!(!clean || step == u16::from(new), "{packet:?} behind {last:?}");
+                assert!(
+                    !clean || step == u16::from(new),
+                    "{packet:?} behind {last:?}"
+                );
                 last = Some((stamp.picture, id));
             }
             _ => {}
@@ -167,7 +180,9 @@ fn check_markers(media: &[&Arrived]) {
 fn check_descriptors(packets: &BTreeMap<u64, &Arrived>) {
     let mut known: Option<Box<Structure>> = None;
     for packet in packets.values() {
-        let Some(value) = &packet.dependency else { continue };
+        let Some(value) = &packet.dependency else {
+            continue;
+        };
         let description = Description::parse(value, known.as_deref());
         let Ok(description) = description else {
             assert!(known.is_none(), "{packet:?}");
@@ -176,8 +191,8 @@ fn check_descriptors(packets: &BTreeMap<u64, &Arrived>) {
         known = description.structure.or(known);
         let targets = known.as_ref().map_or(0, |known| known.targets());
         let active = description.active.unwrap_or(u32::MAX);
-        let needed = (0..targets)
-            .any(|it| active >> it & 1 == 1 && description.indications.is_present(it));
+        let needed =
+            (0..targets).any(|it| active >> it & 1 == 1 && description.indications.is_present(it));
         let stamp = packet.stamp.as_ref().expect("media");
         assert!(needed || stamp.key, "for no active target: {packet:?}");
     }
@@ -201,5 +216,9 @@ fn longest_stall(media: &[&Arrived], frames: &HashMap<u64, (Stamp, HashSet<u8>)>
     });
     let mut times: Vec<u64> = good.map(|packet| packet.at_ms).collect();
     times.sort_unstable();
-    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+    times
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .max()
+        .unwrap_or(0)
 }

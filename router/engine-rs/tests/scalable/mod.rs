@@ -178,7 +178,9 @@ impl Scene {
 
     /// The highest spatial and temporal layer that came.
     pub fn highest(&self) -> Option<(u8, u8)> {
-        let stamps = self.arrived[self.recent..].iter().filter_map(|it| it.stamp.as_ref());
+        let stamps = self.arrived[self.recent..]
+            .iter()
+            .filter_map(|it| it.stamp.as_ref());
         let spatial = stamps.clone().map(|stamp| stamp.spatial).max()?;
         Some((spatial, stamps.map(|stamp| stamp.temporal).max()?))
     }

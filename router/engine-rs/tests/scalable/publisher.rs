@@ -104,7 +104,8 @@ impl Publisher {
         let top = frames.len() as u8 - 1;
         let mut packets = Vec::new();
         for frame in &frames {
-            self.made.push((frame.number, frame.spatial, frame.temporal));
+            self.made
+                .push((frame.number, frame.spatial, frame.temporal));
             for part in 0..PACKETS {
                 let marker = frame.spatial == top && part == PACKETS - 1;
                 packets.push(self.packet(frame, part, marker, timestamp));

@@ -50,15 +50,23 @@ impl FrameLog {
 
     /// None of the frames it refers to was dropped. One that has not come yet may come.
     pub fn has(&self, references: References, frame: u64) -> bool {
-        // Shifted so that bit 0 is the frame right before this one.
+        let dropped = self.before(self.dropped, frame);
+        dropped & references.near == 0 && (!references.far || dropped == 0)
+    }
+
+    /// All frames that it refers to were forwarded.
+    pub fn has_forwarded(&self, references: References, frame: u64) -> bool {
+        self.before(self.forwarded, frame) & references.near == references.near && !references.far
+    }
+
+    /// The bits of the frames before this one: bit 0 is the one right before.
+    fn before(&self, bits: u64, frame: u64) -> u64 {
         let shift = |by: u64| u32::try_from(by).unwrap_or(u32::MAX);
-        let dropped = match frame.checked_sub(self.highest + 1) {
-            Some(gap) => self.dropped.checked_shl(shift(gap)),
-            None => self.dropped.checked_shr(shift(self.highest + 1 - frame)),
+        let shifted = match frame.checked_sub(self.highest + 1) {
+            Some(gap) => bits.checked_shl(shift(gap)),
+            None => bits.checked_shr(shift(self.highest + 1 - frame)),
         };
-        let dropped = dropped.unwrap_or(0);
-        let missing = dropped & references.near != 0;
-        !missing && (!references.far || dropped == 0)
+        shifted.unwrap_or(0)
     }
 }
 
@@ -81,7 +89,10 @@ mod tests {
         log.decide(last + 2, false);
         assert_eq!(log.widen(wire(65_534)), last - 1);
         assert_eq!(log.decision(last), Some(true));
-        assert_eq!((log.decision(last + 2), log.decision(last + 1)), (Some(false), None));
+        assert_eq!(
+            (log.decision(last + 2), log.decision(last + 1)),
+            (Some(false), None)
+        );
     }
 
     #[test]
@@ -109,8 +120,13 @@ mod tests {
                     let number = frame - 1 - bit;
                     near >> bit & 1 == 1 && kept(number) && model.get(&number) == Some(&false)
                 });
-                // Behind a gap the oldest bits are beyond those that are kept.
-                prop_assert_eq!(log.has(References { near, far: false }, frame), !missing);
+                let references = References { near, far: false };
+                prop_assert_eq!(log.has(references, frame), !missing);
+                let all = (0..64).all(|bit| {
+                    let number = frame - 1 - bit;
+                    near >> bit & 1 == 0 || kept(number) && model.get(&number) == Some(&true)
+                });
+                prop_assert_eq!(log.has_forwarded(references, frame), all);
                 if kept(frame) || seen.is_none() {
                     let before = model.get(&frame).copied();
                     prop_assert_eq!(log.decision(frame), before);

@@ -117,7 +117,12 @@ impl LayerFilter {
 
     /// Decides on the frame of a packet. `number`: what tells frames apart, where there is such a thing; then all packets
     /// of a frame get the same answer.
-    pub fn passes(&mut self, content: &Content, timestamp: u32, number: Option<WireNumber>) -> bool {
+    pub fn passes(
+        &mut self,
+        content: &Content,
+        timestamp: u32,
+        number: Option<WireNumber>,
+    ) -> bool {
         let Some(layers) = content.layers else {
             return true;
         };
@@ -129,15 +134,26 @@ impl LayerFilter {
         let restarts = layers.restarts || content.begins_key_frame;
         if restarts && self.last_dropped < picture && self.since <= picture {
             self.intact = Layers::ALL;
+            // Of a picture that has begun, something may have passed that needs all of the present cut.
+            let grows = Layers::up_to(self.target).contains(self.cut);
+            if picture > self.picture || layers.layer.spatial == 0 && grows {
+                self.enter(self.target, picture);
+            }
             self.picture = self.picture.max(picture);
-            self.enter(self.target, picture);
         } else if picture > self.picture {
             self.picture = picture;
             self.approach(&layers, frame);
         }
-        let passes = restarts && content.dependency.is_some_and(|it| it.descriptor.has_structure)
-            || layers.needed.contains(self.cut_of(picture)) && self.is_decodable(&layers, frame);
-        self.note(&layers, picture, passes);
+        let cut = self.cut_of(picture);
+        // Where layers are independent, the lowest may still be the one that brings the structure.
+        let brings_structure = content
+            .dependency
+            .is_some_and(|it| it.descriptor.has_structure)
+            && layers.layer.spatial <= cut.spatial;
+        // A late one may be needed by what was forwarded meanwhile.
+        let needed = layers.needed.contains(cut) || layers.needed.contains(self.cut);
+        let passes = brings_structure && restarts || needed && self.is_decodable(&layers, frame);
+        self.note(&layers, frame, picture, passes);
         if let Some(frame) = frame {
             self.log.decide(frame, passes);
         }
@@ -149,20 +165,23 @@ impl LayerFilter {
         match (layers.evidence, frame) {
             (Evidence::References(references), Some(frame)) => self.log.has(references, frame),
             (Evidence::References(_), None) => true,
-            (Evidence::Layer { .. }, _) => {
-                layers.restarts
+            (Evidence::Layer { begins, .. }, _) => {
+                begins
                     || self.intact.contains(layers.layer)
-                    || self.opened_by(layers).contains(layers.layer)
+                    || self.opened_by(layers, frame).contains(layers.layer)
             }
         }
     }
 
-    /// The cuts that can be entered with a frame that can be decoded.
-    fn opened_by(&self, layers: &FrameLayers) -> Layers {
+    /// The cuts that can be entered with a frame, if it can be decoded for certain.
+    fn opened_by(&self, layers: &FrameLayers, frame: Option<u64>) -> Layers {
         match layers.evidence {
-            Evidence::References(_) => layers.opens,
+            Evidence::References(references) => {
+                let certain = frame.is_some_and(|frame| self.log.has_forwarded(references, frame));
+                if certain { layers.opens } else { Layers::NONE }
+            }
             // It speaks of temporal layers alone: where the ones below are there.
-            Evidence::Layer { below } => layers.opens.and(self.intact.spread(below)),
+            Evidence::Layer { below, .. } => layers.opens.and(self.intact.spread(below)),
         }
     }
 
@@ -170,10 +189,7 @@ impl LayerFilter {
     fn approach(&mut self, layers: &FrameLayers, frame: Option<u64>) {
         let cut = self.cut;
         if cut != self.target {
-            let mut open = self.intact;
-            if self.is_decodable(layers, frame) {
-                open = open.or(self.opened_by(layers));
-            }
+            let open = self.intact.or(self.opened_by(layers, frame));
             let reachable = |target: Layer| open.and(Layers::up_to(target)).highest();
             // With nothing open below, as when spatial layers are independent, at least fewer frames.
             let fewer = Layer::new(cut.spatial, self.target.temporal.min(cut.temporal));
@@ -215,10 +231,10 @@ impl LayerFilter {
     }
 
     /// What follows from a decision for the cuts.
-    fn note(&mut self, layers: &FrameLayers, picture: u64, passes: bool) {
+    fn note(&mut self, layers: &FrameLayers, frame: Option<u64>, picture: u64, passes: bool) {
         if passes {
             if picture >= self.picture {
-                self.intact = self.intact.or(self.opened_by(layers));
+                self.intact = self.intact.or(self.opened_by(layers, frame));
             }
             return;
         }
@@ -229,3 +245,7 @@ impl LayerFilter {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;

@@ -119,6 +119,7 @@ fn layered(temporal: u8, sync: bool) -> FrameLayers {
             Layers::NONE
         },
         evidence: Evidence::Layer {
+            begins: false,
             below: temporal.saturating_sub(1),
         },
         restarts: false,
@@ -211,7 +212,10 @@ fn a_switch_closes_up_to_the_highest_sent_whatever_was_dropped() {
     assert!(map(&mut mapper, &line.content(101, 5, 2, false), true).is_none());
     let key = line.content(9, 0, 0, true);
     switch(&mut mapper, &key);
-    assert_eq!(map(&mut mapper, &key, true).map(|it| it.picture_id), Some(2));
+    assert_eq!(
+        map(&mut mapper, &key, true).map(|it| it.picture_id),
+        Some(2)
+    );
 }
 
 #[test]
@@ -261,10 +265,15 @@ fn steps_up_only_where_nothing_is_missing() {
         (1, false, true, "its layer is there"),
         (2, false, true, "its layer is there"),
     ];
-    for (step, ((layer, sync, expected, why), limit)) in frames.into_iter().zip(limits).enumerate() {
+    for (step, ((layer, sync, expected, why), limit)) in frames.into_iter().zip(limits).enumerate()
+    {
         mapper.set_target(up_to(limit));
         let content = frame(101 + step as u16, 5, layer, false, sync);
-        assert_eq!(map(&mut mapper, &content, true).is_some(), expected, "{why}");
+        assert_eq!(
+            map(&mut mapper, &content, true).is_some(),
+            expected,
+            "{why}"
+        );
     }
     mapper.set_target(up_to(0));
     assert!(map(&mut mapper, &frame(111, 5, 1, false, true), true).is_none());
@@ -375,7 +384,10 @@ fn numbers_go_on_behind_a_source_that_has_none() {
         ..Content::default()
     };
     switch(&mut mapper, &h264);
-    assert_eq!(map(&mut mapper, &h264, true), Some(PictureNumbers::default()));
+    assert_eq!(
+        map(&mut mapper, &h264, true),
+        Some(PictureNumbers::default())
+    );
     let key = frame(4_000, 200, 0, true, false);
     switch(&mut mapper, &key);
     let numbers = map(&mut mapper, &key, true).expect("passes");

@@ -1,7 +1,7 @@
 //! A producer in a slot: the one shown, the one that waits for its key frame, or the one shown before.
 
-use super::super::rewrite::{PlannedCodec, RewritePlan};
 use super::super::ladder::Ladder;
+use super::super::rewrite::{PlannedCodec, RewritePlan};
 use super::super::select::{Allowed, Decision, Reason, Selector};
 use crate::core::command::{ProducerConfig, SlotConfig};
 use crate::ids::ProducerId;

@@ -3,8 +3,8 @@
 use super::*;
 use crate::core::command::{Extension, ExtensionIds};
 use crate::ids::{SlotId, TransportId};
-use crate::recv::{Measured, ReceiveStream};
 use crate::recv::testing::{Built, codec, producer, vp8};
+use crate::recv::{Measured, ReceiveStream};
 use crate::wire::DropReason;
 use crate::wire::ext::{ExtensionMap, ExtensionValues};
 use crate::wire::rtp::RtpHeader;
@@ -134,7 +134,8 @@ impl World {
             .map(|stream| stream.measure(self.now))
             .collect();
         let producer = self.producers[producer].0.id;
-        self.slot.select(producer, &Ladder::new(&measured), self.now)
+        self.slot
+            .select(producer, &Ladder::new(&measured), self.now)
     }
 
     /// A packet of an encoding arrives; what the slot sends of it.

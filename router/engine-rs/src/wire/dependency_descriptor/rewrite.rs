@@ -57,9 +57,7 @@ impl Bits {
     fn push(&mut self, value: u32, count: u32) -> Result<(), ParseError> {
         for bit in (0..count).rev() {
             if self.len.is_multiple_of(8) {
-                self.bytes
-                    .try_push(0)
-                    .map_err(|_| ParseError::BadLength)?;
+                self.bytes.try_push(0).map_err(|_| ParseError::BadLength)?;
             }
             if let Some(last) = self.bytes.last_mut() {
                 *last |= ((value >> bit & 1) as u8) << (7 - self.len % 8);

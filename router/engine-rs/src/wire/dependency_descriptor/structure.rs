@@ -104,9 +104,7 @@ fn read_layers(bits: &mut BitReader) -> Result<ArrayVec<Template, MAX_TEMPLATES>
     let mut templates = ArrayVec::new();
     let mut next = Template::default();
     loop {
-        templates
-            .try_push(next)
-            .map_err(|_| ParseError::BadValue)?;
+        templates.try_push(next).map_err(|_| ParseError::BadValue)?;
         match bits.read_bits(2)? {
             0 => {}
             1 => next.temporal += 1,

@@ -107,7 +107,8 @@ fn what_differs_from_the_template_follows() {
     let value = encoder.descriptor(&key[0], true, true);
     let structure = Description::parse(&value, None).expect("valid").structure;
     // Active 01; custom indications SR; references 3, 17 and 300 back.
-    let custom = "11 000101 00000000 00001000  01110  01  10 11  01 0010  10 00010000  11 000100101011  00";
+    let custom =
+        "11 000101 00000000 00001000  01110  01  10 11  01 0010  10 00010000  11 000100101011  00";
     let read = Description::parse(&bytes_of(custom), structure.as_deref()).expect("valid");
     assert_eq!((read.active, read.structure), (Some(1), None));
     assert!(read.indications.is_switch(0) && !read.indications.is_switch(1));
@@ -144,10 +145,17 @@ fn all_modes_are_read_as_they_were_written() {
             for frame in encoder.picture(key) {
                 let value = encoder.descriptor(&frame, true, true);
                 let read = Description::parse(&value, known.as_deref()).expect("valid");
-                assert_eq!((read.spatial, read.temporal), (frame.spatial, frame.temporal));
+                assert_eq!(
+                    (read.spatial, read.temporal),
+                    (frame.spatial, frame.temporal)
+                );
                 let near = frame.references.iter();
                 let near = near.fold(0, |near, it| near | 1 << (frame.number - it - 1));
-                assert_eq!(read.references, References { near, far: false }, "{frame:?}");
+                assert_eq!(
+                    read.references,
+                    References { near, far: false },
+                    "{frame:?}"
+                );
                 for (target, indication) in frame.indications.iter().enumerate() {
                     let target = target as u8;
                     assert_eq!(read.indications.is_present(target), *indication != b'-');
@@ -182,7 +190,10 @@ fn fewer_active_targets_are_put_in_and_taken_back() {
                 for active in [0, 1, 0b101 & mask, mask] {
                     let written = restrict(&value, targets, active).expect("fits");
                     let after = Description::parse(&written, known.as_deref()).expect("valid");
-                    let expected = Description { active: Some(active), ..before.clone() };
+                    let expected = Description {
+                        active: Some(active),
+                        ..before.clone()
+                    };
                     assert_eq!(after, expected);
                     let less = restrict(&written, targets, 0b11 & mask).expect("fits");
                     assert_eq!(less.len(), written.len(), "the bits were there");
