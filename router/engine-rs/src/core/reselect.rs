@@ -13,8 +13,11 @@ use arrayvec::ArrayVec;
 const RESTLESS: Micros = Micros(2 * UP_DELAY.0);
 /// Slots are visited at least this often, for what changes little by little.
 const AT_LEAST: Micros = Micros::from_secs(2);
-/// Measured values that differ by less than a fifth are the same.
+/// Measured values that differ by less than a fifth are the same, and so are rates that differ by less than this: what
+/// is measured of a slow stream jumps with every frame.
 const TOLERANCE: f64 = 0.2;
+const SMALL_BPS: f64 = 50_000.0;
+const SMALL_FRAME_RATE: f64 = 3.0;
 
 /// What is known since all slots were visited.
 #[derive(Clone, Debug, Default)]
@@ -56,14 +59,14 @@ fn is_near(a: &Measured, b: &Measured) -> bool {
     let rates = a.frame_rates.iter().zip(&b.frame_rates);
     a.flowing == b.flowing
         && a.size == b.size
-        && is_close(a.bitrate_bps as f64, b.bitrate_bps as f64)
+        && is_close(a.bitrate_bps as f64, b.bitrate_bps as f64, SMALL_BPS)
         && rates.fold(true, |near, (a, b)| {
-            near && is_close((*a).into(), (*b).into())
+            near && is_close((*a).into(), (*b).into(), SMALL_FRAME_RATE)
         })
 }
 
-fn is_close(a: f64, b: f64) -> bool {
-    (a - b).abs() <= TOLERANCE * a.max(b)
+fn is_close(a: f64, b: f64, small: f64) -> bool {
+    (a - b).abs() <= small.max(TOLERANCE * a.max(b))
 }
 
 #[cfg(test)]
