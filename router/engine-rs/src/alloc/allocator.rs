@@ -12,7 +12,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 /// The estimate must exceed what is needed by so much before anything is raised, in percent of the need.
-pub const MARGIN_PERCENT: u64 = 12;
+pub const MARGIN_PERCENT: u64 = 10;
 /// What is shown may exceed what there is by so much before anything is lowered, in percent.
 pub const TOLERANCE_PERCENT: u64 = 5;
 /// RTCP, SRTP tags and the rest that goes with audio, in percent of it: its packets are small.

@@ -58,20 +58,18 @@ pub fn find(claim: &mut Claim, ladder: &Ladder, now: Micros) -> Path {
     if rungs.is_empty() {
         return last_resort(claim, ladder, ceiling);
     }
-    let best = rungs.last().map(|rung| rung.size);
-    let mut liveliest: Option<Rung> = None;
-    let mut last: Option<Rung> = None;
+    let largest = rungs.iter().filter_map(|rung| rung.size.map(area)).max();
+    let mut seen = ArrayVec::<Rung, MAX_RUNGS>::new();
     rungs.retain(|rung| {
-        let kept = claim.standing.holds(rung)
-            || match claim.preference {
-                Preference::Motion => moves_enough(rung, liveliest.as_ref()),
-                Preference::Detail => Some(rung.size) == best || is_other_size(rung, last.as_ref()),
-            };
-        if liveliest.is_none_or(|it| rung.frame_rate > it.frame_rate) {
-            liveliest = Some(*rung);
-        }
-        last = Some(*rung);
-        kept
+        let kept = match claim.preference {
+            Preference::Motion => moves_enough(rung, &seen),
+            Preference::Detail => {
+                let is_largest = rung.size.map(area) == largest;
+                is_largest || !seen.iter().any(|worse| is_same_size(rung, worse))
+            }
+        };
+        seen.push(*rung);
+        kept || claim.standing.holds(rung)
     });
     Path {
         levels: undercut_removed(claim, &rungs, now),
@@ -150,12 +148,11 @@ fn fits_bitrate(rung: &Rung, claim: &Claim) -> bool {
     limit.is_none_or(|limit| rung.bps <= limit.saturating_add(limit / 100 * tolerance))
 }
 
-/// It moves, or nothing worse moves more. A rate of 0 is not known.
-fn moves_enough(rung: &Rung, liveliest: Option<&Rung>) -> bool {
-    rung.frame_rate == 0.0
-        || rung.frame_rate >= MOVING
-        || liveliest
-            .is_none_or(|worse| worse.frame_rate <= rung.frame_rate || is_same_size(rung, worse))
+/// It moves, or nothing worse of another size moves more. A rate of 0 is not known.
+fn moves_enough(rung: &Rung, worse: &[Rung]) -> bool {
+    let moves_more =
+        |worse: &Rung| worse.frame_rate > rung.frame_rate && !is_same_size(rung, worse);
+    rung.frame_rate == 0.0 || rung.frame_rate >= MOVING || !worse.iter().any(moves_more)
 }
 
 fn is_same_size(one: &Rung, other: &Rung) -> bool {
@@ -163,10 +160,6 @@ fn is_same_size(one: &Rung, other: &Rung) -> bool {
         (Some(one), Some(other)) => one == other,
         _ => (one.encoding, one.spatial) == (other.encoding, other.spatial),
     }
-}
-
-fn is_other_size(rung: &Rung, last: Option<&Rung>) -> bool {
-    last.is_none_or(|last| !is_same_size(rung, last))
 }
 
 /// Leaves out what costs as much as something better.

@@ -325,8 +325,8 @@ proptest! {
     /// What waits comes out once, in the order of its stream and as it was.
     #[test]
     fn nothing_is_lost_or_mixed_up(
-        bps in 1_500_000..20_000_000_u64,
-        packets in prop::collection::vec((0..6_u8, 12..1_400_usize, 0..30_000_u64), 1..150),
+        bps in 1_500_000..6_000_000_u64,
+        packets in prop::collection::vec((0..6_u8, 12..1_400_usize, 0..2_000_u64), 1..150),
     ) {
         let mut pacer = Pacer::default();
         pacer.set_rate(Some(bps), START);

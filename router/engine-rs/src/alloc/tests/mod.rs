@@ -21,7 +21,7 @@ pub fn rung(encoding: u8, temporal: u8, kbps: u64, size: (u16, u16), frame_rate:
     }
 }
 
-/// A browser's simulcast: three sizes, three temporal layers each.
+/// A browser's simulcast: three sizes, three temporal layers each. In the order of what they are worth, sizes mixed.
 pub fn ladder() -> Ladder {
     let sizes = [(150, (320, 180)), (500, (640, 360)), (1_500, (1_280, 720))];
     let rungs = sizes.iter().zip(0..).flat_map(|((kbps, size), encoding)| {
@@ -31,7 +31,13 @@ pub fn ladder() -> Ladder {
             rung(encoding, temporal, kbps * percent / 100, *size, rate)
         })
     });
-    rungs.collect()
+    let worth = |rung: &Rung| {
+        let (width, height) = rung.size.unwrap_or_default();
+        f32::from(width) * f32::from(height) * rung.frame_rate.powf(1.5)
+    };
+    let mut rungs: Vec<Rung> = rungs.collect();
+    rungs.sort_by(|one, other| worth(one).total_cmp(&worth(other)));
+    rungs.into_iter().collect()
 }
 
 pub fn claim(slot: u16, ladder: &Ladder) -> Claim<'_> {

@@ -36,7 +36,7 @@ fn minima_for_all_then_the_pinned_one() {
     assert_eq!(at(&mut receiver, 480), [low, low, low, low, Some((180, 1))]);
     let (mid, high) = (Some((180, 1)), Some((180, 2)));
     let large = Some((360, 2));
-    assert_eq!(at(&mut receiver, 1_200), [high, high, mid, mid, large]);
+    assert_eq!(at(&mut receiver, 1_200), [high, high, high, mid, large]);
     assert_eq!(
         at(&mut receiver, 2_500),
         [high, high, high, high, Some((720, 2))]
@@ -213,6 +213,25 @@ fn a_dear_single_layer_waits_for_those_above_and_hinders_nobody() {
         [720, 0, 180],
         "but it must fit"
     );
+}
+
+#[test]
+fn a_dear_single_layer_goes_before_raises_of_those_below() {
+    let single = [rung(0, u8::MAX, 600, (640, 360), 30.0)];
+    let middle = Slot::shown_at(640, 360).of(&single);
+    let slots = vec![Slot::shown_at(320, 180), middle, Slot::shown_at(1_280, 720)];
+    let mut receiver = Receiver::new(slots);
+    let full = Some((720, 2));
+    // 2243 kbit/s with the smallest at its minimum, 2320 with all it could have.
+    let shown = |receiver: &mut Receiver, kbps: u64| receiver.try_at(kbps * 11 / 10).shown();
+    assert_eq!(
+        shown(&mut receiver, 2_230),
+        [Some((180, 2)), None, full],
+        "it does not fit in any case"
+    );
+    let before = [Some((180, 0)), Some((360, u8::MAX)), full];
+    assert_eq!(shown(&mut receiver, 2_260), before);
+    assert_eq!(shown(&mut receiver, 2_340)[0], Some((180, 2)));
 }
 
 #[test]
