@@ -217,6 +217,7 @@ impl Estimator {
             estimate_bps: self.estimate,
             limit: self.limit,
             acked_bps: arrivals.and_then(Arrivals::acked).map(|bps| bps as u64),
+            in_flight_bytes: self.sent.in_flight_bytes(),
             queue: Micros(standing_us as u64),
             round_trip: self.round_trip.unwrap_or_default(),
             loss: self.loss.recent() as f32,
