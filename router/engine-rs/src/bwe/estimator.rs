@@ -164,7 +164,6 @@ impl Estimator {
 
     /// The receiver names the most it can take (REMB).
     pub fn on_remb(&mut self, bps: u64, now: Micros) {
-        let bps = bps.clamp(MIN_BPS, MAX_BPS);
         self.reports.on_remb(bps as f64, now);
         self.refresh(now);
     }

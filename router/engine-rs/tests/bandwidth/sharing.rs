@@ -25,7 +25,8 @@ fn two_receivers_share_a_link() {
                 world.trace(0).print("first", 2.0);
                 world.trace(1).print("second", 2.0);
             }
-            let (mean, total) = ((rates[0] + rates[1]) / 2.0, (rates[0] + rates[1]) / bps);
+            let total = (rates[0] + rates[1]) / bps;
+            let mean = rates[0].midpoint(rates[1]);
             println!(
                 "seed {seed} {bps}: {:.0} and {:.0}, {total:.2}",
                 rates[0] / 1e3,
