@@ -164,7 +164,6 @@ impl Estimator {
 
     /// The receiver names the most it can take (REMB).
     pub fn on_remb(&mut self, bps: u64, now: Micros) {
-        let bps = bps.clamp(MIN_BPS, MAX_BPS);
         self.reports.on_remb(bps as f64, now);
         self.refresh(now);
     }
@@ -217,6 +216,7 @@ impl Estimator {
             estimate_bps: self.estimate,
             limit: self.limit,
             acked_bps: arrivals.and_then(Arrivals::acked).map(|bps| bps as u64),
+            in_flight_bytes: self.sent.in_flight_bytes(),
             queue: Micros(standing_us as u64),
             round_trip: self.round_trip.unwrap_or_default(),
             loss: self.loss.recent() as f32,

@@ -138,6 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn arrivals_much_faster_than_sent_prove_nothing() {
+        let result = |gap_us: i64| {
+            let mut measurement = ProbeMeasurement::default();
+            for number in 0..10 {
+                let packet = SentPacket {
+                    sent_at: Micros(10_000 * number),
+                    bytes: 1_200,
+                    cluster: 1,
+                };
+                measurement.on_arrival(&packet, gap_us * number as i64);
+            }
+            measurement.result(10, 12_000)
+        };
+        // What waited and then came together is not faster than it was sent.
+        let bps = result(6_000).map(|result| result.bps);
+        assert_eq!(bps, Some(1_200.0 * 8.0 * 100.0));
+        assert_eq!(result(4_000), None);
+    }
+
+    #[test]
     fn arrivals_all_at_once_or_hours_apart_prove_nothing() {
         for gap in [0, 10, 2_000_000, i64::MAX / 64] {
             let mut measurement = ProbeMeasurement::default();

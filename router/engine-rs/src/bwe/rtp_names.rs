@@ -46,10 +46,8 @@ impl RtpNames {
             .ring
             .get(self.index(seq))
             .filter(|name| name.seq == seq)?;
-        let of_stream = blocks.iter().filter(|block| block.ssrc == name.ssrc);
-        of_stream
-            .filter_map(|block| block.status_of(name.rtp_seq))
-            .next()
+        let mut of_stream = blocks.iter().filter(|block| block.ssrc == name.ssrc);
+        of_stream.find_map(|block| block.status_of(name.rtp_seq))
     }
 
     fn index(&self, seq: u16) -> usize {

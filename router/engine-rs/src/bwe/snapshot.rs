@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub limit: Limit,
     /// The acknowledged bitrate, in bits per second.
     pub acked_bps: Option<u64>,
+    /// Bytes sent that nothing was heard of yet.
+    pub in_flight_bytes: u64,
     /// What stands in the queue.
     pub queue: Micros,
     /// Round trip, with the wait for feedback.

@@ -66,7 +66,7 @@ impl Victim {
     fn hear(&mut self, bytes: &[u8], at: Micros) {
         match messages(bytes).next() {
             Some(Ok(RtcpMessage::TransportCc(message))) => {
-                self.estimator.on_transport_cc(&message, at)
+                self.estimator.on_transport_cc(&message, at);
             }
             Some(Ok(RtcpMessage::Ccfb(message))) => self.estimator.on_ccfb(&message, at),
             _ => {}

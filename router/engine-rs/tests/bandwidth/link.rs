@@ -95,6 +95,15 @@ impl Link {
         }
     }
 
+    /// The same with the jitter that every path has, and that keeps flows from running in step.
+    pub fn typical(bps: f64, seed: u64) -> Self {
+        let jitter = Jitter::Ordered(5_000);
+        Self {
+            jitter,
+            ..Self::new(bps, seed)
+        }
+    }
+
     pub fn rate(&self, now: Micros) -> f64 {
         let current = self.rates.iter().rev().find(|(from, _)| *from <= now);
         current.map_or(self.rates[0].1, |(_, bps)| *bps)

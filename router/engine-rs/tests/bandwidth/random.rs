@@ -1,4 +1,4 @@
-//! Seeded chance (SplitMix64).
+//! Seeded chance: Vigna's split-mix generator.
 
 #[derive(Clone, Debug)]
 pub struct Random(u64);

@@ -7,7 +7,7 @@ use crate::tcp::Tcp;
 use crate::world::{Route, World, way_back};
 use fork_router_engine::time::Micros;
 
-const SEEDS: [u64; 2] = [41, 42];
+const SEEDS: [u64; 4] = [41, 42, 43, 44];
 const MOST: f64 = 1.5e6;
 
 fn seconds(list: &[(u64, f64)]) -> Vec<(Micros, f64)> {
@@ -30,7 +30,7 @@ fn show(world: &World, name: &str) {
 #[test]
 fn variable_capacity_of_a_single_flow() {
     for seed in SEEDS {
-        let mut link = Link::new(1e6, seed);
+        let mut link = Link::typical(1e6, seed);
         link.rates = seconds(&[(0, 1e6), (40, 2.5e6), (60, 0.6e6), (80, 1e6)]);
         let mut world = World::single(link, Rate::Elastic(MOST), seed);
         world.run(100);
@@ -58,7 +58,7 @@ fn variable_capacity_of_a_single_flow() {
 #[test]
 fn variable_capacity_of_two_flows() {
     for seed in SEEDS {
-        let mut link = Link::new(4e6, seed);
+        let mut link = Link::typical(4e6, seed);
         link.rates = seconds(&[(0, 4e6), (25, 2e6), (50, 3.5e6), (75, 1e6), (100, 2e6)]);
         let sources = [seed, seed + 1].map(|seed| Source::new(Rate::Elastic(MOST), seed));
         let mut world = World::new(vec![link, way_back(seed)], sources.to_vec());
@@ -88,9 +88,9 @@ fn variable_capacity_of_two_flows() {
 #[test]
 fn congested_feedback() {
     for seed in SEEDS {
-        let mut forth = Link::new(2e6, seed);
+        let mut forth = Link::typical(2e6, seed);
         forth.rates = seconds(&[(0, 2e6), (20, 1e6), (40, 0.5e6), (60, 2e6)]);
-        let mut back = Link::new(2e6, seed + 1);
+        let mut back = Link::typical(2e6, seed + 1);
         back.rates = seconds(&[(0, 2e6), (35, 0.8e6), (70, 2e6)]);
         let sources = [seed, seed + 1].map(|seed| Source::new(Rate::Elastic(MOST), seed));
         let mut world =
@@ -123,7 +123,7 @@ fn flows_of_one_kind() {
                 .active(Micros::from_secs(at), Micros(u64::MAX))
         });
         let mut world = World::new(
-            vec![Link::new(3.5e6, seed), way_back(seed)],
+            vec![Link::typical(3.5e6, seed), way_back(seed)],
             sources.to_vec(),
         );
         world.run(150);
@@ -141,7 +141,7 @@ fn flows_of_one_kind() {
 #[test]
 fn beside_a_long_tcp_transfer() {
     for seed in SEEDS {
-        let mut world = World::single(Link::new(2e6, seed), Rate::Elastic(MOST), seed);
+        let mut world = World::single(Link::typical(2e6, seed), Rate::Elastic(MOST), seed);
         world.tcp = Some(Tcp::new(Micros::from_secs(20), Micros::from_secs(120)));
         world.run(160);
         show(&world, "5.6");
@@ -176,7 +176,7 @@ fn pause_and_resume() {
             Source::new(rate.clone(), seed + 1),
             Source::new(rate, seed + 2),
         ];
-        let mut world = World::new(vec![Link::new(3.5e6, seed), way_back(seed)], sources);
+        let mut world = World::new(vec![Link::typical(3.5e6, seed), way_back(seed)], sources);
         world.run(80);
         show(&world, "5.8");
         let during: f64 = (0..3).map(|flow| world.trace(flow).rate(20.0, 40.0)).sum();

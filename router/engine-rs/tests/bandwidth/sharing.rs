@@ -8,7 +8,10 @@ const SEEDS: [u64; 8] = [31, 32, 33, 34, 35, 36, 37, 38];
 
 fn two(bps: f64, rate: &Rate, seed: u64) -> World {
     let sources = [seed, seed + 100].map(|seed| Source::new(rate.clone(), seed));
-    World::new(vec![Link::new(bps, seed), way_back(seed)], sources.to_vec())
+    World::new(
+        vec![Link::typical(bps, seed), way_back(seed)],
+        sources.to_vec(),
+    )
 }
 
 #[test]
@@ -22,7 +25,8 @@ fn two_receivers_share_a_link() {
                 world.trace(0).print("first", 2.0);
                 world.trace(1).print("second", 2.0);
             }
-            let (mean, total) = ((rates[0] + rates[1]) / 2.0, (rates[0] + rates[1]) / bps);
+            let total = (rates[0] + rates[1]) / bps;
+            let mean = rates[0].midpoint(rates[1]);
             println!(
                 "seed {seed} {bps}: {:.0} and {:.0}, {total:.2}",
                 rates[0] / 1e3,
@@ -46,7 +50,7 @@ fn newcomer_gets_his_share() {
             Source::new(rate.clone(), seed),
             Source::new(rate, seed + 100).active(late, fork_router_engine::time::Micros(u64::MAX)),
         ];
-        let mut world = World::new(vec![Link::new(3e6, seed), way_back(seed)], sources);
+        let mut world = World::new(vec![Link::typical(3e6, seed), way_back(seed)], sources);
         world.run(150);
         if std::env::var("SHOW").is_ok() {
             world.trace(0).print("first", 2.0);
