@@ -127,7 +127,10 @@ mod tests {
             let (mut reselect, changed) = (settled(AT), ladder(changed));
             assert!(reselect.is_due(&changed, SOON));
             reselect.on_visited(false, SOON);
-            assert!(reselect.is_due(&changed, SOON + UP_DELAY), "the delayed choice");
+            assert!(
+                reselect.is_due(&changed, SOON + UP_DELAY),
+                "the delayed choice"
+            );
             reselect.on_visited(false, SOON + RESTLESS);
             assert!(!reselect.is_due(&changed, SOON + RESTLESS));
         }
