@@ -15,7 +15,6 @@ from router.errors import ConfigError
 from router.http_protocol import make_http_protocol, make_websocket_protocol
 
 BACKLOG: Final = 2048
-MAX_HEADER_BYTES: Final = 16_384
 MAX_WEBSOCKET_MESSAGE_BYTES: Final = 65_536
 GRACE_S: Final = 5
 UNACKNOWLEDGED_MS: Final = 20_000
@@ -94,7 +93,6 @@ class Listener:
                 backlog=BACKLOG,
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=GRACE_S,
-                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             )
         )
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import pytest
 import uvicorn
 
-from router.http_protocol import make_http_protocol, make_websocket_protocol
+from router.http_protocol import MAX_HEAD_BYTES, make_http_protocol, make_websocket_protocol
 from router.listener import UNACKNOWLEDGED_MS, bind_port
 
 DEADLINE_S = 0.3
@@ -86,6 +86,43 @@ async def lifetime_s(port: int, first: bytes, drip: bytes) -> float:
 )
 async def test_slow_requests_are_cut_off(port: int, first: bytes, drip: bytes) -> None:
     assert await lifetime_s(port, first, drip) < 1.5
+
+
+@pytest.mark.parametrize(
+    ("first", "flood"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", b"X-A: b\r\n"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ", b"b"),
+        (b"GET /", b"a"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", b"X-A: b\r\n"),
+    ],
+)
+async def test_unfinished_heads_have_a_limit(port: int, first: bytes, flood: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reply = asyncio.create_task(reader.read())
+    writer.write(first)
+    for _ in range(10):
+        await asyncio.wait([reply], timeout=DEADLINE_S / 30)
+        writer.write(flood * (MAX_HEAD_BYTES // 4 // len(flood)))
+    assert (await reply).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+
+
+async def test_bodies_in_small_chunks_have_no_limit_here(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(10):
+        writer.write(b"1\r\na\r\n" * (MAX_HEAD_BYTES // 10))
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    assert await reader.readexactly(MAX_HEAD_BYTES // 10 * 10) == b"a" * (MAX_HEAD_BYTES // 10 * 10)
+    writer.close()
+
+
+async def test_empty_lines_between_requests_do_not_keep_a_connection(port: int) -> None:
+    assert await lifetime_s(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n") < 1.5
 
 
 async def test_second_request_on_a_connection_has_its_own_deadline(port: int) -> None:

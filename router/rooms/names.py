@@ -55,6 +55,7 @@ def _check_text(value: object, field: str, shortest: int, longest: int) -> str:
         raise RequestError(f"{field}: expected a text", slug="bad-name")
     if not shortest <= len(value) <= longest:
         raise RequestError(f"{field}: expected {shortest} to {longest} characters, got {len(value)}", slug="bad-name")
-    if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES and c not in _JOINERS for c in value):
+    plain = value.isascii() and value.isprintable()
+    if not plain and any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES and c not in _JOINERS for c in value):
         raise RequestError(f"{field}: control and invisible characters are not allowed", slug="bad-name")
     return value

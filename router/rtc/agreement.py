@@ -51,6 +51,11 @@ def agree(local: RTCDescription, remote: RTCDescription) -> RTCDescription:
 
 
 def _agree_section(ours: RTCMediaSection, theirs: RTCMediaSection) -> RTCMediaSection:
+    # With SSRCs in it a section is one peer's own, and comes but once.
+    return _combine(ours, theirs) if theirs.encodings else _combine_shared(ours, theirs)
+
+
+def _combine(ours: RTCMediaSection, theirs: RTCMediaSection) -> RTCMediaSection:
     if ours.rejected or theirs.rejected:
         return RTCMediaSection(mid=ours.mid, kind=ours.kind, rejected=True, protocol=ours.protocol)
     sends = ours.direction in SENDING and theirs.direction in RECEIVING
@@ -67,6 +72,9 @@ def _agree_section(ours: RTCMediaSection, theirs: RTCMediaSection) -> RTCMediaSe
         receive_rids=_common_rids(ours, theirs) if receives else (),
         reduced_size_rtcp=ours.reduced_size_rtcp and theirs.reduced_size_rtcp,
     )
+
+
+_combine_shared = remember(_combine)
 
 
 def _check_pair(ours: RTCMediaSection, theirs: RTCMediaSection) -> None:

@@ -17,17 +17,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from router.errors import ConfigError, DtlsError
 from router.rtc.constraints import SRTP_PROFILES, SrtpProfile
 from router.rtc.description import RTCFingerprint
-from router.rtc.dtls_close import CloseKeys, derive_close_keys
+from router.rtc.dtls_close import CloseKeys
 
 logger = logging.getLogger(__name__)
 
@@ -173,10 +174,14 @@ class DtlsSession:
 
     def handle_datagram(self, data: bytes, now_us: int) -> None:
         """Takes a datagram of the peer. Whatever is in it, nothing is raised."""
+        self.handle_flight((data,), now_us)
+
+    def handle_flight(self, datagrams: Iterable[bytes], now_us: int) -> None:
+        """Takes some datagrams that came together, at most 16 KiB, which is cheaper than one by one."""
         if self.state not in ("handshaking", "connected"):
             return
         fed: SSL.Connection | None = None
-        for record in _split_records(data):
+        for record in chain.from_iterable(map(_split_records, datagrams)):
             if self._drop_record(record, now_us):
                 continue
             if self._ssl is not None:
@@ -185,7 +190,7 @@ class DtlsSession:
             elif self._close_keys is not None and self._close_keys.is_close(record):
                 self._end("closed", "closed by the peer")
                 return
-        # Once a datagram: each call that finds nothing more to read costs an exception of pyOpenSSL's.
+        # Once a flight: each call that finds nothing more to read costs an exception of pyOpenSSL's.
         if fed is not None and fed is self._ssl:
             self._advance(now_us)
 
@@ -246,6 +251,10 @@ class DtlsSession:
             raise DtlsError("the handshake is not over")
         return self._proven[1]
 
+    def forget_keys(self) -> None:
+        """They are where they are needed: neither they nor the certificate are kept for as long as the peer stays."""
+        self._proven = None
+
     def _open_connection(self) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
         connection.set_ciphertext_mtu(MAX_DATAGRAM_BYTES)
@@ -292,16 +301,16 @@ class DtlsSession:
         self._collect(connection)
 
     def _on_finished(self, connection: SSL.Connection) -> None:
-        certificate = connection.get_peer_certificate(as_cryptography=True)
+        certificate = connection.get_peer_certificate()
         if certificate is None:
             raise DtlsError("the peer showed no certificate")
-        der = certificate.public_bytes(serialization.Encoding.DER)
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         self._proven = (der, _export_keys(connection, self.role))
         if (connection.get_cipher_name() or "").endswith("AES128-GCM-SHA256"):
             randoms = connection.client_random(), connection.server_random()
             secret = connection.master_key()
             if secret is not None and randoms[0] is not None and randoms[1] is not None:
-                self._close_keys = derive_close_keys(secret, randoms[0], randoms[1], self.role)
+                self._close_keys = CloseKeys(secret, randoms[1] + randoms[0], self.role)
         self.state = "connected"
 
     def _release(self) -> None:

@@ -26,28 +26,24 @@ ALERT_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class WriteKey:
-    """Key and implicit nonce of one direction."""
-
-    key: bytes = field(repr=False)
-    salt: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class CloseKeys:
-    """Both directions as we see them."""
+    """What the keys of both directions are made from. They are made when they are needed, which is once if ever."""
 
-    inbound: WriteKey
-    outbound: WriteKey
+    master_secret: bytes = field(repr=False)
+    seed: bytes
+    """The server's random, then the client's."""
+    role: Literal["active", "passive"]
+    """Ours."""
 
     def is_close(self, record: bytes) -> bool:
         """Whether this is the peer's authentic close_notify or fatal alert."""
         payload = record[HEADER_BYTES:]
         if record[0] != ALERT or record[3:5] != EPOCH or len(payload) != EXPLICIT_BYTES + ALERT_BYTES + TAG_BYTES:
             return False
-        nonce = self.inbound.salt + payload[:EXPLICIT_BYTES]
+        key, salt = self._write_key(of_client=self.role == "passive")
+        nonce = salt + payload[:EXPLICIT_BYTES]
         try:
-            alert = AESGCM(self.inbound.key).decrypt(nonce, payload[EXPLICIT_BYTES:], _additional_data(record[3:11]))
+            alert = AESGCM(key).decrypt(nonce, payload[EXPLICIT_BYTES:], _additional_data(record[3:11]))
         except InvalidTag:
             return False
         return alert[0] == FATAL or alert[1] == CLOSE_NOTIFY
@@ -55,19 +51,16 @@ class CloseKeys:
     def write_close(self) -> bytes:
         """Our close_notify record. To be sent once."""
         number = EPOCH + SEQUENCE
-        sealed = AESGCM(self.outbound.key).encrypt(self.outbound.salt + number, CLOSE, _additional_data(number))
+        key, salt = self._write_key(of_client=self.role == "active")
+        sealed = AESGCM(key).encrypt(salt + number, CLOSE, _additional_data(number))
         payload = number + sealed
         return bytes((ALERT,)) + VERSION + number + len(payload).to_bytes(2, "big") + payload
 
-
-def derive_close_keys(
-    master_secret: bytes, client_random: bytes, server_random: bytes, role: Literal["active", "passive"]
-) -> CloseKeys:
-    """The write keys of an AES128-GCM-SHA256 suite."""
-    block = _expand(master_secret, b"key expansion" + server_random + client_random, 2 * (KEY_BYTES + SALT_BYTES))
-    client = WriteKey(block[:KEY_BYTES], block[2 * KEY_BYTES : 2 * KEY_BYTES + SALT_BYTES])
-    server = WriteKey(block[KEY_BYTES : 2 * KEY_BYTES], block[2 * KEY_BYTES + SALT_BYTES :])
-    return CloseKeys(server, client) if role == "active" else CloseKeys(client, server)
+    def _write_key(self, *, of_client: bool) -> tuple[bytes, bytes]:
+        """Key and implicit nonce of one direction."""
+        block = _expand(self.master_secret, b"key expansion" + self.seed, 2 * (KEY_BYTES + SALT_BYTES))
+        keys, salts = block[: 2 * KEY_BYTES], block[2 * KEY_BYTES :]
+        return (keys[:KEY_BYTES], salts[:SALT_BYTES]) if of_client else (keys[KEY_BYTES:], salts[SALT_BYTES:])
 
 
 def _expand(secret: bytes, seed: bytes, length: int) -> bytes:

@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import logging
 from collections.abc import Sequence
+from itertools import zip_longest
 from types import TracebackType
 from typing import Self
 
@@ -34,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 EVENTS_PER_WAKEUP = 16
 """Then the loop serves others first; the rest is waiting still. Half a millisecond each, if all are handshakes."""
+
+MAX_FLIGHT_DATAGRAMS = 8
+"""Datagrams of one peer that are handed over together: a flight is several records, and often as many datagrams. All
+must fit into the 16 KiB that OpenSSL reads at once."""
 
 
 class MediaEngine:
@@ -141,14 +146,26 @@ class MediaEngine:
             raise
 
     def _on_readable(self) -> None:
-        for event in self.native.poll_events(EVENTS_PER_WAKEUP):
+        events = self.native.poll_events(EVENTS_PER_WAKEUP)
+        flight: list[bytes] = []
+        for event, following in zip_longest(events, events[1:]):
+            if isinstance(event, DtlsReceived):
+                flight.append(event.data)
+                if _is_one_flight(event, following) and len(flight) < MAX_FLIGHT_DATAGRAMS:
+                    continue
             try:
-                self._dispatch(event)
+                self._dispatch(event, flight)
             except Exception:
                 logger.exception("a handler of an engine event raised", extra={"event_type": type(event).__name__})
+            if flight:
+                flight = []
 
-    def _dispatch(self, event: "_engine.Event") -> None:
+    def _dispatch(self, event: "_engine.Event", flight: list[bytes]) -> None:
         match event:
+            case DtlsReceived(transport, socket, source):
+                handler = self._transports.get(transport)
+                if handler is not None:
+                    handler.on_dtls(socket, source, flight)
             case StunReceived(socket, source, data):
                 if socket in self._sockets:
                     self._sockets[socket].on_stun(source, data)
@@ -160,7 +177,7 @@ class MediaEngine:
             case _:
                 self._dispatch_transport(event)
 
-    def _dispatch_transport(self, event: DtlsReceived | PairSelected | TransportLost | TransportRemoved) -> None:
+    def _dispatch_transport(self, event: PairSelected | TransportLost | TransportRemoved) -> None:
         handler = self._transports.get(event.transport)
         match event:
             case TransportRemoved(transport):
@@ -172,8 +189,6 @@ class MediaEngine:
         if handler is None:
             return
         match event:
-            case DtlsReceived(_, socket, source, data):
-                handler.on_dtls(socket, source, data)
             case PairSelected(_, socket, address):
                 handler.on_pair_selected(socket, address)
             case TransportLost(_, reason):
@@ -197,6 +212,15 @@ class MediaEngine:
         atexit.unregister(self._end)
         for registered in (self._sockets, self._transports, self._producers, self._speakers, self._sessions):
             registered.clear()
+
+
+def _is_one_flight(event: DtlsReceived, following: "_engine.Event | None") -> bool:
+    return (
+        isinstance(following, DtlsReceived)
+        and following.transport == event.transport
+        and following.socket == event.socket
+        and following.source == event.source
+    )
 
 
 _default: MediaEngine | None = None

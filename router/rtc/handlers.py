@@ -21,8 +21,8 @@ class SocketHandler(Protocol):
 class TransportHandler(Protocol):
     """A fork."""
 
-    def on_dtls(self, socket: int, source: Address, data: bytes) -> None:
-        """A datagram of the DTLS range from one of its tuples."""
+    def on_dtls(self, socket: int, source: Address, datagrams: list[bytes]) -> None:
+        """Datagrams of the DTLS range that came one after another from one of its tuples."""
 
     def on_pair_selected(self, socket: int, address: Address) -> None:
         """Media goes there from now on."""

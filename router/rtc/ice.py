@@ -25,10 +25,13 @@ Address = tuple[str, int]
 Send = Callable[[Address, bytes], None]
 
 BINDING_REQUEST = 0x0001
-BINDING_RESPONSES = (0x0101, 0x0111)
+BINDING_SUCCESS, BINDING_ERROR = 0x0101, 0x0111
+XOR_MAPPED_ADDRESS = 0x0020
 USERNAME, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256 = 0x0006, 0x0008, 0x001C
 PRIORITY, USE_CANDIDATE, FINGERPRINT, ICE_CONTROLLED = 0x0024, 0x0025, 0x8028, 0x8029
 KNOWN_MANDATORY = frozenset({USERNAME, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, PRIORITY, USE_CANDIDATE})
+SIGNED_BYTES = 24 + 8
+"""MESSAGE-INTEGRITY and FINGERPRINT."""
 MAX_USERNAME_BYTES = 513
 MAX_MESSAGE_BYTES = 1500
 STUN_PORT = 3478
@@ -118,15 +121,17 @@ def _parse_username(value: bytes) -> tuple[str, str] | None:
 
 def is_response(data: bytes) -> bool:
     """Whether this looks like an answer to a Binding request."""
-    return len(data) >= 20 and int.from_bytes(data[:2], "big") in BINDING_RESPONSES
+    return len(data) >= 20 and int.from_bytes(data[:2], "big") in (BINDING_SUCCESS, BINDING_ERROR)
 
 
 def write_success(check: Check, source: Address, password: str) -> bytes:
     """The answer to an authenticated check from `source`."""
-    attributes = {"XOR-MAPPED-ADDRESS": source}
-    message = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, check.transaction_id, attributes)
-    message.add_message_integrity(password.encode())
-    return bytes(message)
+    mapped = stun.pack_xor_address(source, check.transaction_id)
+    size = 4 + len(mapped) + SIGNED_BYTES
+    message = struct.pack("!HHI", BINDING_SUCCESS, size, stun.COOKIE) + check.transaction_id
+    message += struct.pack("!HH", XOR_MAPPED_ADDRESS, len(mapped)) + mapped
+    message += struct.pack("!HH", MESSAGE_INTEGRITY, 20) + stun.message_integrity(message, password.encode())
+    return message + struct.pack("!HHI", FINGERPRINT, 4, stun.message_fingerprint(message))
 
 
 def write_role_conflict(check: Check, password: str) -> bytes:

@@ -196,7 +196,7 @@ class PlainTransport:
         self._owner.on_transport_pair(self._socket, address)
         self._owner.on_transport_connected()
 
-    def on_dtls(self, socket: int, source: Address, data: bytes) -> None:
+    def on_dtls(self, socket: int, source: Address, datagrams: list[bytes]) -> None:
         """The engine drops DTLS of plain peers."""
 
     def on_transport_lost(self, reason: str) -> None:

@@ -6,6 +6,7 @@ the very path that media takes, and refuses to start otherwise. Splitting DTLS's
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pylibsrtp
@@ -107,10 +108,22 @@ def _open_session(
     expected = KEY_BYTES[profile]
     if len(key) != expected:
         raise ConfigError(f"SRTP keys: {profile} takes {expected} bytes of key and salt, got {len(key)}")
-    policy = Policy(key=key, ssrc_type=ssrc_type, srtp_profile=_PROFILES[profile])
+    policy = _make_policy(profile, ssrc_type, window, allow_repeat)
+    policy.key = key
+    session = Session(policy)
+    policy.key = None
+    # Room for the packets of its Python methods, which nobody calls.
+    session._cdata = session._buffer = None
+    return session
+
+
+@cache
+def _make_policy(profile: SrtpProfile, ssrc_type: int, window: int, allow_repeat: bool) -> Policy:
+    """Without a key: libsrtp copies what it says into each session."""
+    policy = Policy(ssrc_type=ssrc_type, srtp_profile=_PROFILES[profile])
     policy.window_size = window
     policy.allow_repeat_tx = allow_repeat
-    return Session(policy)
+    return policy
 
 
 def _function_address(name: str) -> int:

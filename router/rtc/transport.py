@@ -239,9 +239,9 @@ class PeerTransport:
             self._open_dtls("active")
             self._drive_dtls()
         # Those of other paths may be anybody's: a replayed check makes a path known, but does not prove it.
-        early, self._early = self._early.get(self._selected, []), {}
-        for data in early:
-            self._handle_dtls(chosen, address, data)
+        early, self._early = self._early.get(self._selected), {}
+        if early:
+            self._handle_dtls(chosen, address, early)
         self._owner.on_transport_pair(chosen, address)
 
     def on_transport_lost(self, reason: str) -> None:
@@ -257,23 +257,22 @@ class PeerTransport:
 
     # -- DTLS ----------------------------------------------------------------------------------------------------
 
-    def on_dtls(self, socket: int, source: Address, data: bytes) -> None:
+    def on_dtls(self, socket: int, source: Address, datagrams: list[bytes]) -> None:
         """From the engine, and only from tuples whose checks were authentic."""
         chosen = self._find_socket(socket)
         if chosen is None or self.closed:
             return
         if self._selected is None and self._remote is not None and self._dtls is None:
-            self._keep_early((chosen, source), data)
+            self._keep_early((chosen, source), datagrams)
             return
-        self._handle_dtls(chosen, source, data)
+        self._handle_dtls(chosen, source, datagrams)
 
-    def _keep_early(self, path: Path, data: bytes) -> None:
+    def _keep_early(self, path: Path, datagrams: list[bytes]) -> None:
         if path in self._early or len(self._early) < MAX_EARLY_PATHS:
             kept = self._early.setdefault(path, [])
-            if len(kept) < MAX_EARLY_DATAGRAMS:
-                kept.append(data)
+            kept.extend(datagrams[: MAX_EARLY_DATAGRAMS - len(kept)])
 
-    def _handle_dtls(self, socket: "RTCSocket", source: Address, data: bytes) -> None:
+    def _handle_dtls(self, socket: "RTCSocket", source: Address, datagrams: list[bytes]) -> None:
         if self.closed:
             return
         if self._dtls is None:
@@ -281,8 +280,8 @@ class PeerTransport:
         assert self._dtls is not None, "opened above, or when the pair was selected"
         if self._selected is None:
             self._unproven = (socket, source)
-            self._give_credit(self._unproven, len(data))
-        self._dtls.handle_datagram(data, clock.monotonic_us())
+            self._give_credit(self._unproven, sum(map(len, datagrams)))
+        self._dtls.handle_flight(datagrams, clock.monotonic_us())
         self._drive_dtls()
 
     def _role(self) -> Literal["active", "passive"]:
@@ -351,6 +350,7 @@ class PeerTransport:
             socket, address = self._unproven
             self.engine.native.validate_tuple(self.id, socket.id, address)
         self.engine.set_srtp(self.id, keys.profile, keys.inbound, keys.outbound)
+        session.forget_keys()
         self.connected = True
         self._owner.on_transport_connected()
 

@@ -6,7 +6,7 @@ here; the admin port has them. Absolute URLs come from a setting, never from `Ho
 
 from collections.abc import Awaitable, Callable
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,9 +30,10 @@ from router.signaling.whip import WhipEndpoint
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def create_public_app(state: PublicState) -> FastAPI:
+def create_public_app(state: PublicState) -> Starlette:
     """The ASGI application of the public port. It starts and stops nothing: the server owns rooms and engine."""
-    app = FastAPI(title="fork-router", openapi_url=None, redirect_slashes=False)
+    app = Starlette()
+    app.router.redirect_slashes = False
     app.state.router = state
     app.add_exception_handler(RouterError, on_router_error)
     app.add_exception_handler(HTTPException, on_http_exception)
@@ -62,7 +63,7 @@ def create_public_app(state: PublicState) -> FastAPI:
     return app
 
 
-def _add(app: FastAPI, path: str, **handlers: Handler) -> None:
+def _add(app: Starlette, path: str, **handlers: Handler) -> None:
     """One route per path, so that a wrong method is told all the right ones."""
 
     async def serve(request: Request) -> Response:

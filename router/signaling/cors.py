@@ -5,13 +5,20 @@ not used: it answers preflights itself, without the `Accept-Post` that RFC 9725 
 Tokens are bearer tokens, never cookies, so credentials mode is never allowed.
 """
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ALLOWED_METHODS = "POST, PATCH, DELETE, GET, HEAD, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, Fork-Ufrag, If-Match, If-None-Match"
 EXPOSED_HEADERS = "Location, ETag, Link, Retry-After"
 MAX_AGE_S = 86_400
+RawHeader = tuple[bytes, bytes]
+"""As ASGI has them: the name in lower case."""
+_ALWAYS: list[RawHeader] = [
+    (b"access-control-expose-headers", EXPOSED_HEADERS.encode()),
+    (b"access-control-allow-methods", ALLOWED_METHODS.encode()),
+    (b"access-control-allow-headers", ALLOWED_HEADERS.encode()),
+]
 SHARED_PREFIXES = ("/whip/", "/whep/", "/rooms/", "/client.", "/client/")
 
 
@@ -36,21 +43,19 @@ class CorsMiddleware:
 
         async def send_shared(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._share(MutableHeaders(scope=message), origin, scope["method"])
+                message["headers"] = [*message["headers"], *self._share(origin, scope["method"])]
             await send(message)
 
         await self._app(scope, receive, send_shared)
 
-    def _share(self, headers: MutableHeaders, origin: str | None, method: str) -> None:
-        if "*" in self._allowed:
-            headers["Access-Control-Allow-Origin"] = "*"
-        else:
-            headers.add_vary_header("Origin")
+    def _share(self, origin: str | None, method: str) -> list[RawHeader]:
+        headers = [(b"access-control-allow-origin", b"*")]
+        if "*" not in self._allowed:
+            headers = [(b"vary", b"Origin")]
             if origin is None or origin not in self._allowed:
-                return
-            headers["Access-Control-Allow-Origin"] = origin
-        headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-        headers["Access-Control-Allow-Methods"] = ALLOWED_METHODS
-        headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+                return headers
+            headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
+        headers += _ALWAYS
         if method == "OPTIONS":
-            headers["Access-Control-Max-Age"] = str(MAX_AGE_S)
+            headers.append((b"access-control-max-age", str(MAX_AGE_S).encode()))
+        return headers

@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -80,13 +79,13 @@ class SecurityHeadersMiddleware:
 
     def __init__(self, app: ASGIApp, public_url: str | None) -> None:
         self._app = app
-        self._headers = {
-            "Content-Security-Policy": write_policy(public_url),
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Referrer-Policy": "no-referrer",
-            "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
-        }
+        self._headers = [
+            (b"content-security-policy", write_policy(public_url).encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"permissions-policy", b"camera=(self), microphone=(self), display-capture=(self)"),
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -96,9 +95,7 @@ class SecurityHeadersMiddleware:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                message["headers"] = [*message["headers"], *self._headers]
             await send(message)
 
         await self._app(scope, receive, send_guarded)

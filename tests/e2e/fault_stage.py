@@ -18,16 +18,8 @@ from router import _engine
 from router.clock import monotonic_us
 from router.rtc.srtp import function_addresses
 from tests.e2e.netns import Namespace, create_namespace, run_ip
-from tests.rtc.media_peer import MediaPeer
+from tests.rtc.media_peer import OPUS, MediaPeer
 
-OPUS: "_engine.CodecParameters" = {
-    "payload_type": 111,
-    "rtx_payload_type": None,
-    "codec": "opus",
-    "format": 1,
-    "clock_rate": 48000,
-    "feedback": [],
-}
 VP8: "_engine.CodecParameters" = {
     "payload_type": 96,
     "rtx_payload_type": None,
@@ -106,12 +98,13 @@ class Stage:
             assert monotonic_us() < deadline_us
             select.select([], [], [], 0.005)
 
-    def play(self, frames: int, *, payload_bytes: int = 1100) -> None:
-        """Sends so many frames and as many packets of the voice at their pace, while the receivers read."""
-        for _ in range(frames):
-            self._send_frame(payload_bytes)
+    def play(self, frames: int, *, payload_bytes: int = 1100, burst: int = 1) -> None:
+        """Sends frames, and a packet of the voice with each, at their pace, `burst` at once; the receivers read."""
+        for _ in range(frames // burst):
+            for _ in range(burst):
+                self._send_frame(payload_bytes)
             # Never sooner, so that a busy machine makes no bursts of frames.
-            self.wait(FRAME_US)
+            self.wait(burst * FRAME_US)
         self.wait(DRAIN_US)
 
     def wait(self, us: int) -> None:

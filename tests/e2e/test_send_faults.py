@@ -85,7 +85,8 @@ def spoil_two(stage: Stage) -> None:
     assert sum(stage.counters()["send_dropped"].values()) == 0
 
 
-def test_a_full_send_buffer_costs_video_before_audio() -> None:
+@pytest.mark.parametrize("burst", [1, 5], ids=["evenly", "in bursts"])
+def test_a_full_send_buffer_costs_video_before_audio(burst: int) -> None:
     # An eighth is kept for audio; it must be more than what the three get at once.
     with create_stage(send_buffer_bytes=256 << 10) as stage:
         receivers = [stage.join(stage.space.outside) for _ in range(3)]
@@ -93,7 +94,7 @@ def test_a_full_send_buffer_costs_video_before_audio() -> None:
         assert_unharmed(stage, *receivers)
         # Half of what three cameras need.
         set_rate(stage.space, "5mbit")
-        stage.play(150)
+        stage.play(150, burst=burst)
         stage.wait(1_500_000)
         dropped = stage.counters()["send_dropped"]
         for receiver in receivers:

@@ -59,7 +59,7 @@ class FakeNative:
             if socket in self.engine.socket_handlers:
                 self.engine.socket_handlers[socket].on_stun(source, data)
         elif data and 20 <= data[0] <= 63 and (socket, source) in self.tuples:
-            self.engine.transport_handlers[self.tuples[socket, source]].on_dtls(socket, source, data)
+            self.engine.transport_handlers[self.tuples[socket, source]].on_dtls(socket, source, [data])
 
     def send_datagram(self, socket: int, address: Address, data: bytes) -> None:
         self.sent.append((socket, address, data))

@@ -21,6 +21,14 @@ PROFILES = {
     "AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28),
     "AES128_CM_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30),
 }
+OPUS: "_engine.CodecParameters" = {
+    "payload_type": 111,
+    "rtx_payload_type": None,
+    "codec": "opus",
+    "format": 1,
+    "clock_rate": 48000,
+    "feedback": [],
+}
 UDP_SEGMENT = 103  # linux/udp.h
 PATIENCE_US = 5_000_000
 

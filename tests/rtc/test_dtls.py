@@ -57,6 +57,30 @@ def swap(keys: SrtpKeys) -> SrtpKeys:
     return SrtpKeys(keys.profile, keys.outbound, keys.inbound)
 
 
+def test_a_whole_flight_is_taken_at_once() -> None:
+    client, server = make_pair()
+    server.handle_flight(client.poll_datagrams(), 0)
+    for datagram in server.poll_datagrams():
+        client.handle_datagram(datagram, 0)
+    records = [record for datagram in client.poll_datagrams() for record in split(datagram)]
+    assert len(records) > 3
+
+    server.handle_flight(records, 0)
+
+    assert server.state == "connected"
+    exchange(client, server)
+    assert client.srtp_keys() == swap(server.srtp_keys())
+
+
+def split(datagram: bytes) -> list[bytes]:
+    records = []
+    while datagram:
+        end = 13 + int.from_bytes(datagram[11:13], "big")
+        records.append(datagram[:end])
+        datagram = datagram[end:]
+    return records
+
+
 def fragment(datagram: bytes, at: int) -> list[bytes]:
     """Splits the one handshake message of a plaintext record into two records."""
     header, body = datagram[:13], datagram[13:]

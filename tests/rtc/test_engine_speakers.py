@@ -10,16 +10,8 @@ from router import _engine
 from router.errors import ConfigError, EngineStateError
 from router.rtc.engine import MediaEngine
 from router.rtc.srtp import function_addresses
-from tests.rtc.media_peer import MediaPeer
+from tests.rtc.media_peer import OPUS, MediaPeer
 
-OPUS: "_engine.CodecParameters" = {
-    "payload_type": 111,
-    "rtx_payload_type": None,
-    "codec": "opus",
-    "format": 1,
-    "clock_rate": 48000,
-    "feedback": [],
-}
 LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 TRANSPORT: dict[str, Any] = {"local_ufrag": "abcd", "local_password": "p" * 22, "cname": "router"}
 

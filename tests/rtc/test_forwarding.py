@@ -12,16 +12,8 @@ from router import _engine
 from router.rtc.constraints import SRTP_PROFILES, SrtpProfile
 from router.rtc.engine import MediaEngine
 from router.rtc.srtp import function_addresses
-from tests.rtc.media_peer import MediaPeer
+from tests.rtc.media_peer import OPUS, MediaPeer
 
-OPUS: "_engine.CodecParameters" = {
-    "payload_type": 111,
-    "rtx_payload_type": None,
-    "codec": "opus",
-    "format": 1,
-    "clock_rate": 48000,
-    "feedback": [],
-}
 VP8: "_engine.CodecParameters" = {
     "payload_type": 96,
     "rtx_payload_type": 97,

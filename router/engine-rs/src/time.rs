@@ -20,6 +20,13 @@ impl Micros {
         Self(s * 1_000_000)
     }
 
+    /// The next multiple of `grid`, or the time itself if it is one: what is due at about the same time is then due
+    /// together, and costs one wake-up.
+    #[must_use]
+    pub const fn round_up(self, grid: Self) -> Self {
+        Self(self.0.div_ceil(grid.0).saturating_mul(grid.0))
+    }
+
     /// The span in whole milliseconds, rounded down.
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000

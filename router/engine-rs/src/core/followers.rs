@@ -191,8 +191,9 @@ impl Core {
         };
         self.leave_all_routes(slot);
         self.enter_route(slot, producer_ix);
-        let producer = self.producers.get(producer_ix);
+        let producer = self.producers.get_mut(producer_ix);
         if let (Some(producer), Some(entry)) = (producer, self.slots.get_mut(slot)) {
+            producer.reselect.unsettle();
             entry.slot.assign(Some(&producer.config));
             entry.slot.set_paused(producer.config.id, producer.paused);
         }

@@ -14,6 +14,8 @@ use crate::time::Micros;
 use crate::wire::DropReason;
 use crate::wire::rtcp::{Fir, Nack, Pli, ReportBlocks};
 
+/// Bytes of a libsrtp context that are fetched ahead: the context itself, and what it allocates with it.
+const SRTP_STATE: usize = 64;
 /// Packets of one NACK message that are looked at; more is no honest loss.
 const MAX_NACKED: usize = 1_000;
 
@@ -213,19 +215,28 @@ fn fetch_ahead(
     sink: &impl Sink,
 ) {
     if let Some(place) = route.get(3).and_then(|ix| slots.place(*ix)) {
-        sink.prefetch(place, SlotEntry::HOT);
+        sink.prefetch(start_of(place), SlotEntry::HOT);
     }
     if let Some(entry) = route.get(2).and_then(|ix| slots.get(*ix)) {
         entry
             .slot
-            .fetch_ahead(|source| sink.prefetch(source, size_of_val(source)));
+            .fetch_ahead(|source| sink.prefetch(start_of(source), size_of_val(source)));
         if let Some(place) = transports.place(entry.transport) {
-            sink.prefetch(place, size_of::<Transport>());
+            sink.prefetch(start_of(place), size_of::<Transport>());
         }
     }
     let next = route.get(1).and_then(|ix| slots.get(*ix));
-    let transport = next.and_then(|entry| transports.get(entry.transport));
-    if let Some(srtp) = transport.and_then(|transport| transport.srtp.as_ref()) {
-        srtp.fetch_ahead();
+    if let Some(transport) = next.and_then(|entry| transports.get(entry.transport))
+        && let Some(srtp) = transport.srtp.as_deref()
+    {
+        sink.prefetch(start_of(srtp), size_of_val(srtp));
+        sink.prefetch(
+            std::ptr::without_provenance(transport.srtp_place),
+            SRTP_STATE,
+        );
     }
+}
+
+fn start_of<T: ?Sized>(value: &T) -> *const u8 {
+    std::ptr::from_ref(value).cast()
 }

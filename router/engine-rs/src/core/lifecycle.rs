@@ -22,6 +22,7 @@ impl Core {
         session: Box<dyn SrtpSession>,
     ) -> Option<()> {
         let (ix, transport) = self.name_transport(id)?;
+        transport.srtp_place = session.place();
         transport.srtp = Some(session);
         self.wake_slots(now, ix);
         Some(())

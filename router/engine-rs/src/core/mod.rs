@@ -22,6 +22,7 @@ mod pending;
 mod producer;
 mod receive;
 mod reports;
+mod reselect;
 mod rtcp;
 pub mod sink;
 #[cfg(test)]

@@ -94,6 +94,7 @@ impl Core {
         {
             transport.send_plain(len, tuple, sink);
         }
+        transport.ice_deadline = transport.link.deadline();
         if selected.is_some() {
             self.wake_slots(now, ix);
         }
@@ -160,6 +161,7 @@ impl Core {
         for ix in bereft {
             if let Some(transport) = self.transports.get_mut(ix) {
                 transport.link.remove_socket(socket);
+                transport.ice_deadline = Some(Micros(0));
                 self.timers
                     .arm(&mut transport.alarm, Owner::Transport(ix), Micros(0));
             }

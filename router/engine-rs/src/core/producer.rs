@@ -5,6 +5,7 @@ use super::arena::Ix;
 use super::command::ProducerConfig;
 use super::event::SilentReason;
 use super::mirror::Watcher;
+use super::reselect::Reselect;
 use super::speakers::Speaker;
 use super::timers::Alarm;
 use crate::ids::{SlotId, TransportId, WorkerId};
@@ -52,6 +53,8 @@ pub struct Producer {
     turn: usize,
     /// When its slots choose their encodings anew.
     pub next_select: Option<Micros>,
+    /// Whether they have to then.
+    pub reselect: Reselect,
     /// Workers that mirror it.
     pub watchers: Vec<Watcher>,
     /// A mirror that nobody uses is removed then.
@@ -80,6 +83,7 @@ impl Producer {
             fir_sequence: 0,
             turn: 0,
             next_select: None,
+            reselect: Reselect::default(),
             watchers: Vec::new(),
             idle_until: None,
         }

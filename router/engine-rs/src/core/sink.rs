@@ -66,10 +66,10 @@ pub trait Sink {
     /// Queues the first `len` bytes of the scratch space to `to`.
     fn commit(&mut self, len: usize, to: Tuple, class: Class);
 
-    /// Says that the first `len` bytes of a value will be needed soon. By default nothing follows from it.
+    /// Says that `len` bytes at this address will be needed soon. By default nothing follows from it.
     #[inline]
-    fn prefetch<T>(&self, value: &T, len: usize) {
-        let _ = (value, len);
+    fn prefetch(&self, start: *const u8, len: usize) {
+        let _ = (start, len);
     }
 
     /// Hands an event to Python.

@@ -259,6 +259,7 @@ impl Core {
         let ix = self.producers.find(id)?;
         let producer = self.producers.get_mut(ix)?;
         producer.paused = paused;
+        producer.reselect.unsettle();
         self.pause_speaker(ix, paused);
         let route = self.producers.get(ix)?.route.clone();
         for slot in route {
@@ -293,6 +294,7 @@ impl Core {
             config,
             streams,
             route,
+            reselect,
             ..
         } = producer;
         let measured: ArrayVec<Measured, MAX_ENCODINGS> = streams
@@ -301,8 +303,10 @@ impl Core {
             .map(|stream| stream.measure(now))
             .collect();
         let ladder = Ladder::new(&measured);
+        let is_due = only.is_some() || reselect.is_due(&ladder, now);
         let chosen = only.as_ref().map_or(&route[..], std::slice::from_ref);
-        for slot in chosen {
+        let mut waiting = false;
+        for slot in chosen.iter().filter(|_| is_due) {
             let Some(entry) = self.slots.get_mut(*slot) else {
                 continue;
             };
@@ -316,7 +320,13 @@ impl Core {
             }
             if let Some(stream) = wanted.and_then(|wanted| streams.get_mut(wanted as usize)) {
                 stream.request_key_frame(now);
+                waiting = true;
             }
+        }
+        match only {
+            None if is_due => reselect.on_visited(waiting, now),
+            Some(_) if waiting => reselect.unsettle(),
+            _ => {}
         }
         if producer.next_select.is_none() || only.is_none() {
             producer.plan_select(now);

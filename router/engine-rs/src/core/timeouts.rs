@@ -32,10 +32,19 @@ impl Core {
             return;
         }
         self.current = Some(transport.id);
-        if !self.expire(now, ix, sink) {
-            self.report(now, ix, sink);
+        let ice_is_due = transport.ice_deadline.is_some_and(|at| at <= now);
+        let arrivals_are_due = transport.arrivals.deadline().is_some_and(|at| at <= now);
+        if self.expire(now, ix, sink) {
+            return;
+        }
+        self.report(now, ix, sink);
+        if arrivals_are_due {
             self.report_arrivals(now, ix, sink);
+        }
+        if ice_is_due {
             self.settle_ice(now, ix, sink);
+        } else {
+            self.arm_transport(ix);
         }
     }
 }

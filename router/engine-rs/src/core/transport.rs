@@ -34,8 +34,12 @@ pub struct Transport {
     pub id: TransportId,
     /// Paths and consent.
     pub link: Link,
+    /// When `link` wants attention, as of the last time it was settled.
+    pub ice_deadline: Option<Micros>,
     /// Keys, once the fingerprint was verified.
     pub srtp: Option<Box<dyn SrtpSession>>,
+    /// Where those for sending lie: [`SrtpSession::place`].
+    pub srtp_place: usize,
     /// CNAME of our RTCP to it.
     pub cname: String,
     /// Given up after this long without an authentic packet.
@@ -84,7 +88,9 @@ impl Transport {
         Self {
             id: config.id,
             link: Link::ice(Agent::new(config.local, tie_breaker)),
+            ice_deadline: None,
             srtp: None,
+            srtp_place: 0,
             cname: config.cname,
             timeout: config.timeout,
             last_authenticated: now,
@@ -127,7 +133,7 @@ impl Transport {
             return None;
         }
         let liveness = self.last_authenticated + self.timeout;
-        let ice = self.link.deadline().into_iter();
+        let ice = self.ice_deadline.into_iter();
         let own = ice
             .chain(self.reports.deadline())
             .chain(self.arrivals.deadline());

@@ -1,6 +1,5 @@
 //! The agent of one peer: checks in, answers and challenges out, one selected tuple.
 
-use super::challenge::RECHALLENGE_INTERVAL;
 use super::check::{Freshness, SeenChecks, Verdict, judge};
 use super::credentials::{Credentials, Generation};
 use super::tuples::Paths;
@@ -218,7 +217,7 @@ impl Agent {
 
     fn schedule_rechallenge(&mut self, now: Micros, tuple: Tuple) {
         if let Some(path) = self.paths.get_mut(tuple) {
-            path.challenge.schedule(now + RECHALLENGE_INTERVAL);
+            path.challenge.schedule_next_round(now);
         }
     }
 
@@ -278,7 +277,7 @@ impl Agent {
                 None => path.challenge.stop(),
             }
             if selected == Some(path.tuple) && path.challenge.deadline().is_none() {
-                path.challenge.schedule(now + RECHALLENGE_INTERVAL);
+                path.challenge.schedule_next_round(now);
             }
             if let Some(len) = sent {
                 return Some((len, path.tuple));

@@ -1,8 +1,9 @@
 //! Proof of a path: Binding requests of our own with random transaction ids (RFC 8445 section 7.2, RFC 7675).
 //!
 //! A path is challenged when it appears, at 0, 100, 300, 700 ms and so on, at most [`MAX_TRIES`] times; the selected one
-//! again every [`RECHALLENGE_INTERVAL`], which also measures the round trip. Towards an unproven tuple a budget holds:
-//! three times the bytes and five times the packets it sent us with authentication, so it cannot be flooded through us.
+//! again every [`RECHALLENGE_INTERVAL`], which also measures the round trip, those of many peers in batches. Towards an
+//! unproven tuple a budget holds: three times the bytes and five times the packets it sent us with authentication, so it
+//! cannot be flooded through us.
 
 use crate::time::Micros;
 use crate::wire::stun::TransactionId;
@@ -10,6 +11,8 @@ use arrayvec::ArrayVec;
 
 /// Time between challenges of the selected path.
 pub const RECHALLENGE_INTERVAL: Micros = Micros::from_secs(5);
+/// Later rounds begin at multiples of this.
+const GRID: Micros = Micros::from_millis(50);
 /// Requests of one round before it is given up.
 const MAX_TRIES: usize = 7;
 /// Wait after the first request of a round; it doubles with each.
@@ -35,9 +38,9 @@ impl Challenge {
         }
     }
 
-    /// Begins the next round at `at`, leaving answers to this one welcome.
-    pub fn schedule(&mut self, at: Micros) {
-        self.next = Some(at);
+    /// Begins the next round in [`RECHALLENGE_INTERVAL`] or a little later, leaving answers to this one welcome.
+    pub fn schedule_next_round(&mut self, now: Micros) {
+        self.next = Some((now + RECHALLENGE_INTERVAL).round_up(GRID));
     }
 
     /// When the next request is due.

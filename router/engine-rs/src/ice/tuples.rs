@@ -4,7 +4,7 @@
 //! nomination in an authenticated check. The latest nomination wins; those closer than [`TIE`] are told apart by
 //! PRIORITY, as peers that nominate every pair expect (RFC 5245 section 8.1.1.2).
 
-use super::challenge::{Budget, Challenge, RECHALLENGE_INTERVAL};
+use super::challenge::{Budget, Challenge};
 use crate::ids::{SocketId, Tuple};
 use crate::time::Micros;
 
@@ -152,7 +152,7 @@ impl Paths {
         if let Some(path) = self.get_mut(best)
             && path.challenge.deadline().is_none()
         {
-            path.challenge.schedule(now + RECHALLENGE_INTERVAL);
+            path.challenge.schedule_next_round(now);
         }
         Some(best)
     }

@@ -191,8 +191,8 @@ impl Sink for SendBatch {
     }
 
     #[inline]
-    fn prefetch<T>(&self, value: &T, len: usize) {
-        prefetch(value, len);
+    fn prefetch(&self, start: *const u8, len: usize) {
+        prefetch(start, len);
     }
 
     fn event(&mut self, event: Event) {

@@ -232,6 +232,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the meter asks")]
     fn sizes(spatial: u8) -> Option<(u16, u16)> {
         Some((320 << spatial, 180 << spatial))
     }

@@ -77,7 +77,7 @@ impl Layers {
     pub const fn up_to(layer: Layer) -> Self {
         let columns = (2 << layer.temporal) - 1;
         let rows = ((1_u32 << (4 * (layer.spatial + 1))) - 1) as u16;
-        Self(columns * ROWS & rows)
+        Self((columns * ROWS) & rows)
     }
 
     /// Those not below this one in either dimension.

@@ -114,6 +114,15 @@ impl Ladder {
     }
 }
 
+impl FromIterator<Rung> for Ladder {
+    /// Of rungs that are in order; those beyond [`MAX_RUNGS`] are left out.
+    fn from_iter<T: IntoIterator<Item = Rung>>(rungs: T) -> Self {
+        Self {
+            rungs: rungs.into_iter().take(MAX_RUNGS).collect(),
+        }
+    }
+}
+
 #[cfg(test)]
 #[path = "ladder_tests.rs"]
 mod tests;

@@ -115,20 +115,17 @@ impl PictureMapper {
             self.switch(content, timestamp);
         }
         let mut numbers = PictureNumbers::default();
-        match (content.descriptor, picture) {
-            (Some(PayloadDescriptor::Vp8(_)), Some(number)) => {
-                let layers = &mut self.layers;
-                let passes = || layers.passes(content, timestamp, None);
-                numbers.picture_id = self.pictures.map_closed(number, passes)? as u16;
+        if let (Some(PayloadDescriptor::Vp8(_)), Some(number)) = (content.descriptor, picture) {
+            let layers = &mut self.layers;
+            let passes = || layers.passes(content, timestamp, None);
+            numbers.picture_id = self.pictures.map_closed(number, passes)? as u16;
+        } else {
+            let told_apart = frame_number_within(content);
+            if !self.layers.passes(content, timestamp, told_apart) {
+                return None;
             }
-            _ => {
-                let told_apart = frame_number_within(content);
-                if !self.layers.passes(content, timestamp, told_apart) {
-                    return None;
-                }
-                if let Some(number) = picture {
-                    numbers.picture_id = self.pictures.map(number)? as u16;
-                }
+            if let Some(number) = picture {
+                numbers.picture_id = self.pictures.map(number)? as u16;
             }
         }
         if let Some(number) = frame {
@@ -167,10 +164,10 @@ fn frame_number(content: &Content) -> Option<WireNumber> {
 
 /// What tells a frame from others of its source: its number, or its picture and spatial layer.
 fn frame_number_within(content: &Content) -> Option<WireNumber> {
+    const LAYERS: u16 = SPATIAL_LAYERS as u16;
     if content.dependency.is_some() {
         return frame_number(content);
     }
-    const LAYERS: u16 = SPATIAL_LAYERS as u16;
     let (picture, layers) = (picture_id(content)?, content.layers?);
     let bits = picture.bits.min(u16::BITS - LAYERS.ilog2());
     let value = picture.value % (1 << bits) * LAYERS + u16::from(layers.layer.spatial);

@@ -1,16 +1,21 @@
 //! Sender reports of a slot: when to send them, and what receivers answer (RFC 3550 sections 6.2, 6.3 and 6.4).
 //!
-//! The interval is fixed per kind and randomised over [0.5, 1.5] (section 6.2.1); scaling by the size of the group is
-//! left out, as each peer is a session of its own. The first report comes soon, lip-sync waits for it.
+//! Intervals are randomised over [0.5, 1.5] (section 6.2.1); scaling by the size of the group is left out, as each peer is
+//! a session of its own. The first report comes soon, lip-sync waits for it, and a video slot's first few in short
+//! intervals. Reports are due on a grid, so that those to thousands of receivers leave in batches.
 
 use crate::media::MediaKind;
 use crate::time::Micros;
 use crate::wire::rtcp::{NtpTime, ReportBlock};
 
-/// Mean interval of a video slot.
-pub const VIDEO_INTERVAL: Micros = Micros::from_millis(1_000);
-/// Mean interval of an audio slot: with the randomisation never above 5 s.
-pub const AUDIO_INTERVAL: Micros = Micros::from_millis(3_000);
+/// Mean interval: with the randomisation never above 5 s.
+pub const INTERVAL: Micros = Micros::from_millis(3_000);
+/// Mean of the first [`CLOSE_REPORTS`] intervals of a video slot.
+pub const CLOSE_INTERVAL: Micros = Micros::from_millis(1_000);
+/// See [`CLOSE_INTERVAL`].
+pub const CLOSE_REPORTS: usize = 5;
+/// Reports are due at multiples of this.
+pub const GRID: Micros = Micros::from_millis(20);
 /// The first report comes this long after the first packet.
 pub const FIRST_DELAY: Micros = Micros::from_millis(100);
 /// Without a packet for this long the slot is no sender (section 6.3.8) and reports nothing.
@@ -23,7 +28,7 @@ type SentReports = [Option<(u32, Micros)>; REMEMBERED];
 /// When a slot reports, and what it reported.
 #[derive(Clone, Debug)]
 pub struct SenderReports {
-    interval: Micros,
+    kind: MediaKind,
     random: u32,
     next: Option<Micros>,
     last_packet: Micros,
@@ -35,12 +40,8 @@ pub struct SenderReports {
 impl SenderReports {
     /// Nothing sent yet. `seed` spreads the intervals.
     pub fn new(kind: MediaKind, seed: u32) -> Self {
-        let interval = match kind {
-            MediaKind::Audio => AUDIO_INTERVAL,
-            MediaKind::Video => VIDEO_INTERVAL,
-        };
         Self {
-            interval,
+            kind,
             random: seed | 1,
             next: None,
             last_packet: Micros(0),
@@ -53,14 +54,15 @@ impl SenderReports {
     pub fn on_sent(&mut self, now: Micros) {
         self.last_packet = now;
         if self.next.is_none() {
-            self.next = Some(now + FIRST_DELAY);
+            self.next = Some((now + FIRST_DELAY).round_up(GRID));
         }
     }
 
     /// Another source is sent from now on. Its clock is told soon: the timestamps of two sources meet only as well as
     /// both clocks were known.
     pub fn on_switch(&mut self, now: Micros) {
-        self.next = self.next.map(|next| next.min(now + FIRST_DELAY));
+        let soon = (now + FIRST_DELAY).round_up(GRID);
+        self.next = self.next.map(|next| next.min(soon));
     }
 
     /// When the next report is due.
@@ -75,7 +77,7 @@ impl SenderReports {
         sent[self.count % REMEMBERED] = Some((ntp.middle(), now));
         self.count = self.count.wrapping_add(1);
         let silent = now - self.last_packet > SENDER_TIMEOUT;
-        self.next = (!silent).then(|| now + self.next_interval());
+        self.next = (!silent).then(|| (now + self.next_interval()).round_up(GRID));
         ntp
     }
 
@@ -84,7 +86,11 @@ impl SenderReports {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 17;
         self.random ^= self.random << 5;
-        Micros(self.interval.0 / 2 + u64::from(self.random) * self.interval.0 / u64::from(u32::MAX))
+        let mean = match self.kind {
+            MediaKind::Video if self.count <= CLOSE_REPORTS => CLOSE_INTERVAL,
+            _ => INTERVAL,
+        };
+        Micros(mean.0 / 2 + u64::from(self.random) * mean.0 / u64::from(u32::MAX))
     }
 
     /// When the report was sent whose NTP time a receiver echoes; `None` for times that were never ours.
@@ -180,36 +186,66 @@ mod tests {
         assert_eq!(reports.deadline(), None);
         reports.on_sent(Micros(50));
         reports.on_sent(Micros(99_000));
-        assert_eq!(reports.deadline(), Some(Micros(50) + FIRST_DELAY));
+        assert_eq!(
+            reports.deadline(),
+            Some((Micros(50) + FIRST_DELAY).round_up(GRID))
+        );
+    }
+
+    /// Lengths of the next so many intervals of a slot that sends.
+    fn intervals(reports: &mut SenderReports, now: &mut Micros, count: usize) -> Vec<u64> {
+        let mut interval = || {
+            let next = reports.deadline().expect("a sender");
+            let length = (next - *now).0;
+            *now = next;
+            reports.on_sent(*now);
+            reports.take(*now, UNIX);
+            length
+        };
+        (0..count).map(|_| interval()).collect()
     }
 
     #[test]
     fn intervals_are_spread_around_the_mean() {
-        for (kind, mean) in [
-            (MediaKind::Video, VIDEO_INTERVAL),
-            (MediaKind::Audio, AUDIO_INTERVAL),
-        ] {
-            let mut reports = SenderReports::new(kind, 77);
-            let mut now = Micros(0);
+        for kind in [MediaKind::Video, MediaKind::Audio] {
+            let (mut reports, mut now) = (SenderReports::new(kind, 77), Micros(0));
             reports.on_sent(now);
-            reports.take(now, UNIX);
-            let mut lengths = Vec::new();
-            for _ in 0..200 {
-                let next = reports.deadline().expect("a sender");
-                lengths.push((next - now).0);
-                now = next;
-                reports.on_sent(now);
-                reports.take(now, UNIX);
-            }
+            let first = intervals(&mut reports, &mut now, 1 + CLOSE_REPORTS);
+            let expected = match kind {
+                MediaKind::Video => CLOSE_INTERVAL,
+                MediaKind::Audio => INTERVAL,
+            };
+            let around = |mean: Micros| mean.0 / 2..=mean.0 * 3 / 2 + GRID.0;
+            assert!(
+                first[1..]
+                    .iter()
+                    .all(|length| around(expected).contains(length))
+            );
+            let lengths = intervals(&mut reports, &mut now, 200);
             assert!(
                 lengths
                     .iter()
-                    .all(|&length| length >= mean.0 / 2 && length <= mean.0 * 3 / 2)
+                    .all(|length| around(INTERVAL).contains(length))
             );
             let average = lengths.iter().sum::<u64>() / 200;
-            assert!(average.abs_diff(mean.0) < mean.0 / 10, "{average}");
+            assert!(average.abs_diff(INTERVAL.0) < INTERVAL.0 / 10, "{average}");
             assert!(lengths.iter().min() < lengths.iter().max());
         }
+    }
+
+    #[test]
+    fn reports_of_many_are_due_together() {
+        let mut due = std::collections::BTreeSet::new();
+        for slot in 0..1_000 {
+            let (mut reports, mut now) = (
+                SenderReports::new(MediaKind::Video, slot),
+                Micros(slot.into()),
+            );
+            reports.on_sent(now);
+            intervals(&mut reports, &mut now, 1 + CLOSE_REPORTS);
+            due.extend(reports.deadline());
+        }
+        assert!(due.len() <= 400, "{} wake-ups in some 8 s", due.len());
     }
 
     #[test]

@@ -146,14 +146,8 @@ fn check(status: c_int, length: usize, limit: usize) -> Result<usize, SrtpError>
 }
 
 impl SrtpSession for LibSrtp {
-    #[inline]
-    fn fetch_ahead(&self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch is a hint and reads nothing, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(self.outbound)) };
-        }
+    fn place(&self) -> usize {
+        self.outbound
     }
 
     fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {

@@ -24,8 +24,10 @@ pub const SRTP_MAX_OVERHEAD: usize = 32;
 /// The two directions of one peer's keys. `buffer` holds the packet in its first `len` bytes and has at least
 /// [`SRTP_MAX_OVERHEAD`] bytes to spare when protecting; the result is the packet's new length.
 pub trait SrtpSession: Send {
-    /// Has the state for sending brought near: a packet is to be protected soon.
-    fn fetch_ahead(&self) {}
+    /// Where the state for sending lies, to be brought near before a packet is protected; 0 when that is not known.
+    fn place(&self) -> usize {
+        0
+    }
     /// Encrypts an RTP packet to the peer.
     fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError>;
     /// Verifies and decrypts an RTP packet from the peer.

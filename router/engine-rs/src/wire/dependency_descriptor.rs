@@ -130,6 +130,10 @@ pub struct Description {
 }
 
 /// The flags of the extended fields (section A.8.2).
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent bits on the wire"
+)]
 #[derive(Clone, Copy, Default)]
 struct Extended {
     structure: bool,

@@ -13,6 +13,10 @@ const MAX_REFERENCES: usize = 3;
 const PICTURE_ID_AT: usize = 1;
 
 /// A parsed descriptor.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent bits on the wire"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vp9Descriptor {
     /// Refers to earlier pictures (P).

@@ -242,9 +242,10 @@ impl Encoder {
         bits.push(self.id_offset.into(), 6);
         bits.push(targets as u64 - 1, 5);
         for pair in self.templates.windows(2) {
-            let step = match pair[1].0 > pair[0].0 {
-                true => 2,
-                false => u64::from(pair[1].1 - pair[0].1),
+            let step = if pair[1].0 > pair[0].0 {
+                2
+            } else {
+                u64::from(pair[1].1 - pair[0].1)
             };
             bits.push(step, 2);
         }

@@ -102,7 +102,8 @@ pub fn check(
     check_descriptors(&packets);
     if clean {
         check_markers(&media);
-        let whole = |(_, parts): (&u64, &(Stamp, HashSet<u8>))| parts.1.len() == PACKETS.into();
+        let whole =
+            |(_, parts): (&u64, &(Stamp, HashSet<u8>))| parts.1.len() == usize::from(PACKETS);
         assert!(frames.iter().all(whole), "part of a frame");
     }
     // Of the first picture, what overtook its first packet came before the slot began: its receiver would ask for it.

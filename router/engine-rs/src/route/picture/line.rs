@@ -166,18 +166,18 @@ impl DistanceLine {
         let number = number.widen(self.highest_in);
         let Some(highest) = self.highest_in else {
             self.begin(number);
-            return self.map_widened(number);
+            return Some(self.map_widened(number));
         };
         if number < self.first_in || number + SPAN < highest {
             return None;
         }
         self.highest_in = Some(highest.max(number));
-        self.map_widened(number)
+        Some(self.map_widened(number))
     }
 
-    fn map_widened(&mut self, number: u64) -> Option<u64> {
+    fn map_widened(&mut self, number: u64) -> u64 {
         let out = number.wrapping_add(self.distance);
         self.highest_out = self.highest_out.max(out);
-        Some(out)
+        out
     }
 }
