@@ -6,7 +6,7 @@
 //! rule holds for temporal layers, for spatial layers with or without prediction between them, and for going up and down.
 //!
 //! Invariant: a frame is forwarded only if no frame that it refers to was dropped, as far as packets or layers tell. The
-//! cut is a function of the picture's timestamp, so late packets are judged as those that came in time.
+//! cuts that held are remembered, so a late frame is judged as if it had come in time.
 
 use super::frame_log::FrameLog;
 use super::line::WireNumber;
@@ -103,23 +103,37 @@ impl LayerFilter {
             || self.picture - self.behind_since > PATIENCE
     }
 
-    /// The cut that a frame was forwarded for: that of its picture, or the present one.
+    /// The cut that a frame was forwarded for.
     pub fn cut_for(&self, layers: &FrameLayers, timestamp: u32) -> Layer {
-        let cut = self.cut_of(self.widen(timestamp));
-        let needing = [cut, self.cut]
-            .into_iter()
-            .find(|cut| layers.needed.contains(*cut));
-        // One that was needed meanwhile says nothing of what is forwarded now.
-        needing.unwrap_or(Layer::TOP)
+        let picture = self.widen(timestamp);
+        self.cuts_since(picture)
+            .find(|cut| layers.needed.contains(*cut))
+            .unwrap_or(Layer::TOP)
     }
 
-    fn cut_of(&self, picture: u64) -> Layer {
-        let Some(before) = self.since.checked_sub(picture).filter(|before| *before > 0) else {
-            return self.cut;
+    /// The cut that holds for a picture, and those that held later.
+    fn cuts_since(&self, picture: u64) -> impl Iterator<Item = Layer> + '_ {
+        let before = self.since.saturating_sub(picture);
+        let is_later = |earlier: &&Earlier| u64::from(earlier.before) < before;
+        let later = self.earlier.iter().take_while(is_later).count();
+        // Of pictures that are too old, the oldest that is known.
+        let first = if before == 0 {
+            0
+        } else {
+            EARLIER.min(later + 1)
         };
-        let mut earlier = self.earlier.iter();
-        let holding = earlier.find(|it| u64::from(it.before) >= before);
-        holding.unwrap_or(&self.earlier[EARLIER - 1]).cut
+        let earlier = self.earlier[..first].iter().rev();
+        earlier.map(|earlier| earlier.cut).chain([self.cut])
+    }
+
+    /// A cut of a frame's picture needs it. A late one may be needed by what was forwarded meanwhile; where that cannot be
+    /// told, only if no cut was opened behind it.
+    fn is_needed(&self, layers: &FrameLayers, picture: u64) -> bool {
+        let mut cuts = self.cuts_since(picture);
+        let own = cuts.next().is_some_and(|cut| layers.needed.contains(cut));
+        let by_reference = matches!(layers.evidence, Evidence::References(_));
+        let counts = by_reference || picture >= self.opened;
+        own || counts && cuts.any(|cut| layers.needed.contains(cut))
     }
 
     fn widen(&self, timestamp: u32) -> u64 {
@@ -160,18 +174,13 @@ impl LayerFilter {
         } else if is_open {
             self.approach(&layers, frame);
         }
-        let cut = self.cut_of(picture);
         // Where layers are independent, the lowest may still be the one that brings the structure.
         let brings_structure = content
             .dependency
             .is_some_and(|it| it.descriptor.has_structure)
-            && layers.layer.spatial <= cut.spatial;
-        // A late one may be needed by what was forwarded meanwhile.
-        let later = Some(self.cut).filter(|_| picture >= self.opened);
-        let mut cuts = [Some(cut), later].into_iter().flatten();
-        let needed = cuts.any(|cut| layers.needed.contains(cut));
-        let passes =
-            brings_structure && restarts || needed && self.is_decodable(&layers, frame, picture);
+            && layers.layer.spatial <= self.cut.spatial;
+        let passes = brings_structure && restarts
+            || self.is_needed(&layers, picture) && self.is_decodable(&layers, frame, picture);
         self.note(&layers, frame, picture, passes);
         if let Some(frame) = frame {
             self.log.decide(frame, passes);
@@ -211,7 +220,9 @@ impl LayerFilter {
                     near: u64::from(inter_layer),
                     far: false,
                 };
-                let own = begins || self.intact.contains(layers.layer);
+                // What its cut needed was there while that held.
+                let was_there = picture < self.since;
+                let own = begins || was_there || self.intact.contains(layers.layer);
                 frame.is_none_or(|frame| self.log.has(below, frame))
                     && (own
                         || self
@@ -319,8 +330,9 @@ impl LayerFilter {
             return;
         }
         self.dropped = self.dropped.max(picture);
-        // A late one from before the present cut was entered is missed by nobody.
-        if picture >= self.since {
+        // A late one is missed by nobody who began behind it, and who did not is found out by its references.
+        let by_reference = matches!(layers.evidence, Evidence::References(_));
+        if picture >= self.opened || !by_reference {
             self.intact = self.intact.without(layers.needed);
         }
     }
