@@ -99,7 +99,7 @@ class Stage:
             select.select([], [], [], 0.005)
 
     def play(self, frames: int, *, payload_bytes: int = 1100, burst: int = 1) -> None:
-        """Sends so many frames and as many packets of the voice at their pace, `burst` at once, while receivers read."""
+        """Sends frames, and a packet of the voice with each, at their pace, `burst` at once; the receivers read."""
         for _ in range(frames // burst):
             for _ in range(burst):
                 self._send_frame(payload_bytes)

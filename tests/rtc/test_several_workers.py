@@ -12,9 +12,9 @@ from router.clock import monotonic_us
 from router.rtc import MediaEngine, RTCConnection, RTCSocket, RTCSocketOptions
 from router.rtc.placement import Placement, WorkerLoads
 from router.rtc.srtp import function_addresses
-from tests.rtc.media_peer import MediaPeer, RtpPacket
+from tests.rtc.media_peer import OPUS, MediaPeer, RtpPacket
 from tests.rtc.peers import add_media, join, receive_frames, receive_media, wait_for
-from tests.rtc.test_forwarding import KEY_FRAME, OPUS, PLI, VP8, add_producer, add_slot
+from tests.rtc.test_forwarding import KEY_FRAME, PLI, VP8, add_producer, add_slot
 
 LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 DELTA = b"\x10" + b"\x11\x02\x00" + b"delta" * 20

@@ -14,8 +14,8 @@ from router import _engine
 from router.clock import monotonic_us
 from router.rtc.constraints import SRTP_PROFILES, SrtpProfile
 from router.rtc.srtp import function_addresses
-from tests.rtc.media_peer import MediaPeer, RtpPacket
-from tests.rtc.test_forwarding import OPUS, VP8, add_producer, add_slot
+from tests.rtc.media_peer import OPUS, MediaPeer, RtpPacket
+from tests.rtc.test_forwarding import VP8, add_producer, add_slot
 
 SSRC, SLOT_SSRC = 1111, 2222
 
