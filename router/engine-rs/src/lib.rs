@@ -2,13 +2,14 @@
 //!
 //! Everything but [`io`] and `py` is sans-IO: bytes and a time go in, bytes, events and the next deadline come out.
 //! Direction of dependency: `ids`, `media` and `time` are plain values; `wire` depends on them alone; `recv`, `send`,
-//! `ice` and `srtp` on `wire`; `route` on `recv` and `send` too; `speakers` on the plain values alone; `core` on all of
-//! those; `io` on `core`; `py` on `io`.
-//! Of `core`, only its configuration and statistics, plain values too, are named below it. Only `io` reads a clock,
-//! owns a socket or starts a thread.
+//! `ice`, `pace` and `srtp` on `wire`; `route` on `recv` and `send` too; `alloc` on `route`'s ladders; `speakers` on the
+//! plain values alone; `core` on all of those; `io` on `core`; `py` on `io`.
+//! Of `core`, only its configuration, statistics and classes of datagrams, plain values too, are named below it. Only `io`
+//! reads a clock, owns a socket or starts a thread.
 
 #![deny(unsafe_code)]
 
+pub mod alloc;
 pub mod core;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -17,6 +18,7 @@ pub mod ids;
 #[allow(unsafe_code)]
 pub mod io;
 pub mod media;
+pub mod pace;
 #[cfg(feature = "python")]
 #[allow(unsafe_code)]
 mod py;

@@ -1,16 +1,22 @@
 //! Nothing on the media path allocates once buffers have grown: forwarding, reports, feedback, repair, ICE's own timers,
-//! and who of a group of speakers is heard.
+//! who of a group of speakers is heard, who gets what of a receiver's bandwidth, and pacing.
 
 mod common;
 
 use common::plain_srtp::{PlainSrtp, TAG};
 use common::talk::{MUTED, ROOM, SPEECH};
 use common::{CountingSink, House, Load, Talk, World};
+use fork_router_engine::alloc::{
+    Allocator, Budget, Claim, Headroom, Preference, Priority, Standing, Wants,
+};
+use fork_router_engine::core::command::Limits;
 use fork_router_engine::core::mirror::MirrorHead;
 use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
 use fork_router_engine::core::{Command, Event, Sink};
 use fork_router_engine::ids::{Ssrc, Tuple, WorkerId};
 use fork_router_engine::io::ring::{Inlet, Mesh, Outlet};
+use fork_router_engine::pace::{Admission, Paced, Pacer};
+use fork_router_engine::route::ladder::{Ladder, Rung};
 use fork_router_engine::srtp::SRTP_MAX_OVERHEAD;
 use fork_router_engine::time::Micros;
 use fork_router_engine::wire::rtcp::write_receiver_report;
@@ -284,4 +290,80 @@ impl Sink for Handover {
     fn mirror_packet(&mut self, to: WorkerId, head: &MirrorHead, bytes: &[u8]) {
         self.outlet.send_packet(to, head, bytes);
     }
+}
+
+/// Deciding who gets what, with an estimate that rises and falls so that grants change all the time.
+#[test]
+fn decisions_allocate_nothing() {
+    let rungs = (0..9_u8).map(|at| Rung {
+        encoding: at / 3,
+        spatial: 0,
+        temporal: at % 3,
+        bps: 60_000 * (u64::from(at) + 1),
+        size: Some((320 << (at / 3), 180 << (at / 3))),
+        frame_rate: 15.0 + f32::from(at % 3),
+    });
+    let ladder: Ladder = rungs.collect();
+    let mut allocator = Allocator::new();
+    let mut headroom = Headroom::default();
+    let mut standings = [Standing::default(); 9];
+    let mut changes = 0;
+    let mut decide = |round: u64| {
+        let budget = Budget {
+            estimate: Some(600_000 + round % 40 * 50_000),
+            ..Budget::default()
+        };
+        let claims = standings.iter().zip(0..).map(|(standing, slot)| Claim {
+            slot,
+            wants: Wants::Video(&ladder),
+            priority: Priority::Ordinary,
+            preference: Preference::Motion,
+            shown_at: None,
+            limits: Limits::default(),
+            standing: *standing,
+        });
+        let now = Micros::from_millis(200 * round);
+        let allocation = allocator.allocate(&budget, &mut headroom, claims, now);
+        for grant in allocation.grants {
+            let standing = &mut standings[usize::from(grant.slot)];
+            changes += usize::from(standing.granted() != grant.rung.as_ref());
+            *standing = grant.standing;
+        }
+    };
+    (0..100).for_each(&mut decide);
+    let before = TAKEN.get();
+    counted(&mut || (100..2_000).for_each(&mut decide));
+    assert_eq!(TAKEN.get(), before);
+    assert!(changes > 500, "{changes}");
+}
+
+/// A receiver whose link is full again and again.
+#[test]
+fn pacing_allocates_nothing_once_it_has_waited() {
+    let mut pacer = Pacer::default();
+    pacer.set_rate(Some(2_000_000), Micros(0));
+    let bytes = [7; 1_100];
+    let mut waited = 0;
+    let mut second = |second: u64| {
+        let mut now = Micros::from_secs(second);
+        for stream in (0..100_u32).map(|packet| packet % 4) {
+            let packet = Paced {
+                ssrc: Ssrc(stream),
+                class: Class::Video,
+                is_repair: stream == 3,
+                bytes: &bytes,
+            };
+            waited += usize::from(pacer.admit(&packet, now) == Admission::Wait);
+        }
+        let mut out = [0; 1_500];
+        while let Some(at) = pacer.deadline(now) {
+            now = at;
+            while pacer.release(&mut out, now).is_some() {}
+        }
+    };
+    (0..10).for_each(&mut second);
+    let before = TAKEN.get();
+    counted(&mut || (10..100).for_each(&mut second));
+    assert_eq!(TAKEN.get(), before);
+    assert!(waited > 5_000, "{waited}");
 }

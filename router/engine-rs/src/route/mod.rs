@@ -3,6 +3,7 @@
 
 pub mod budget;
 pub mod epoch;
+pub mod ladder;
 pub mod picture;
 pub mod rewrite;
 pub mod select;

@@ -146,6 +146,18 @@ impl RewritePlan {
         self.codecs.iter().copied().find(|codec| codec.from == from)
     }
 
+    /// The MID, with the id of its element, where the receiver agreed on it.
+    pub fn mid(&self) -> Option<Element<'_>> {
+        let id = self.ids.id_of(Extension::Mid)?;
+        let value = self.mid.as_ref()?.as_bytes();
+        Some(Element { id, value })
+    }
+
+    /// Id of the element with the transport-wide number, where the receiver agreed on it.
+    pub fn transport_cc(&self) -> Option<u8> {
+        self.ids.id_of(Extension::TransportCc)
+    }
+
     /// The receiver accepts some codec of the producer.
     pub fn has_codec(&self) -> bool {
         !self.codecs.is_empty()

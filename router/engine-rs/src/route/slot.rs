@@ -25,6 +25,7 @@ use copies::CopyLog;
 use source::Source;
 
 mod copies;
+mod probe;
 mod repair;
 mod source;
 

@@ -65,6 +65,8 @@ drop_reasons! {
     NackNotInHistory = "nack-not-in-history", "A retransmission asked for a packet that is no longer kept.";
     // Forwarding.
     PeerRate = "peer-rate", "More media for one peer than it may be sent (`core/allowance.rs`).";
+    PacerFull = "pacer-full", "More video waits for a receiver's link than may (`pace/waiting.rs`).";
+    PacerStale = "pacer-stale", "Video that waited for a receiver's link until it was of no use.";
     PacketTooLarge = "packet-too-large", "The rewritten packet would not fit a datagram.";
 }
 

@@ -73,7 +73,7 @@ impl Slot {
         sent.ok_or(DropReason::NackNotInHistory)
     }
 
-    fn shown_in(&self, generation: u8) -> Option<&Source> {
+    pub(super) fn shown_in(&self, generation: u8) -> Option<&Source> {
         [self.current.as_deref(), self.former.as_deref()]
             .into_iter()
             .flatten()
