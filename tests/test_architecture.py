@@ -46,7 +46,8 @@ RUST_MAY_USE = {
     "send": {"send", "wire", *PLAIN_VALUES},
     "route": {"route", "recv", "send", "wire", "core::command", "core::stats", *PLAIN_VALUES},
     "speakers": {"speakers", *PLAIN_VALUES},
-    "core": {"core", "ice", "recv", "route", "send", "speakers", "srtp", "wire", *PLAIN_VALUES},
+    "bwe": {"bwe", "wire", *PLAIN_VALUES},
+    "core": {"core", "bwe", "ice", "recv", "route", "send", "speakers", "srtp", "wire", *PLAIN_VALUES},
 }
 UNSAFE_ALLOWED = ("io/", "py/", "srtp/libsrtp.rs")
 

@@ -137,6 +137,10 @@ pub fn rtcp(data: &[u8]) {
             RtcpMessage::Nack(nack) => rewrite_nack(&nack.lost().collect::<Vec<_>>()),
             RtcpMessage::Fir(fir) => assert!(fir.entries().count() > 0),
             RtcpMessage::TransportCc(feedback) => rewrite_transport_cc(&feedback),
+            RtcpMessage::Ccfb(feedback) => {
+                let count = feedback.blocks().map(|block| block.statuses().count());
+                assert_eq!(count.sum::<usize>(), feedback.packet_count());
+            }
             RtcpMessage::Remb(remb) => assert!(remb.ssrcs().count() <= 255),
             RtcpMessage::ExtendedReport(report) => {
                 _ = report.blocks().flat_map(|block| block.dlrrs()).last();

@@ -38,6 +38,7 @@ impl Core {
                 RtcpMessage::Sdes(_)
                 | RtcpMessage::Remb(_)
                 | RtcpMessage::TransportCc(_)
+                | RtcpMessage::Ccfb(_)
                 | RtcpMessage::Unknown { .. } => {}
             }
         }

@@ -71,7 +71,7 @@ pub fn write_padding(head: &PaddingHead, wanted: usize, out: &mut [u8]) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::command::{Extension, ExtensionIds};
+    use crate::media::{Extension, ExtensionIds};
     use crate::wire::ext::{ExtensionMap, ExtensionValues};
     use crate::wire::rtp::RtpHeader;
     use crate::wire::rtx::decapsulate;

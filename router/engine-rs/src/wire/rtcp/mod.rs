@@ -5,6 +5,7 @@
 //! Left out: APP, the rarer feedback of RFC 5104, and XR blocks but the two that measure round trips.
 
 pub mod bye;
+pub mod ccfb;
 pub mod fir;
 pub mod nack;
 pub mod pli;
@@ -16,6 +17,7 @@ pub mod transport_cc;
 pub mod xr;
 
 pub use bye::{Bye, write_bye};
+pub use ccfb::{Ccfb, CcfbBlock, CcfbReport, CcfbStatus, write_ccfb};
 pub use fir::{Fir, FirEntry, write_fir};
 pub use nack::{Nack, write_nack};
 pub use pli::{Pli, write_pli};
@@ -60,6 +62,8 @@ pub enum RtcpMessage<'a> {
     Fir(Fir<'a>),
     /// Transport-wide congestion control feedback.
     TransportCc(TransportCc<'a>),
+    /// Congestion control feedback.
+    Ccfb(Ccfb<'a>),
     /// Receiver estimated maximum bitrate.
     Remb(Remb<'a>),
     /// Extended report.
@@ -166,6 +170,7 @@ fn parse_message<'a>(frame: &Frame<'a>) -> Result<RtcpMessage<'a>, ParseError> {
         (TRANSPORT_FEEDBACK, transport_cc::FORMAT) => {
             RtcpMessage::TransportCc(TransportCc::parse(body)?)
         }
+        (TRANSPORT_FEEDBACK, ccfb::FORMAT) => RtcpMessage::Ccfb(Ccfb::parse(body)?),
         (PAYLOAD_FEEDBACK, pli::FORMAT) => RtcpMessage::Pli(Pli::parse(body)?),
         (PAYLOAD_FEEDBACK, fir::FORMAT) => RtcpMessage::Fir(Fir::parse(body)?),
         // Format 15 is shared by all application layer feedback; REMB names itself.

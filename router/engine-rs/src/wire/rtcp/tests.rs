@@ -40,6 +40,9 @@ fn exhaust(bytes: &[u8]) -> usize {
             Ok(RtcpMessage::ExtendedReport(report)) => {
                 report.blocks().map(|block| block.dlrrs().count()).sum()
             }
+            Ok(RtcpMessage::Ccfb(message)) => {
+                message.blocks().map(|block| block.statuses().count()).sum()
+            }
             Ok(RtcpMessage::Pli(_) | RtcpMessage::Unknown { .. }) | Err(_) => 0,
         })
         .sum()
