@@ -3,7 +3,8 @@
 //! Everything but [`io`] and `py` is sans-IO: bytes and a time go in, bytes, events and the next deadline come out.
 //! Direction of dependency: `ids`, `media` and `time` are plain values; `wire` depends on them alone; `recv`, `send`,
 //! `bwe`, `ice`, `pace` and `srtp` on `wire`; `route` on `recv` and `send` too; `alloc` on `route`'s ladders; `speakers`
-//! on the plain values alone; `core` on all of those but `alloc`, `bwe` and `pace`, which nothing uses yet; `io` on `core`; `py` on `io`.
+//! on the plain values alone; `core` on all of those but `alloc`, `bwe` and `pace`, which nothing uses yet; `io` on `core`;
+//! `py` on `io`.
 //! Of `core`, only its configuration, statistics and classes of datagrams, plain values too, are named below it. Only `io`
 //! reads a clock, owns a socket or starts a thread.
 
