@@ -78,11 +78,6 @@ impl Aimd {
         self.target
     }
 
-    /// When overuse last lowered the rate.
-    pub const fn decreased_at(&self) -> Option<Micros> {
-        self.decreased_at
-    }
-
     /// The delay is steady.
     pub fn increase(&mut self, now: Micros, acked: Option<f64>, round_trip: Micros) {
         let elapsed = (now - self.changed_at).min(MAX_STEP).as_secs_f64();

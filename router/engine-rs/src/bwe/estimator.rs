@@ -36,10 +36,6 @@ const DROP_WAIT_US: i64 = 150_000;
 const DROP_ARRIVING: f64 = 0.7;
 /// A decrease to less than this share is a great drop.
 const GREAT_DROP: f64 = 0.66;
-/// A source that uses the estimate finds more by itself. It probes only when overuse has not shown the limit for so long.
-/// With much jitter overuse shows little.
-const PROBE_AFTER_OVERUSE: Micros = Micros::from_secs(8);
-const MUCH_JITTER: Micros = Micros::from_millis(12);
 /// What an outage leaves of the rate before it, until a probe tells.
 const AFTER_OUTAGE: f64 = 0.5;
 
@@ -360,17 +356,13 @@ impl Estimator {
 
     fn consider_probe(&mut self, now: Micros) {
         let estimate = self.estimate as f64;
-        let unused = self.sent_rate.leaves_unused(estimate);
-        let overused_at = self.aimd.decreased_at();
-        let overused = overused_at.is_some_and(|at| now - at < PROBE_AFTER_OVERUSE);
-        let at_limit = overused && !unused && self.jitter() < MUCH_JITTER;
         let situation = Situation {
             estimate,
             wanted: self.wanted.min(MAX_BPS) as f64,
             round_trip: self.round_trip(),
             jitter: self.jitter(),
-            unused,
-            congested: self.is_congested() || at_limit,
+            unused: self.sent_rate.leaves_unused(estimate),
+            congested: self.is_congested(),
         };
         self.may_probe = self.probe.consider(now, &situation);
     }
