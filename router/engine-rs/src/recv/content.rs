@@ -49,7 +49,9 @@ impl Content {
 
     /// All that there is to be known of it is known: a structure may be missing, or gone.
     pub fn is_known(&self) -> bool {
-        self.dependency.is_none_or(|it| it.targets.is_some())
+        self.dependency
+            .as_ref()
+            .is_none_or(|it| it.targets.is_some())
     }
 }
 

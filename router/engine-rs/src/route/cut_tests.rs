@@ -28,7 +28,7 @@ fn a_cut_moves_the_marker_and_tells_which_targets_are_active() {
                 (cut, last && frame.spatial == 1, first.then_some(0b000_101)),
             ] {
                 let picture = PictureNumbers {
-                    cut,
+                    cut: cut.into(),
                     frame_number: 7,
                     ..PictureNumbers::default()
                 };

@@ -25,15 +25,38 @@ pub struct PictureNumbers {
     /// TL0PICIDX.
     pub tl0_picture_index: u8,
     /// The layers forwarded: marker and active decode targets follow from it.
-    pub cut: Layer,
+    pub cut: Cut,
+}
+
+/// A cut in one byte: it is compared and kept with every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut(u8);
+
+impl Cut {
+    /// The highest layer forwarded.
+    pub const fn layer(self) -> Layer {
+        Layer::at(self.0 as usize)
+    }
+}
+
+impl From<Layer> for Cut {
+    fn from(layer: Layer) -> Self {
+        Self(layer.index() as u8)
+    }
+}
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self::from(Layer::TOP)
+    }
 }
 
 impl PictureNumbers {
+    #[inline]
     /// By what they differ from the packet's own: the same for all packets between two drops or switches.
     pub fn shift_from(self, content: &Content) -> PictureShift {
-        let picture = picture_id(content).map_or(0, |own| {
-            self.picture_id.wrapping_sub(own.value) & ((1 << own.bits) - 1)
-        });
+        // Where a short id wraps, what it differs by changes: a new run, now and then.
+        let picture = picture_id(content).map_or(0, |own| self.picture_id.wrapping_sub(own.value));
         let base_layer =
             base_layer_index(content).map_or(0, |own| self.tl0_picture_index.wrapping_sub(own));
         PictureShift {
@@ -51,7 +74,7 @@ pub struct PictureShift {
     picture: u16,
     frame: u16,
     base_layer: u8,
-    cut: Layer,
+    cut: Cut,
 }
 
 impl PictureShift {
@@ -70,7 +93,7 @@ impl PictureShift {
 
     /// The packet would be written as it was: it still says what its numbers followed from.
     pub fn fits(self, content: &Content) -> bool {
-        self.cut == Layer::TOP || content.is_known()
+        self.cut == Cut::default() || content.is_known()
     }
 }
 
@@ -115,7 +138,7 @@ impl PictureMapper {
             self.switch(content, timestamp);
         }
         let mut numbers = PictureNumbers::default();
-        if let (Some(PayloadDescriptor::Vp8(_)), Some(number)) = (content.descriptor, picture) {
+        if let (Some(PayloadDescriptor::Vp8(_)), Some(number)) = (&content.descriptor, picture) {
             let layers = &mut self.layers;
             let passes = || layers.passes(content, timestamp, None);
             numbers.picture_id = self.pictures.map_closed(number, passes)? as u16;
@@ -135,8 +158,10 @@ impl PictureMapper {
             numbers.tl0_picture_index = self.base_layer.map(index);
         }
         // What is not understood is passed on as it is.
-        if let Some(layers) = content.layers.filter(|_| content.is_known()) {
-            numbers.cut = self.layers.cut_for(&layers, timestamp);
+        if let Some(layers) = &content.layers
+            && content.is_known()
+        {
+            numbers.cut = self.layers.cut_for(layers, timestamp).into();
         }
         Some(numbers)
     }
@@ -148,7 +173,7 @@ impl PictureMapper {
 }
 
 fn picture_id(content: &Content) -> Option<WireNumber> {
-    let id = content.descriptor?.picture_id()?;
+    let id = content.descriptor.as_ref()?.picture_id()?;
     Some(WireNumber {
         value: id.value,
         bits: id.bits(),
@@ -157,7 +182,7 @@ fn picture_id(content: &Content) -> Option<WireNumber> {
 
 fn frame_number(content: &Content) -> Option<WireNumber> {
     Some(WireNumber {
-        value: content.dependency?.descriptor.frame_number,
+        value: content.dependency.as_ref()?.descriptor.frame_number,
         bits: 16,
     })
 }
@@ -178,7 +203,7 @@ fn frame_number_within(content: &Content) -> Option<WireNumber> {
 }
 
 fn base_layer_index(content: &Content) -> Option<u8> {
-    content.descriptor?.tl0_pic_idx()
+    content.descriptor.as_ref()?.tl0_pic_idx()
 }
 
 #[cfg(test)]

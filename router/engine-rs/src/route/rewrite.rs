@@ -8,11 +8,11 @@
 //! The result depends only on the packet, the plan and the numbers, so that a packet repeated without RTX is the same
 //! plaintext under the same SRTP index (RFC 3711 section 9.1).
 
-use super::picture::PictureNumbers;
+use super::picture::{Cut, PictureNumbers};
 use crate::core::command::{Codec, CodecConfig, Extension, ProducerConfig, SlotConfig};
 use crate::ids::{Mid, PayloadType, Ssrc};
 use crate::recv::MediaPacket;
-use crate::recv::layers::{FrameLayers, Layer};
+use crate::recv::layers::FrameLayers;
 use crate::wire::dependency_descriptor::{DependencyDescriptor, restrict};
 use crate::wire::ext::{Element, ExtensionMap, MAX_BLOCK, OutgoingIds};
 use crate::wire::rtp::{MAX_CSRCS, OutgoingHeader, write_header};
@@ -419,9 +419,10 @@ impl<'a> ElementValues<'a> {
 }
 
 /// Nothing of its picture follows a packet: the publisher marked it, or higher spatial layers are not forwarded.
-fn ends_picture(packet: &MediaPacket, cut: Layer) -> bool {
-    let ends = |layers: FrameLayers| layers.ends && layers.layer.spatial == cut.spatial;
-    packet.header.marker || packet.content.layers.is_some_and(ends)
+#[inline]
+fn ends_picture(packet: &MediaPacket, cut: Cut) -> bool {
+    let ends = |layers: &FrameLayers| layers.ends && layers.layer.spatial == cut.layer().spatial;
+    packet.header.marker || packet.content.layers.as_ref().is_some_and(ends)
 }
 
 /// The packet's dependency descriptor with another frame number, and with the first packet of each frame what is
@@ -431,7 +432,7 @@ fn renumbered(packet: &MediaPacket, picture: PictureNumbers) -> Option<ArrayVec<
     let value = packet.extensions.dependency_descriptor?.of(packet.bytes);
     let first = dependency.descriptor.start_of_frame;
     let targets = dependency.targets.filter(|_| first);
-    let active = targets.and_then(|targets| Some((targets.count(), targets.active(picture.cut)?)));
+    let active = targets.and_then(|targets| Some((targets.count(), targets.active(picture.cut.layer())?)));
     let mut value = match active {
         Some((count, active)) => restrict(value, count, active).ok()?,
         None => ArrayVec::try_from(value).ok()?,

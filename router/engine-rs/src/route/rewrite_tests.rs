@@ -1,5 +1,6 @@
 //! Packets written and read back by the parser that receivers are modelled on.
 
+use super::super::picture::Cut;
 use super::*;
 use crate::core::command::{ExtensionIds, MediaKind};
 use crate::ids::{SeqNo, SlotId, TransportId};
@@ -92,7 +93,7 @@ fn write(plan: &RewritePlan, packet: &MediaPacket, form: Form) -> Option<(Vec<u8
             picture_id: 0x1234,
             frame_number: 0xABCD,
             tl0_picture_index: 99,
-            cut: Layer::TOP,
+            cut: Cut::default(),
         },
     };
     let mut out = vec![0xEE; MAX_DATAGRAM];

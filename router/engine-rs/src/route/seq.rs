@@ -101,6 +101,7 @@ impl<T: Copy + PartialEq> SeqManager<T> {
     }
 
     /// Gives a packet of the current source its number.
+    #[inline]
     pub fn forward(&mut self, seq: SeqNo, note: T) -> Verdict {
         let Some(out) = self.place(seq.0) else {
             return Verdict::Stale;

@@ -358,6 +358,7 @@ impl Slot {
         Some(written.len)
     }
 
+    #[inline]
     fn send(
         &mut self,
         from: Incoming,

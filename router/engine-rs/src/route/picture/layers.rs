@@ -95,17 +95,18 @@ impl LayerFilter {
 
     /// The target cannot be reached without a key frame.
     pub fn wants_key_frame(&self) -> bool {
-        if self.behind_since == 0 {
-            return false;
-        }
         let reachable = self.intact.and(Layers::up_to(self.target)).highest();
-        reachable.is_none_or(|layer| layer.spatial < self.target.spatial)
-            || self.picture - self.behind_since > PATIENCE
+        let waits = self.behind_since > 0 && self.picture - self.behind_since > PATIENCE;
+        waits || reachable.is_none_or(|layer| layer.spatial < self.target.spatial)
     }
 
     /// The cut that a frame was forwarded for.
+    #[inline]
     pub fn cut_for(&self, layers: &FrameLayers, timestamp: u32) -> Layer {
         let picture = self.widen(timestamp);
+        if picture >= self.since {
+            return self.cut;
+        }
         self.cuts_since(picture)
             .find(|cut| layers.needed.contains(*cut))
             .unwrap_or(Layer::TOP)
@@ -149,7 +150,7 @@ impl LayerFilter {
         timestamp: u32,
         number: Option<WireNumber>,
     ) -> bool {
-        let Some(layers) = content.layers else {
+        let Some(layers) = &content.layers else {
             return true;
         };
         let frame = number.map(|number| self.log.widen(number));
@@ -164,7 +165,7 @@ impl LayerFilter {
         }
         // A cut holds for the whole of a picture: it changes before anything of that is forwarded.
         let is_open = picture == self.picture && !self.has_passed;
-        if restarts && self.since <= picture && self.has_all_of_picture(&layers, frame) {
+        if restarts && self.since <= picture && self.has_all_of_picture(layers, frame) {
             (self.intact, self.opened) = (Layers::ALL, picture);
             // Or when what was forwarded is needed by the target too.
             let grows = Layers::up_to(self.target).contains(self.cut) && layers.layer.spatial == 0;
@@ -172,7 +173,7 @@ impl LayerFilter {
                 self.enter(self.target, picture);
             }
         } else if is_open {
-            self.approach(&layers, frame);
+            self.approach(layers, frame);
         }
         // Where layers are independent, the lowest may still be the one that brings the structure.
         let brings_structure = content
@@ -180,8 +181,8 @@ impl LayerFilter {
             .is_some_and(|it| it.descriptor.has_structure)
             && layers.layer.spatial <= self.cut.spatial;
         let passes = brings_structure && restarts
-            || self.is_needed(&layers, picture) && self.is_decodable(&layers, frame, picture);
-        self.note(&layers, frame, picture, passes);
+            || self.is_needed(layers, picture) && self.is_decodable(layers, frame, picture);
+        self.note(layers, frame, picture, passes);
         if let Some(frame) = frame {
             self.log.decide(frame, passes);
         }
