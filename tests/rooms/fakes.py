@@ -82,6 +82,7 @@ class FakeSlot:
         self.track: FakeTrack | None = None
         self.assignments = 0
         self.wanted_size: tuple[int | None, int | None] = (None, None)
+        self.priority = ("ordinary", "motion")
 
     def can_show(self, track: FakeTrack) -> bool:
         return compatible(track.section, self.section)
@@ -93,6 +94,9 @@ class FakeSlot:
 
     def want_size(self, width: int | None, height: int | None) -> None:
         self.wanted_size = (width, height)
+
+    def set_priority(self, priority: str, preference: str) -> None:
+        self.priority = (priority, preference)
 
 
 class FakeSpeakers:
