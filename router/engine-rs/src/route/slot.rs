@@ -8,6 +8,7 @@
 //! has up to two producers (`slot/source.rs`). Invariant: one waits only while another is shown.
 
 use super::budget::RepairBudget;
+use super::encodings::Encodings;
 use super::ladder::Ladder;
 use super::picture::{PictureMapper, PictureNumbers, PictureShift};
 use super::rewrite::{Form, Numbers, PlannedCodec, Written};
@@ -249,6 +250,16 @@ impl Slot {
         current
             .waits_for(self.shown)
             .filter(|_| self.config.kind == MediaKind::Video)
+    }
+
+    /// The encodings of a producer that the slot shows or waits for.
+    pub fn uses(&self, producer: ProducerId) -> Encodings {
+        let of = |source: Option<&Source>, shown: Option<u8>| {
+            let source = source.filter(|it| it.producer == producer);
+            source.map_or(Encodings::NONE, |it| it.uses(shown))
+        };
+        let waiting = of(self.waiting.as_deref(), None);
+        waiting.or(of(self.current.as_deref(), self.shown))
     }
 
     /// A packet of a producer that the slot shows or waits for. Returns how many bytes of `out` to send, if any. `out`
