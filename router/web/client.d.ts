@@ -24,6 +24,8 @@ export interface RoomOptions {
   slots?: { audio?: number; video?: number };
   /** Send the camera in three layers, as the offer asks; true by default. */
   simulcast?: boolean;
+  /** Do not send layers that nobody is shown; true by default. What the page itself switched off stays off. */
+  pauseUnwatched?: boolean;
   iceServers?: RTCIceServer[];
 }
 

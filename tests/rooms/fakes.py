@@ -60,10 +60,17 @@ class FakeTrack:
         self.contributor = connection.origin.next_number()
         self.key_frames = 0
         self.muted = False
+        self.follows = False
+        self.rids: tuple[str | None, ...] = ("q", "h", "f") if offered.kind == "video" else (None,)
+        self.wanted: tuple[int, ...] | None = None
 
     @property
     def received(self) -> bool:
         return not self.connection.closed
+
+    def follow_demand(self, follows: bool) -> None:
+        self.follows = follows
+        self.wanted = None
 
     def request_key_frame(self) -> None:
         self.key_frames += 1
