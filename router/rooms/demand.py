@@ -1,8 +1,8 @@
 """What of a publisher's video is in use, told to those publishers that said they follow it (others call it dynacast).
 
-A client follows by one of its events connections, for one session. While it does, layers that nobody is shown may pause at
-the publisher, and the engine takes their silence for what it is. Whoever does not follow, such as a plain WHIP encoder, is
-told nothing and sends everything; so does, from the router's view, a client whose events connection ended.
+A client follows by one of its events connections, for one session. While it does, layers that nobody is shown may pause
+at the publisher, and the engine takes their silence for what it is. Whoever does not follow, such as a plain WHIP
+encoder, is told nothing and sends everything; so does, from the router's view, a client whose events connection ended.
 """
 
 from collections.abc import Iterable
@@ -57,9 +57,7 @@ class Demand:
 def describe_demand(published: PublishedTrack) -> list[dict[str, Any]]:
     """Each encoding in the order of the m-line, and whether anybody is shown it."""
     wanted = published.track.wanted
-    return [
-        {"rid": rid, "wanted": wanted is None or index in wanted} for index, rid in enumerate(published.track.rids)
-    ]
+    return [{"rid": rid, "wanted": wanted is None or index in wanted} for index, rid in enumerate(published.track.rids)]
 
 
 def _videos(session: Session) -> list[PublishedTrack]:

@@ -69,8 +69,8 @@ class FakeTrack:
         return not self.connection.closed
 
     def follow_demand(self, follows: bool) -> None:
-        self.follows = follows
-        self.wanted = None
+        if follows != self.follows:
+            self.follows, self.wanted = follows, None
 
     def request_key_frame(self) -> None:
         self.key_frames += 1

@@ -93,7 +93,10 @@ event!(EncodingActive {
     encoding: u8,
     ssrc: u32
 });
-event!(EncodingsWanted { producer: u64, encodings: Encodings });
+event!(EncodingsWanted {
+    producer: u64,
+    encodings: Encodings
+});
 event!(ProducerSilent { producer: u64, reason: &'static str });
 event!(Contributors {
     producer: u64,

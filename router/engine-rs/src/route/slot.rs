@@ -283,7 +283,7 @@ impl Slot {
             let begins = current.can_begin(packet, codec);
             if begins && current.wants(encoding, self.shown) {
                 self.switch(from, packet, codec);
-            } else if self.shown == Some(encoding) && self.is_new_stream(packet) {
+            } else if self.shown == Some(encoding) && self.is_new_stream(packet, codec) {
                 self.restart(begins, from, packet, codec);
             }
         }
@@ -332,8 +332,8 @@ impl Slot {
     }
 
     /// The shown stream jumped, changed its SSRC, or goes on in another codec.
-    fn is_new_stream(&self, packet: &MediaPacket) -> bool {
-        let same = self.codec.map(|codec| codec.from) == Some(packet.header.payload_type);
+    fn is_new_stream(&self, packet: &MediaPacket, codec: PlannedCodec) -> bool {
+        let same = self.codec.is_some_and(|shown| shown.goes_on_in(codec));
         packet.restarts || !same && self.seq.is_newest(packet.seq)
     }
 
@@ -539,6 +539,7 @@ fn point(packet: &MediaPacket, codec: PlannedCodec, anchor: Option<Anchor>) -> S
 pub const fn codec_name(codec: Codec) -> &'static str {
     match codec {
         Codec::Opus => "opus",
+        Codec::Red => "red",
         Codec::Vp8 => "vp8",
         Codec::Vp9 => "vp9",
         Codec::H264 => "h264",
