@@ -51,7 +51,7 @@ class CodecParameters(TypedDict):
 
     payload_type: int
     rtx_payload_type: int | None
-    codec: Literal["opus", "vp8", "vp9", "h264", "av1", "other"]
+    codec: Literal["opus", "red", "vp8", "vp9", "h264", "av1", "other"]
     format: int
     """Equal for formats that may be exchanged packet by packet, 32 bits."""
     clock_rate: int

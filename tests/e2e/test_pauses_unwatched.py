@@ -136,6 +136,7 @@ async def test_a_camera_that_nobody_sees_is_still_there() -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(120)
 async def test_what_the_page_switched_off_stays_off_and_a_lost_channel_sends_everything() -> None:
     async with run_router() as router, call(router) as (ada, eve):
         await wait_sending(ada, "f")
@@ -156,6 +157,7 @@ async def test_what_the_page_switched_off_stays_off_and_a_lost_channel_sends_eve
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(120)
 async def test_a_plain_whip_publisher_goes_on() -> None:
     async with run_router() as router, launch_chromium(router.url) as chromium:
         ada = await Window.open(chromium)
