@@ -74,22 +74,25 @@ window.clientChecks = (() => {
     wishes.pin("T_b");
     wishes.setSize("v0", 319.6, 0);
     wishes.setSize("v0", 640, 360);
+    wishes.setRates("v1", { maxBitrate: 300_000.4, maxFrameRate: 15 });
     await later();
     wishes.setSize("v0", 640, 360);
+    wishes.setRates("v1", { maxBitrate: null });
     await later();
     wishes.pause("v0", true);
     wishes.unpin("T_b");
     await later();
-    const first = { v0: { width: 640, height: 360 }, v1: { track_id: "T_b" } };
-    equal(state.sent, [first, { v0: { paused: true }, v1: { track_id: null } }], "messages");
+    const first = { v0: { width: 640, height: 360 }, v1: { track_id: "T_b", bitrate_bps: 300_000, frame_rate: 15 } };
+    const then = [{ v1: { bitrate_bps: null } }, { v0: { paused: true }, v1: { track_id: null } }];
+    equal(state.sent, [first, ...then], "messages");
     wishes.attach("S", ["v0", "v1", "v2"]);
     await later();
-    const whole = (more) => ({ track_id: null, width: null, height: null, paused: false, ...more });
-    const again = { v0: whole({ width: 640, height: 360, paused: true }), v1: whole(), v2: whole() };
-    equal(state.sent[2], again, "all of it after a reconnect");
+    const whole = (more) => ({ track_id: null, width: null, height: null, bitrate_bps: null, frame_rate: null, paused: false, ...more });
+    const again = { v0: whole({ width: 640, height: 360, paused: true }), v1: whole({ frame_rate: 15 }), v2: whole() };
+    equal(state.sent[3], again, "all of it after a reconnect");
     wishes.attach("S2", ["v0", "v1", "v2"]);
     await later();
-    equal(state.sent[3], { v0: { width: 640, height: 360, paused: true } }, "what a new session does not know");
+    equal(state.sent[4], { v0: { width: 640, height: 360, paused: true }, v1: { frame_rate: 15 } }, "what a new session does not know");
   }
 
   async function wishesPlacePins() {

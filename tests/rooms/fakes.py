@@ -9,6 +9,7 @@ from typing import Any, cast
 from router.errors import RouterError
 from router.metrics import Metrics
 from router.rooms import JoinGrant, Room, RoomLimits, RoomRegistry, Session
+from router.rtc.constraints import RTCConstraints
 from router.rtc.description import (
     Kind,
     MediaDirection,
@@ -88,7 +89,7 @@ class FakeSlot:
         self.mid = section.mid
         self.track: FakeTrack | None = None
         self.assignments = 0
-        self.wanted_size: tuple[int | None, int | None] = (None, None)
+        self.wanted = RTCConstraints()
 
     def can_show(self, track: FakeTrack) -> bool:
         return compatible(track.section, self.section)
@@ -98,8 +99,8 @@ class FakeSlot:
         self.track = track
         self.assignments += 1
 
-    def want_size(self, width: int | None, height: int | None) -> None:
-        self.wanted_size = (width, height)
+    def want(self, limits: RTCConstraints) -> None:
+        self.wanted = limits
 
 
 class FakeSpeakers:

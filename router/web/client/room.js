@@ -154,6 +154,7 @@ export class Room extends EventTarget {
   unpin(trackIdOrMid) { this.#wishes.unpin(trackIdOrMid); }
   pause(mid, paused = true) { this.#wishes.pause(mid, paused); }
   setSize(mid, width, height) { this.#wishes.setSize(mid, width, height); }
+  setRates(mid, rates) { this.#wishes.setRates(mid, rates); }
   show(trackIds) { this.#wishes.show([...trackIds]); }
   showDefault() { this.#wishes.show(null); }
 

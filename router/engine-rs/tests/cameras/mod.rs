@@ -1,6 +1,8 @@
 //! A camera with three simulcast layers whose publisher pauses what nobody uses, as a browser does: a while after it was
 //! told, with a BYE, and back with a key frame.
 
+#![allow(dead_code, missing_docs)]
+
 use crate::common::Call;
 use crate::common::media::Encoder;
 use fork_router_engine::core::command::Limits;
