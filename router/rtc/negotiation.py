@@ -1,9 +1,10 @@
 """Our answer to a peer's offer (RFC 9429 section 5.3, RFC 3264), as a pure function of values.
 
 m-lines keep their order and mid; ids of payload types and extensions stay as offered (RFC 8843 section 10.3). What is
-accepted: opus and RED of it, VP8, VP9, H264 and AV1 with RTX, the feedback and header extensions that the router acts upon, all
-simulcast layers. Refused: RED of video, FEC, CN and other codecs, data channels, kinds that the socket does not carry. An offer
-that leaves nothing usable raises `RemoteSdpError` with the reason per m-line. `router.rtc.formats` knows the codecs.
+accepted: opus and RED of it, VP8, VP9, H264 and AV1 with RTX, the feedback and header extensions that the router acts
+upon, all simulcast layers. Refused: RED of video, FEC, CN and other codecs, data channels, kinds that the socket does
+not carry. An offer that leaves nothing usable raises `RemoteSdpError` with the reason per m-line.
+`router.rtc.formats` knows the codecs.
 """
 
 from collections.abc import Callable, Iterable

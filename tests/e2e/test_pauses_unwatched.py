@@ -1,4 +1,4 @@
-"""Layers that nobody is shown pause at a publisher with client.js, within 2 s, and are back within 1 s; WHIP goes on."""
+"""Layers that nobody is shown pause at a publisher with client.js within 2 s, and are back within 1 s; WHIP goes on."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a receiver wishes acts within a second, without a description being made anew: sizes, bits, pauses, in Chromium."""
+"""What a receiver wishes acts within a second, without a new description: sizes, bits, pauses, in Chromium."""
 
 import pytest
 
@@ -24,7 +24,7 @@ async def test_wishes_act_within_a_second() -> None:
         await wait_for(eve, "frames_shown[960]", "the large picture")
         took = {"size down": await shown(eve, await want(eve, 240), 240)}
         took["size up"] = await shown(eve, await want(eve, 960), 960)
-        asked = await eve.evaluate(BITS.replace("RATES", "{ maxBitrate: 180_000 }"))
+        asked = await eve.evaluate(BITS.replace("RATES", "{ maxBitrate: 300_000 }"))
         took["bits down"] = await shown(eve, asked, 240)
         asked = await eve.evaluate(BITS.replace("RATES", "{ maxBitrate: null }"))
         took["bits up"] = await shown(eve, asked, 960)
