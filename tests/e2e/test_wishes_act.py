@@ -25,7 +25,10 @@ async def test_wishes_act_within_a_second() -> None:
         took = {"size down": await shown(eve, await want(eve, 240), 240)}
         took["size up"] = await shown(eve, await want(eve, 960), 960)
         asked = await eve.evaluate(BITS.replace("RATES", "{ maxBitrate: 300_000 }"))
-        took["bits down"] = await shown(eve, asked, 240)
+        smaller = "Object.keys(frames_shown).map(Number).find((width) => width < 960)"
+        await wait_for(eve, smaller, "a smaller picture")
+        took["bits down"] = await shown(eve, asked, await eve.evaluate(smaller))
+        await eve.evaluate("new Promise((done) => setTimeout(done, 3_000))")
         asked = await eve.evaluate(BITS.replace("RATES", "{ maxBitrate: null }"))
         took["bits up"] = await shown(eve, asked, 960)
         asked = await eve.evaluate(PAUSE)
