@@ -121,6 +121,9 @@ class FakeNative:
     def pause_producer(self, producer: int, paused: bool) -> None:
         self.find(self.producers, producer)["paused"] = paused
 
+    def follow_demand(self, producer: int, follows: bool) -> None:
+        self.find(self.producers, producer)["follows"] = follows
+
     def request_key_frame(self, producer: int) -> None:
         self.find(self.producers, producer)
         self.calls.append(("request_key_frame", producer))

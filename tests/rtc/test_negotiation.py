@@ -38,7 +38,7 @@ def test_answers_keep_what_an_answer_must_keep(name: str) -> None:
         assert mine.direction == reversed_direction.get(offered.direction, offered.direction)
         offered_codecs = {item.payload_type: item for item in offered.codecs}
         for codec in mine.codecs:
-            assert codec.name.lower() in ("opus", "vp8", "vp9", "h264", "av1")
+            assert codec.name.lower() in ("opus", "red", "vp8", "vp9", "h264", "av1")
             assert codec.rtx_payload_type == offered_codecs[codec.payload_type].rtx_payload_type
             assert set(codec.feedback) <= set(offered_codecs[codec.payload_type].feedback)
         assert {(item.id, item.uri) for item in mine.extensions} <= {(item.id, item.uri) for item in offered.extensions}
@@ -97,13 +97,23 @@ def test_publishers_get_no_ssrc_of_ours() -> None:
     assert all(item.encodings == () and item.stream_id is None and item.cname is None for item in ours.media)
 
 
-def test_red_fec_and_telephone_events_are_refused() -> None:
+def test_fec_and_telephone_events_are_refused() -> None:
     ours = answered(OFFERS["chromium-room"])
     assert [codec_names(item) for item in ours.media[:3]] == [
-        ["opus"],
+        ["opus", "red"],
         ["VP8", "H264", "AV1", "VP9"],
         ["VP8", "VP9", "H264", "AV1"],
     ]
+
+
+def test_red_is_accepted_of_an_opus_that_is() -> None:
+    offer = OFFERS["chromium-whip"]
+    assert codec_names(answered(offer).media[0]) == ["opus", "red"], "the publisher prefers opus"
+    for other in ("a=fmtp:63 111/112", "a=fmtp:63 0/111", ""):
+        assert "a=fmtp:63 111/111" in offer
+        assert codec_names(answered(offer.replace("a=fmtp:63 111/111", other)).media[0]) == ["opus"]
+    only_opus = RTCConstraints(codecs=("opus", "VP8"))
+    assert codec_names(answer(parse(offer), local=local_parameters(), receive=only_opus).media[0]) == ["opus"]
 
 
 def test_feedback_by_direction() -> None:

@@ -13,6 +13,7 @@ mod commands;
 mod compound;
 mod counters;
 mod datagram;
+mod demand;
 pub mod event;
 mod feedback;
 mod followers;
@@ -88,6 +89,8 @@ pub struct Core {
     idle_mirrors: Vec<Ix<ProducerId>>,
     /// What a call has to tell other workers.
     mirror_outbox: Vec<(WorkerId, MirrorMessage)>,
+    /// Events of the current call that have no other way out.
+    events: Vec<Event>,
 }
 
 impl Core {
@@ -112,6 +115,7 @@ impl Core {
             mirrors: 0,
             idle_mirrors: Vec::new(),
             mirror_outbox: Vec::new(),
+            events: Vec::new(),
         }
     }
 

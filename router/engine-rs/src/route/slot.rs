@@ -8,6 +8,7 @@
 //! has up to two producers (`slot/source.rs`). Invariant: one waits only while another is shown.
 
 use super::budget::RepairBudget;
+use super::encodings::Encodings;
 use super::ladder::Ladder;
 use super::picture::{PictureMapper, PictureNumbers, PictureShift};
 use super::rewrite::{Form, Numbers, PlannedCodec, Written};
@@ -255,6 +256,16 @@ impl Slot {
             .filter(|_| self.config.kind == MediaKind::Video)
     }
 
+    /// The encodings of a producer that the slot shows or waits for.
+    pub fn uses(&self, producer: ProducerId) -> Encodings {
+        let of = |source: Option<&Source>, shown: Option<u8>| {
+            let source = source.filter(|it| it.producer == producer);
+            source.map_or(Encodings::NONE, |it| it.uses(shown))
+        };
+        let waiting = of(self.waiting.as_deref(), None);
+        waiting.or(of(self.current.as_deref(), self.shown))
+    }
+
     /// A packet of a producer that the slot shows or waits for. Returns how many bytes of `out` to send, if any. `out`
     /// must have room for [`super::rewrite::MAX_RTP`] bytes.
     pub fn on_packet(
@@ -276,7 +287,7 @@ impl Slot {
             let begins = current.can_begin(packet, codec);
             if begins && current.wants(encoding, self.shown) {
                 self.switch(from, packet, codec);
-            } else if self.shown == Some(encoding) && self.is_new_stream(packet) {
+            } else if self.shown == Some(encoding) && self.is_new_stream(packet, codec) {
                 self.restart(begins, from, packet, codec);
             }
         }
@@ -325,8 +336,8 @@ impl Slot {
     }
 
     /// The shown stream jumped, changed its SSRC, or goes on in another codec.
-    fn is_new_stream(&self, packet: &MediaPacket) -> bool {
-        let same = self.codec.map(|codec| codec.from) == Some(packet.header.payload_type);
+    fn is_new_stream(&self, packet: &MediaPacket, codec: PlannedCodec) -> bool {
+        let same = self.codec.is_some_and(|shown| shown.goes_on_in(codec));
         packet.restarts || !same && self.seq.is_newest(packet.seq)
     }
 
@@ -530,6 +541,7 @@ fn point(packet: &MediaPacket, codec: PlannedCodec, anchor: Option<Anchor>) -> S
 pub const fn codec_name(codec: Codec) -> &'static str {
     match codec {
         Codec::Opus => "opus",
+        Codec::Red => "red",
         Codec::Vp8 => "vp8",
         Codec::Vp9 => "vp9",
         Codec::H264 => "h264",

@@ -1,5 +1,6 @@
 //! A producer in a slot: the one shown, the one that waits for its key frame, or the one shown before.
 
+use super::super::encodings::Encodings;
 use super::super::ladder::Ladder;
 use super::super::rewrite::{PlannedCodec, RewritePlan};
 use super::super::select::{Allowed, Decision, Reason, Selector};
@@ -105,6 +106,16 @@ impl Source {
             Wanted::Encoding(encoding) => Some(encoding).filter(|_| shown != Some(encoding)),
             Wanted::Any if shown.is_none() && self.single => Some(0),
             _ => None,
+        }
+    }
+
+    /// The encodings that it needs, while this one is shown.
+    pub fn uses(&self, shown: Option<u8>) -> Encodings {
+        let shown = shown.map_or(Encodings::NONE, Encodings::one);
+        match self.wanted {
+            Wanted::Nothing => Encodings::NONE,
+            Wanted::Any => Encodings::ALL,
+            Wanted::Encoding(encoding) => shown.or(Encodings::one(encoding)),
         }
     }
 
