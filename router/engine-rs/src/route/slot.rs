@@ -19,16 +19,23 @@ use crate::core::stats::SlotStats;
 use crate::ids::{PayloadType, ProducerId, Ssrc};
 use crate::recv::MediaPacket;
 use crate::recv::clock::Anchor;
+use crate::send::assessment::{Assessment, ReportedLoss};
+use crate::send::freezes::FreezeMeter;
+use crate::send::limited::LimitedBy;
 use crate::send::report::{ReceiverView, SenderReports};
 use crate::time::Micros;
 use crate::wire::rtcp::{ReportBlock, SenderInfo};
 use copies::CopyLog;
 use source::Source;
 
+pub mod assess;
 mod copies;
 mod probe;
 mod repair;
 mod source;
+
+/// Of every video payload (RFC 6184, 7741, 9628 and the AV1 specification), and of no audio that we know.
+const VIDEO_CLOCK: u32 = 90_000;
 
 /// Where a slot's numbers begin: random, so that they tell nothing (RFC 3550 section 5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +81,8 @@ struct Counters {
     header_bytes: u64,
     repair_packets: u64,
     repair_bytes: u64,
+    /// Packets that were sent again, however often.
+    repaired_packets: u64,
     nacks: u64,
     plis: u64,
     firs: u64,
@@ -98,6 +107,7 @@ pub struct Slot {
     counters: Counters,
     budget: RepairBudget,
     reports: SenderReports,
+    freezes: FreezeMeter,
     config: SlotConfig,
     allowed: Allowed,
     /// Shown before: its last packets can still be repaired.
@@ -105,6 +115,13 @@ pub struct Slot {
     copies: CopyLog,
     rtx_seq: u16,
     receiver: ReceiverView,
+    losses: ReportedLoss,
+    assessment: Assessment,
+    /// Of what was shown when it was last assessed.
+    picture: Option<(u16, u16)>,
+    frame_rate: f32,
+    /// Freezes that totals know of.
+    freezes_told: (u32, Micros),
 }
 
 impl Slot {
@@ -130,6 +147,12 @@ impl Slot {
             pictures: PictureMapper::default(),
             budget: RepairBudget::default(),
             receiver: ReceiverView::default(),
+            freezes: FreezeMeter::default(),
+            losses: ReportedLoss::default(),
+            assessment: Assessment::default(),
+            picture: None,
+            frame_rate: 0.0,
+            freezes_told: (0, Micros(0)),
             codec: None,
             counters: Counters::default(),
         }
@@ -211,6 +234,12 @@ impl Slot {
 
     /// What is shown stops. One that waits needs not let it go on any more.
     pub fn stop(&mut self) {
+        self.freezes.stop();
+        self.interrupt();
+    }
+
+    /// The same, but the receiver is to see it again as soon as may be.
+    fn interrupt(&mut self) {
         self.shown = None;
         self.seq.stop();
         self.turn();
@@ -330,7 +359,7 @@ impl Slot {
         if begins {
             self.switch(from, packet, codec);
         } else {
-            self.stop();
+            self.interrupt();
         }
     }
 
@@ -379,6 +408,10 @@ impl Slot {
         };
         let written = plan.write(packet, codec, numbers, Form::Media, out)?;
         self.timestamps.on_sent(point(packet, codec, from.anchor));
+        if codec.clock_rate == VIDEO_CLOCK {
+            let (timestamp, now) = (numbers.timestamp, packet.arrived);
+            self.freezes.on_packet(timestamp, packet.in_key_frame, now);
+        }
         self.count(written, packet.arrived);
         Some(written.len)
     }
@@ -394,8 +427,9 @@ impl Slot {
 
     /// The receiver lost the picture (PLI). Returns the encoding to ask for a key frame, of what is shown: the one that
     /// waits is asked anyway.
-    pub fn on_pli(&mut self) -> Option<u8> {
+    pub fn on_pli(&mut self, now: Micros) -> Option<u8> {
         self.counters.plis += 1;
+        self.freezes.on_picture_loss(self.receiver.rtt(), now);
         self.key_frame_source()
     }
 
@@ -414,6 +448,8 @@ impl Slot {
     /// A report block about this slot's SSRC.
     pub fn on_report(&mut self, block: &ReportBlock, now: Micros) {
         let clock_rate = self.codec.map_or(0, |codec| codec.clock_rate);
+        self.losses
+            .on_report(block.fraction_lost, self.counters.packets);
         if let Some(rtt) =
             self.receiver
                 .on_report(block, clock_rate, self.reports.sent_at(block.last_sr), now)
@@ -483,6 +519,8 @@ impl Slot {
     pub fn stats(&mut self, now: Micros) -> SlotStats {
         let counters = self.counters;
         let reason = self.reason();
+        let freezes = self.freezes.read(now);
+        let (picture, frame_rate) = self.picture();
         SlotStats {
             id: self.config.id,
             kind: self.config.kind,
@@ -494,6 +532,8 @@ impl Slot {
             waiting: self.producer().is_some() && self.producer() != self.shown_producer(),
             encoding: self.shown,
             reason: reason.text(),
+            limited_by: LimitedBy::from(reason),
+            quality: self.assessment.quality(),
             codec: self.codec.map(|codec| codec_name(codec.codec)),
             payload_type: self.codec.map(|codec| codec.to),
             packets_sent: counters.packets,
@@ -506,6 +546,13 @@ impl Slot {
             pli_count: counters.plis,
             fir_count: counters.firs,
             bitrate_bps: self.budget.bps(now),
+            frames_sent: freezes.frames,
+            key_frames_sent: freezes.key_frames,
+            frame_width: picture.map(|(width, _)| width),
+            frame_height: picture.map(|(_, height)| height),
+            frames_per_second: frame_rate.into(),
+            freeze_count: freezes.count,
+            total_freezes_duration_s: freezes.duration.as_secs_f64(),
             packets_lost: self.receiver.packets_lost(),
             fraction_lost: self.receiver.fraction_lost(),
             jitter_s: self.receiver.jitter_s(),

@@ -154,6 +154,7 @@ impl Slot {
         if !self.budget.take(written.len, now) {
             return Err(DropReason::NackBudget);
         }
+        self.counters.repaired_packets += u64::from(self.copies.of(number).count == 0);
         self.copies.add(number, now);
         self.counters.repair_packets += 1;
         self.counters.repair_bytes += (written.len - written.header_len) as u64;
