@@ -1,6 +1,7 @@
 //! What follows from the layers that are forwarded.
 
 use super::*;
+use crate::recv::layers::Layer;
 use crate::scalability::{Encoder, InterLayer, Mode};
 use crate::wire::dependency_descriptor::Description;
 

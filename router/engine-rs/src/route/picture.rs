@@ -52,8 +52,8 @@ impl Default for Cut {
 }
 
 impl PictureNumbers {
-    #[inline]
     /// By what they differ from the packet's own: the same for all packets between two drops or switches.
+    #[inline]
     pub fn shift_from(self, content: &Content) -> PictureShift {
         // Where a short id wraps, what it differs by changes: a new run, now and then.
         let picture = picture_id(content).map_or(0, |own| self.picture_id.wrapping_sub(own.value));

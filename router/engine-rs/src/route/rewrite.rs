@@ -432,7 +432,8 @@ fn renumbered(packet: &MediaPacket, picture: PictureNumbers) -> Option<ArrayVec<
     let value = packet.extensions.dependency_descriptor?.of(packet.bytes);
     let first = dependency.descriptor.start_of_frame;
     let targets = dependency.targets.filter(|_| first);
-    let active = targets.and_then(|targets| Some((targets.count(), targets.active(picture.cut.layer())?)));
+    let active =
+        targets.and_then(|targets| Some((targets.count(), targets.active(picture.cut.layer())?)));
     let mut value = match active {
         Some((count, active)) => restrict(value, count, active).ok()?,
         None => ArrayVec::try_from(value).ok()?,
