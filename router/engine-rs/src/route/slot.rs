@@ -81,12 +81,17 @@ struct Counters {
     header_bytes: u64,
     repair_packets: u64,
     repair_bytes: u64,
-    /// Packets that were sent again, however often.
-    repaired_packets: u64,
+    trimmed: u64,
+}
+
+/// What the receiver asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Requests {
     nacks: u64,
     plis: u64,
     firs: u64,
-    trimmed: u64,
+    /// Packets that were sent again, however often.
+    repaired_packets: u64,
 }
 
 /// One sending m-line. In this order: what every packet needs comes first, and is fetched ahead ([`Slot::HOT`]).
@@ -107,7 +112,8 @@ pub struct Slot {
     counters: Counters,
     budget: RepairBudget,
     reports: SenderReports,
-    freezes: FreezeMeter,
+    /// Timestamp of the last packet, so that the meter of freezes is looked at once a frame.
+    frame: u32,
     config: SlotConfig,
     allowed: Allowed,
     /// Shown before: its last packets can still be repaired.
@@ -115,6 +121,8 @@ pub struct Slot {
     copies: CopyLog,
     rtx_seq: u16,
     receiver: ReceiverView,
+    requests: Requests,
+    freezes: FreezeMeter,
     losses: ReportedLoss,
     assessment: Assessment,
     /// Of what was shown when it was last assessed.
@@ -147,6 +155,8 @@ impl Slot {
             pictures: PictureMapper::default(),
             budget: RepairBudget::default(),
             receiver: ReceiverView::default(),
+            frame: seed.timestamp,
+            requests: Requests::default(),
             freezes: FreezeMeter::default(),
             losses: ReportedLoss::default(),
             assessment: Assessment::default(),
@@ -408,12 +418,20 @@ impl Slot {
         };
         let written = plan.write(packet, codec, numbers, Form::Media, out)?;
         self.timestamps.on_sent(point(packet, codec, from.anchor));
-        if codec.clock_rate == VIDEO_CLOCK {
-            let (timestamp, now) = (numbers.timestamp, packet.arrived);
-            self.freezes.on_packet(timestamp, packet.in_key_frame, now);
+        if self.frame != numbers.timestamp {
+            self.frame = numbers.timestamp;
+            self.on_frame(packet, codec);
         }
         self.count(written, packet.arrived);
         Some(written.len)
+    }
+
+    #[inline(never)]
+    fn on_frame(&mut self, packet: &MediaPacket, codec: PlannedCodec) {
+        if codec.clock_rate == VIDEO_CLOCK {
+            self.freezes
+                .on_packet(self.frame, packet.in_key_frame, packet.arrived);
+        }
     }
 
     fn count(&mut self, written: Written, now: Micros) {
@@ -428,14 +446,14 @@ impl Slot {
     /// The receiver lost the picture (PLI). Returns the encoding to ask for a key frame, of what is shown: the one that
     /// waits is asked anyway.
     pub fn on_pli(&mut self, now: Micros) -> Option<u8> {
-        self.counters.plis += 1;
+        self.requests.plis += 1;
         self.freezes.on_picture_loss(self.receiver.rtt(), now);
         self.key_frame_source()
     }
 
     /// The receiver wants a key frame (FIR). Returns the encoding to ask.
     pub fn on_fir(&mut self) -> Option<u8> {
-        self.counters.firs += 1;
+        self.requests.firs += 1;
         self.key_frame_source()
     }
 
@@ -517,7 +535,7 @@ impl Slot {
 
     /// Snapshot of the counters.
     pub fn stats(&mut self, now: Micros) -> SlotStats {
-        let counters = self.counters;
+        let (counters, requests) = (self.counters, self.requests);
         let reason = self.reason();
         let freezes = self.freezes.read(now);
         let (picture, frame_rate) = self.picture();
@@ -542,9 +560,9 @@ impl Slot {
             trimmed_packets_sent: counters.trimmed,
             retransmitted_packets_sent: counters.repair_packets,
             retransmitted_bytes_sent: counters.repair_bytes,
-            nack_count: counters.nacks,
-            pli_count: counters.plis,
-            fir_count: counters.firs,
+            nack_count: requests.nacks,
+            pli_count: requests.plis,
+            fir_count: requests.firs,
             bitrate_bps: self.budget.bps(now),
             frames_sent: freezes.frames,
             key_frames_sent: freezes.key_frames,

@@ -254,7 +254,11 @@ mod tests {
             film.frame(false);
             film.wait(Micros::from_millis(467));
         }
-        assert!(film.read().0 <= 30, "two frames a second: {:?}", film.read());
+        assert!(
+            film.read().0 <= 30,
+            "two frames a second: {:?}",
+            film.read()
+        );
         let before = film.read();
         for _frame in 0..120 {
             film.frame(false);

@@ -55,7 +55,7 @@ impl Slot {
         let counted = Counted {
             packets,
             lost,
-            repaired: self.counters.repaired_packets,
+            repaired: self.requests.repaired_packets,
             frames: freezes.frames,
             frozen: freezes.duration,
         };
