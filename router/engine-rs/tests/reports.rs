@@ -27,7 +27,7 @@ fn cameras() -> (Vec<&'static str>, Vec<Encoder>) {
     let sizes = [(320, 180), (640, 360), (1_280, 720)];
     let encoders = (7..).zip(&rids).zip(sizes).map(|((ssrc, rid), size)| {
         let mut encoder = Encoder::video(ssrc);
-        (encoder.rid, encoder.size) = (Some(rid), size);
+        (encoder.rid, encoder.size) = (Some(*rid), size);
         encoder.payload_len = 100 * usize::from(size.1) / 180;
         encoder
     });

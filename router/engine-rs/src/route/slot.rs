@@ -15,13 +15,11 @@ use super::select::{Allowed, Reason};
 use super::seq::{Dropped, SeqManager, Verdict};
 use super::timestamp::{SwitchPoint, TimestampMapper};
 use crate::core::command::{Codec, Limits, MediaKind, ProducerConfig, SlotConfig};
-use crate::core::stats::SlotStats;
 use crate::ids::{PayloadType, ProducerId, Ssrc};
 use crate::recv::MediaPacket;
 use crate::recv::clock::Anchor;
 use crate::send::assessment::{Assessment, ReportedLoss};
 use crate::send::freezes::FreezeMeter;
-use crate::send::limited::LimitedBy;
 use crate::send::report::{ReceiverView, SenderReports};
 use crate::time::Micros;
 use crate::wire::rtcp::{ReportBlock, SenderInfo};
@@ -32,6 +30,7 @@ pub mod assess;
 mod copies;
 mod probe;
 mod repair;
+mod snapshot;
 mod source;
 
 /// Of every video payload (RFC 6184, 7741, 9628 and the AV1 specification), and of no audio that we know.
@@ -155,7 +154,7 @@ impl Slot {
             pictures: PictureMapper::default(),
             budget: RepairBudget::default(),
             receiver: ReceiverView::default(),
-            frame: seed.timestamp,
+            frame: seed.timestamp.wrapping_sub(1),
             requests: Requests::default(),
             freezes: FreezeMeter::default(),
             losses: ReportedLoss::default(),
@@ -531,51 +530,6 @@ impl Slot {
     /// Round trip time by the receiver's reports.
     pub fn rtt(&self) -> Option<Micros> {
         self.receiver.rtt()
-    }
-
-    /// Snapshot of the counters.
-    pub fn stats(&mut self, now: Micros) -> SlotStats {
-        let (counters, requests) = (self.counters, self.requests);
-        let reason = self.reason();
-        let freezes = self.freezes.read(now);
-        let (picture, frame_rate) = self.picture();
-        SlotStats {
-            id: self.config.id,
-            kind: self.config.kind,
-            mid: self.config.mid,
-            ssrc: self.config.ssrc,
-            rtx_ssrc: self.config.rtx_ssrc,
-            producer: self.producer(),
-            shown_producer: self.shown_producer(),
-            waiting: self.producer().is_some() && self.producer() != self.shown_producer(),
-            encoding: self.shown,
-            reason: reason.text(),
-            limited_by: LimitedBy::from(reason),
-            quality: self.assessment.quality(),
-            codec: self.codec.map(|codec| codec_name(codec.codec)),
-            payload_type: self.codec.map(|codec| codec.to),
-            packets_sent: counters.packets,
-            bytes_sent: counters.bytes,
-            header_bytes_sent: counters.header_bytes,
-            trimmed_packets_sent: counters.trimmed,
-            retransmitted_packets_sent: counters.repair_packets,
-            retransmitted_bytes_sent: counters.repair_bytes,
-            nack_count: requests.nacks,
-            pli_count: requests.plis,
-            fir_count: requests.firs,
-            bitrate_bps: self.budget.bps(now),
-            frames_sent: freezes.frames,
-            key_frames_sent: freezes.key_frames,
-            frame_width: picture.map(|(width, _)| width),
-            frame_height: picture.map(|(_, height)| height),
-            frames_per_second: frame_rate.into(),
-            freeze_count: freezes.count,
-            total_freezes_duration_s: freezes.duration.as_secs_f64(),
-            packets_lost: self.receiver.packets_lost(),
-            fraction_lost: self.receiver.fraction_lost(),
-            jitter_s: self.receiver.jitter_s(),
-            round_trip_time_s: self.receiver.rtt().map(Micros::as_secs_f64),
-        }
     }
 }
 
