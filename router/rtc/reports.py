@@ -1,8 +1,8 @@
 """`trackreport` and `streamreport`: one snapshot of the engine an interval, and only while somebody listens.
 
-A track that is received is reported as `ProducerStats`, a slot as `SlotStats` (`_engine.pyi`): bitrate by layer, freezes,
-the quality score with its model, what limits a slot. A stream's reports are those of its tracks, or, of a stream that is
-sent, those of the slots that show its tracks.
+A track that is received is reported as `ProducerStats`, a slot as `SlotStats` (`_engine.pyi`): bitrate by layer,
+freezes, the quality score with its model, what limits a slot. A stream's reports are those of its tracks, or, of a
+stream that is sent, those of the slots that show its tracks.
 """
 
 import asyncio
