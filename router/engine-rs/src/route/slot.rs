@@ -18,11 +18,10 @@ use crate::core::command::{Codec, Limits, MediaKind, ProducerConfig, SlotConfig}
 use crate::ids::{PayloadType, ProducerId, Ssrc};
 use crate::recv::MediaPacket;
 use crate::recv::clock::Anchor;
-use crate::send::assessment::{Assessment, ReportedLoss};
-use crate::send::freezes::FreezeMeter;
 use crate::send::report::{ReceiverView, SenderReports};
 use crate::time::Micros;
 use crate::wire::rtcp::{ReportBlock, SenderInfo};
+use assess::Judged;
 use copies::CopyLog;
 use source::Source;
 
@@ -121,14 +120,8 @@ pub struct Slot {
     rtx_seq: u16,
     receiver: ReceiverView,
     requests: Requests,
-    freezes: FreezeMeter,
-    losses: ReportedLoss,
-    assessment: Assessment,
-    /// Of what was shown when it was last assessed.
-    picture: Option<(u16, u16)>,
-    frame_rate: f32,
-    /// Freezes that totals know of.
-    freezes_told: (u32, Micros),
+    /// Once something was sent.
+    judged: Option<Box<Judged>>,
 }
 
 impl Slot {
@@ -156,12 +149,7 @@ impl Slot {
             receiver: ReceiverView::default(),
             frame: seed.timestamp.wrapping_sub(1),
             requests: Requests::default(),
-            freezes: FreezeMeter::default(),
-            losses: ReportedLoss::default(),
-            assessment: Assessment::default(),
-            picture: None,
-            frame_rate: 0.0,
-            freezes_told: (0, Micros(0)),
+            judged: None,
             codec: None,
             counters: Counters::default(),
         }
@@ -243,7 +231,9 @@ impl Slot {
 
     /// What is shown stops. One that waits needs not let it go on any more.
     pub fn stop(&mut self) {
-        self.freezes.stop();
+        if let Some(judged) = &mut self.judged {
+            judged.freezes.stop();
+        }
         self.interrupt();
     }
 
@@ -428,8 +418,8 @@ impl Slot {
     #[inline(never)]
     fn on_frame(&mut self, packet: &MediaPacket, codec: PlannedCodec) {
         if codec.clock_rate == VIDEO_CLOCK {
-            self.freezes
-                .on_packet(self.frame, packet.in_key_frame, packet.arrived);
+            let freezes = &mut self.judged.get_or_insert_default().freezes;
+            freezes.on_packet(self.frame, packet.in_key_frame, packet.arrived);
         }
     }
 
@@ -446,7 +436,9 @@ impl Slot {
     /// waits is asked anyway.
     pub fn on_pli(&mut self, now: Micros) -> Option<u8> {
         self.requests.plis += 1;
-        self.freezes.on_picture_loss(self.receiver.rtt(), now);
+        if let Some(judged) = &mut self.judged {
+            judged.freezes.on_picture_loss(self.receiver.rtt(), now);
+        }
         self.key_frame_source()
     }
 
@@ -465,8 +457,8 @@ impl Slot {
     /// A report block about this slot's SSRC.
     pub fn on_report(&mut self, block: &ReportBlock, now: Micros) {
         let clock_rate = self.codec.map_or(0, |codec| codec.clock_rate);
-        self.losses
-            .on_report(block.fraction_lost, self.counters.packets);
+        let losses = &mut self.judged.get_or_insert_default().losses;
+        losses.on_report(block.fraction_lost, self.counters.packets);
         if let Some(rtt) =
             self.receiver
                 .on_report(block, clock_rate, self.reports.sent_at(block.last_sr), now)

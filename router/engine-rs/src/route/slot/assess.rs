@@ -5,7 +5,8 @@ use super::super::ladder::{Ladder, Rung};
 use super::super::select::Reason;
 use super::Slot;
 use crate::core::command::{Limits, MediaKind};
-use crate::send::assessment::{Counted, Interval};
+use crate::send::assessment::{Assessment, Counted, Interval, ReportedLoss};
+use crate::send::freezes::{FreezeMeter, Freezes};
 use crate::send::limited::LimitedBy;
 use crate::send::quality::{AudioView, Quality, VideoView, Way, of_audio, of_video};
 use crate::time::Micros;
@@ -21,6 +22,23 @@ pub struct Circumstances<'a> {
     pub is_reachable: bool,
     /// Round trip to the receiver, where its reports do not tell.
     pub round_trip: Option<Micros>,
+}
+
+/// What is known of a slot's quality.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Judged {
+    /// Of the receiver's picture.
+    pub freezes: FreezeMeter,
+    /// By the receiver's reports.
+    pub losses: ReportedLoss,
+    /// The present interval, and the last judgement.
+    pub assessment: Assessment,
+    /// Size of what was shown when it was last judged.
+    pub picture: Option<(u16, u16)>,
+    /// Frames per second then.
+    pub frame_rate: f32,
+    /// Freezes that the totals know of.
+    told: Freezes,
 }
 
 /// What a slot shows.
@@ -50,8 +68,9 @@ pub struct Assessed {
 impl Slot {
     /// Judges what was sent since the last call.
     pub fn assess(&mut self, now: Micros, around: Circumstances) -> Assessed {
-        let freezes = self.freezes.read(now);
-        let (packets, lost) = self.losses.counted();
+        let mut judged = self.judged.take().unwrap_or_default();
+        let freezes = judged.freezes.read(now);
+        let (packets, lost) = judged.losses.counted();
         let counted = Counted {
             packets,
             lost,
@@ -59,32 +78,32 @@ impl Slot {
             frames: freezes.frames,
             frozen: freezes.duration,
         };
-        self.picture = self.rung_shown(around.ladder).and_then(|rung| rung.size);
-        let is_judged = self.is_to_be_judged(around);
-        if is_judged {
-            let interval = self.assessment.next(counted, now);
-            self.frame_rate = interval.map_or(self.frame_rate, |interval| interval.frame_rate);
+        judged.picture = self.rung_shown(around.ladder).and_then(|rung| rung.size);
+        if self.is_to_be_judged(around) {
+            let interval = judged.assessment.next(counted, now);
+            judged.frame_rate = interval.map_or(judged.frame_rate, |it| it.frame_rate);
             let quality = interval.and_then(|interval| self.judge(interval, around));
-            quality.map(|quality| self.assessment.judge(quality));
+            quality.map(|quality| judged.assessment.judge(quality));
         } else {
-            self.assessment.suspend();
-            self.frame_rate = 0.0;
+            judged.assessment.suspend();
+            judged.frame_rate = 0.0;
         }
-        let (count, duration) = self.freezes_told;
-        self.freezes_told = (freezes.count as u32, freezes.duration);
-        Assessed {
-            quality: self.assessment.quality(),
+        let told = std::mem::replace(&mut judged.told, freezes);
+        let assessed = Assessed {
+            quality: judged.assessment.quality(),
             limited_by: self.reason().into(),
-            picture: match (self.shown, self.picture) {
+            picture: match (self.shown, judged.picture) {
                 (None, _) => Picture::None,
                 (Some(_), None) => Picture::Unknown,
                 (Some(_), Some((width, height))) => Picture::Sized(width, height),
             },
             freezes: (
-                freezes.count.saturating_sub(count.into()),
-                freezes.duration - duration,
+                freezes.count.saturating_sub(told.count),
+                freezes.duration - told.duration,
             ),
-        }
+        };
+        self.judged = Some(judged);
+        assessed
     }
 
     /// Nothing wanted is nothing bad: who is paused, silent or not accepted is not judged.
@@ -148,11 +167,6 @@ impl Slot {
             .filter(|rung| Some(rung.encoding) == self.shown && rung.spatial <= target.spatial)
             .max_by_key(|rung| (rung.spatial, rung.temporal.min(target.temporal)))
             .copied()
-    }
-
-    /// Size and frame rate of what was shown when the slot was last judged.
-    pub(super) fn picture(&self) -> (Option<(u16, u16)>, f32) {
-        (self.picture, self.frame_rate)
     }
 }
 

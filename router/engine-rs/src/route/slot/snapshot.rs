@@ -10,8 +10,9 @@ impl Slot {
     pub fn stats(&mut self, now: Micros) -> SlotStats {
         let (counters, requests) = (self.counters, self.requests);
         let reason = self.reason();
-        let freezes = self.freezes.read(now);
-        let (picture, frame_rate) = self.picture();
+        let judged = self.judged.as_mut();
+        let freezes = judged.map(|it| it.freezes.read(now)).unwrap_or_default();
+        let judged = self.judged.as_deref().copied().unwrap_or_default();
         SlotStats {
             id: self.config.id,
             kind: self.config.kind,
@@ -24,7 +25,7 @@ impl Slot {
             encoding: self.shown,
             reason: reason.text(),
             limited_by: LimitedBy::from(reason),
-            quality: self.assessment.quality(),
+            quality: judged.assessment.quality(),
             codec: self.codec.map(|codec| codec_name(codec.codec)),
             payload_type: self.codec.map(|codec| codec.to),
             packets_sent: counters.packets,
@@ -39,9 +40,9 @@ impl Slot {
             bitrate_bps: self.budget.bps(now),
             frames_sent: freezes.frames,
             key_frames_sent: freezes.key_frames,
-            frame_width: picture.map(|(width, _)| width),
-            frame_height: picture.map(|(_, height)| height),
-            frames_per_second: frame_rate.into(),
+            frame_width: judged.picture.map(|(width, _)| width),
+            frame_height: judged.picture.map(|(_, height)| height),
+            frames_per_second: judged.frame_rate.into(),
             freeze_count: freezes.count,
             total_freezes_duration_s: freezes.duration.as_secs_f64(),
             packets_lost: self.receiver.packets_lost(),
