@@ -12,6 +12,7 @@ use crate::ids::{SlotId, TransportId, WorkerId};
 use crate::recv::contributors::Contributors;
 use crate::recv::packet::MediaPacket;
 use crate::recv::stream::ReceiveStream;
+use crate::route::ladder::Ladder;
 use crate::route::slot::Incoming;
 use crate::send::assessment::Assessment;
 use crate::time::Micros;
@@ -58,6 +59,8 @@ pub struct Producer {
     pub next_select: Option<Micros>,
     /// Whether they have to then.
     pub reselect: Reselect,
+    /// The ways to show it, as measured when its slots chose last.
+    pub ladder: Option<Box<Ladder>>,
     /// Workers that mirror it.
     pub watchers: Vec<Watcher>,
     /// A mirror that nobody uses is removed then.
@@ -88,6 +91,7 @@ impl Producer {
             turn: 0,
             next_select: None,
             reselect: Reselect::default(),
+            ladder: None,
             watchers: Vec::new(),
             idle_until: None,
         }

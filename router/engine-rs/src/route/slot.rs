@@ -11,7 +11,7 @@ use super::budget::RepairBudget;
 use super::ladder::Ladder;
 use super::picture::{PictureMapper, PictureNumbers, PictureShift};
 use super::rewrite::{Form, Numbers, PlannedCodec, Written};
-use super::select::{Allowed, Reason};
+use super::select::{Allowed, Reason, Share};
 use super::seq::{Dropped, SeqManager, Verdict};
 use super::timestamp::{SwitchPoint, TimestampMapper};
 use crate::core::command::{Codec, Limits, MediaKind, ProducerConfig, SlotConfig};
@@ -223,10 +223,14 @@ impl Slot {
         self.allowed.limits = limits;
     }
 
-    /// The slot's share of the receiver's bandwidth, in bits per second; acts at the next [`Self::select`]. `None`: as
-    /// much as there is.
-    pub fn set_budget(&mut self, budget: Option<u64>) {
-        self.allowed.budget = budget;
+    /// The slot's share of the receiver's bandwidth; acts at the next [`Self::select`]. True when it is another one.
+    pub fn set_share(&mut self, share: Share) -> bool {
+        std::mem::replace(&mut self.allowed.share, share) != share
+    }
+
+    /// What the application allows.
+    pub fn limits(&self) -> Limits {
+        self.allowed.limits
     }
 
     /// What is shown stops. One that waits needs not let it go on any more.
@@ -454,17 +458,15 @@ impl Slot {
             .filter(|_| self.config.kind == MediaKind::Video)
     }
 
-    /// A report block about this slot's SSRC.
-    pub fn on_report(&mut self, block: &ReportBlock, now: Micros) {
+    /// A report block about this slot's SSRC. Returns the round trip time, where the block tells it.
+    pub fn on_report(&mut self, block: &ReportBlock, now: Micros) -> Option<Micros> {
         let clock_rate = self.codec.map_or(0, |codec| codec.clock_rate);
         let losses = &mut self.judged.get_or_insert_default().losses;
         losses.on_report(block.fraction_lost, self.counters.packets);
-        if let Some(rtt) =
-            self.receiver
-                .on_report(block, clock_rate, self.reports.sent_at(block.last_sr), now)
-        {
-            self.budget.set_rtt(rtt);
-        }
+        let sent_at = self.reports.sent_at(block.last_sr);
+        let rtt = self.receiver.on_report(block, clock_rate, sent_at, now)?;
+        self.budget.set_rtt(rtt);
+        Some(rtt)
     }
 
     /// The sender report, when one is due. `wall_offset` is Unix time less engine time in microseconds, `anchor` the

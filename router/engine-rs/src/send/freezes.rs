@@ -18,8 +18,9 @@ const AVERAGED: u8 = 30;
 const LEAST_KNOWN: u8 = 5;
 /// Longer than the average by this.
 const LEAST_EXCESS_US: u32 = 150_000;
-/// Timestamps so far behind the newest are of frames that passed: 46 s of video. Others are of another clock.
-const BEHIND: u32 = 1 << 22;
+/// Timestamps less than a second behind the newest are of frames that passed. Others are of another clock: senders that
+/// change their source may begin anew (aiortc does).
+const BEHIND: u32 = 90_000;
 /// A PLI that was sent before the last key frame came is no news. So long it may have been under way, if nobody knows.
 const UNDER_WAY: Micros = Micros::from_millis(100);
 
@@ -315,9 +316,11 @@ mod tests {
         let late = film.timestamp.wrapping_sub(20 * 3_000);
         film.meter.on_packet(late, false, film.now);
         assert_eq!(film.meter.read(film.now).frames, 60);
-        film.timestamp = film.timestamp.wrapping_sub(1 << 30);
-        film.frames(60);
-        assert_eq!(film.meter.read(film.now).frames, 120);
+        for (back, frames) in [(1 << 30, 120), (3 * 90_000, 180)] {
+            film.timestamp = film.timestamp.wrapping_sub(back);
+            film.frames(60);
+            assert_eq!(film.meter.read(film.now).frames, frames);
+        }
         assert_eq!(film.read(), (0, 0));
     }
 

@@ -7,3 +7,4 @@ pub mod limited;
 pub mod probe_packets;
 pub mod quality;
 pub mod report;
+pub mod transport_number;

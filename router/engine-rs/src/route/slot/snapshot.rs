@@ -23,7 +23,7 @@ impl Slot {
             shown_producer: self.shown_producer(),
             waiting: self.producer().is_some() && self.producer() != self.shown_producer(),
             encoding: self.shown,
-            reason: reason.text(),
+            reason: reason.text().into(),
             limited_by: LimitedBy::from(reason),
             quality: judged.assessment.quality(),
             codec: self.codec.map(|codec| codec_name(codec.codec)),
