@@ -16,6 +16,7 @@ use crate::recv::stream::ReceiveStream;
 use crate::route::encodings::Encodings;
 use crate::route::ladder::Ladder;
 use crate::route::slot::Incoming;
+use crate::send::assessment::Assessment;
 use crate::time::Micros;
 
 /// How often slots choose among the encodings by what is measured.
@@ -52,6 +53,8 @@ pub struct Producer {
     pub audio_level: Option<u8>,
     /// Sequence number of the last FIR sent (RFC 5104 section 4.3.1.1).
     pub fir_sequence: u8,
+    /// How good what arrives is.
+    pub assessment: Assessment,
     /// How often it was forwarded: whose turn it is to be served first.
     turn: usize,
     /// When its slots choose their encodings anew.
@@ -90,6 +93,7 @@ impl Producer {
             contributors: Contributors::default(),
             audio_level: None,
             fir_sequence: 0,
+            assessment: Assessment::default(),
             turn: 0,
             next_select: None,
             reselect: Reselect::default(),

@@ -66,7 +66,8 @@ impl SlotEntry {
     pub fn stats(&mut self, now: Micros) -> SlotStats {
         let mut stats = self.slot.stats(now);
         if self.follows.is_some() {
-            stats.reason = self.slot.reason().of_follower().text().into();
+            let reason = self.slot.reason().of_follower();
+            (stats.reason, stats.limited_by) = (reason.text().into(), reason.into());
         }
         let by_bandwidth = matches!(
             self.slot.reason(),
