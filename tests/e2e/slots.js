@@ -87,6 +87,7 @@
     });
 
   const MAX_SHOWN = 2000;
+  const STALL_MS = 500;
 
   /**
    * Looks at each frame of one m-line from now on: the longest time without one, what its pictures spelt and how high
@@ -96,11 +97,12 @@
     const transceiver = receiving().find((each) => each.mid === mid);
     const video = playerOf(transceiver);
     const seen = { frames: 0, longestGapMs: 0, torn: 0, ids: {}, lastId: null, last: performance.now() };
-    Object.assign(seen, { resizes: 0, heights: {}, lastHeight: 0, shown: [] });
+    Object.assign(seen, { resizes: 0, stalls: 0, heights: {}, lastHeight: 0, shown: [] });
     const onFrame = (_, { height }) => {
       if (window.watched !== seen) return;
       const now = performance.now();
       seen.longestGapMs = Math.max(seen.longestGapMs, now - seen.last);
+      seen.stalls += now - seen.last > STALL_MS;
       seen.last = now;
       seen.frames += 1;
       const { id, counter, valid } = readStamp(video);
