@@ -38,7 +38,7 @@ class Camera:
 
     @property
     def look(self) -> str:
-        """The options of `installStamp`. Encoders share one stream's bitrate out by size alone: noise would starve it."""
+        """The options of `installStamp`. An SVC encoder shares bitrate out by size alone: noise would starve it."""
         grain = "false" if self.scalability else "true"
         return f"{{width: {WIDTH}, height: {HEIGHT}, grain: {grain}}}"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from itertools import pairwise
 
 from loadtest.links.readings import Reading, take_reading
 from loadtest.links.samples import Sample, make_sample
@@ -48,7 +49,6 @@ async def run_scene(stage: Stage, scene: Scene, seconds: float) -> SceneRun:
         readings = await _observe(stage, watcher, seconds, start_s)
         await following
     samples = [
-        make_sample(before, after, scene.capacity_bps(before.time_s, seconds))
-        for before, after in zip(readings, readings[1:], strict=False)
+        make_sample(before, after, scene.capacity_bps(before.time_s, seconds)) for before, after in pairwise(readings)
     ]
     return SceneRun(scene, seconds, samples, summarise(readings[0], readings[-1], samples))

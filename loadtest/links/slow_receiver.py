@@ -114,7 +114,7 @@ async def _measure(stage: Stage, load: Load, slow: Watcher | None, name: str, se
         of_published=round(others / published, 4) if published else 0.0,
         slow_bps=round(8 * (after.slow_bytes - before.slow_bytes) / lasted) if slow else None,
         slow_height=(await _read_video(slow)).get("frameHeight") if slow else None,
-        idle=round(1 - (after.busy_s - before.busy_s) / lasted / cores(), 3),
+        idle=max(0.0, round(1 - (after.busy_s - before.busy_s) / lasted / cores(), 3)),
     )
 
 

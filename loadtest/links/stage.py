@@ -128,7 +128,7 @@ async def open_stage(camera: Camera) -> AsyncIterator[Stage]:
 async def open_watcher(stage: Stage, identity: str, first: Step, seed: int) -> AsyncIterator[Watcher]:
     """Somebody watches from behind a link, which is as in the first step from before the page is loaded."""
     async with AsyncExitStack() as stack:
-        link = stack.enter_context(create_link(stage.space.name, stage.space.inside, shape=first.up, seed=seed))
+        link = stack.enter_context(create_link(stage.space.name, stage.space.inside, shape=first.down, seed=seed))
         link.set_shapes({"far": first.down, "near": first.up})
         program = stack.enter_context(executable_inside(link))
         chromium = await stack.enter_async_context(launch_chromium(stage.router.url, executable=program))

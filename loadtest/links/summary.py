@@ -60,7 +60,7 @@ class Repair:
         """Over a run."""
 
         def grown(name: str, before: Counters, after: Counters) -> int:
-            return round(after.get(name, 0) - before.get(name, 0))
+            return int(after.get(name, 0)) - int(before.get(name, 0))
 
         sent = (first.router.sent, last.router.sent)
         video = (first.video, last.video)
@@ -159,7 +159,7 @@ def summarise(first: Reading, last: Reading, samples: Sequence[Sample]) -> Summa
         queue_p95_ms=_percentile([sample.queue_ms for sample in samples], 0.95) or 0.0,
         queue_over_300_ms_s=_longest_queue_s(samples, 300),
         audio_concealed=round(sum(sample.audio_concealed for sample in samples) / played, 5) if played else 0.0,
-        undecoded=round(received - decoded - dropped),
+        undecoded=max(0, round(received - decoded - dropped)),
         torn=last.torn - first.torn,
         idle=round(statistics.fmean(sample.idle for sample in samples), 3),
         repair=Repair.between(first, last, samples),

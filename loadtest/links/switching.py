@@ -13,9 +13,10 @@ from loadtest.events import Events
 from loadtest.links.camera import HEIGHT, WIDTH, Camera
 from loadtest.links.readings import cores
 from loadtest.links.scenes import CLEAN
-from loadtest.links.stage import SLOT, NotEncoded, Stage, open_stage, open_watcher
+from loadtest.links.stage import SLOT, NotEncoded, Stage, Watcher, open_stage, open_watcher
 from loadtest.links.summary import MIN_IDLE
 
+WATCHER = "switcher"
 SWITCHES_PER_MINUTE = 200
 SMALL = (WIDTH // 4, HEIGHT // 4)
 SMALL_SCALABLE = (WIDTH // 2, HEIGHT // 2)
@@ -50,30 +51,38 @@ class SwitchingResult:
     inconclusive: list[str] = field(default_factory=list)
 
 
+async def _wish_in_turns(stage: Stage, watcher: Watcher, seconds: float) -> int:
+    """Small and large, at the rate; how many wishes there were."""
+    small = SMALL_SCALABLE if stage.camera.scalability else SMALL
+    loop, wishes = asyncio.get_running_loop(), 0
+    async with Events.open(stage.join(WATCHER)) as events:
+        start_s = loop.time()
+        while loop.time() - start_s < seconds:
+            width, height = LARGE if wishes % 2 else small
+            slots = {SLOT: {"width": width, "height": height}}
+            await events.send({"type": "wish", "session": watcher.session, "slots": slots})
+            wishes += 1
+            await asyncio.sleep(start_s + wishes * 60 / SWITCHES_PER_MINUTE - loop.time())
+        await asyncio.sleep(LAST_S)
+        if refused := [message for _, message in events.messages if message["type"] == "error"]:
+            raise RuntimeError(f"wishes were refused: {refused[0]}")
+    return wishes
+
+
 async def switch_layers(stage: Stage, seconds: float) -> SwitchingResult:
     """One camera, so long."""
-    async with open_watcher(stage, "switcher", CLEAN.steps[0], CLEAN.seed) as watcher:
-        async with Events.open(stage.join("switcher"), keeps=False) as events:
-            small = SMALL_SCALABLE if stage.camera.scalability else SMALL
-            await watcher.window.evaluate(f"watchPicture('{SLOT}')")
-            before = await watcher.window.evaluate(f"readDecoder('{SLOT}')")
-            loop, busy_s = asyncio.get_running_loop(), _busy_s()
-            start_s, wishes = loop.time(), 0
-            while loop.time() - start_s < seconds:
-                width, height = small if wishes % 2 == 0 else LARGE
-                slots = {SLOT: {"width": width, "height": height}}
-                await events.send({"type": "wish", "session": watcher.session, "slots": slots})
-                wishes += 1
-                await asyncio.sleep(start_s + wishes * 60 / SWITCHES_PER_MINUTE - loop.time())
-            await asyncio.sleep(LAST_S)
-            lasted = loop.time() - start_s
-            idle = 1 - (_busy_s() - busy_s) / lasted / cores()
-            after = await watcher.window.evaluate(f"readDecoder('{SLOT}')")
-            seen = await watcher.window.evaluate("watched")
-            refused = events.counts["error"]
-    result = _result(stage.camera.name, {name: after[name] - before[name] for name in after}, seen, idle)
-    reasons = [*result.inconclusive, *([f"{refused} wishes were refused"] if refused else [])]
-    return replace(result, seconds=round(lasted, 1), wishes=wishes, inconclusive=reasons)
+    loop = asyncio.get_running_loop()
+    async with open_watcher(stage, WATCHER, CLEAN.steps[0], CLEAN.seed) as watcher:
+        before = await watcher.window.evaluate(f"readDecoder('{SLOT}')")
+        await watcher.window.evaluate(f"watchPicture('{SLOT}')")
+        start_s, busy_s = loop.time(), _busy_s()
+        wishes = await _wish_in_turns(stage, watcher, seconds)
+        lasted = loop.time() - start_s
+        idle = 1 - (_busy_s() - busy_s) / lasted / cores()
+        seen = await watcher.window.evaluate("watched")
+        after = await watcher.window.evaluate(f"readDecoder('{SLOT}')")
+    grown = {name: after[name] - before[name] for name in after}
+    return replace(_result(stage.camera.name, grown, seen, idle), seconds=round(lasted, 1), wishes=wishes)
 
 
 def _busy_s() -> float:
@@ -88,12 +97,12 @@ def _result(camera: str, grown: dict[str, Any], seen: dict[str, Any], idle: floa
         heights=seen["heights"],
         longest_gap_ms=round(seen["longestGapMs"]),
         stalls=seen["stalls"],
-        undecoded=grown["framesReceived"] - grown["framesDecoded"] - grown["framesDropped"],
+        undecoded=max(0, grown["framesReceived"] - grown["framesDecoded"] - grown["framesDropped"]),
         torn=seen["torn"],
         plis=grown["pliCount"],
         freezes=grown["freezeCount"],
-        idle=round(idle, 3),
-        inconclusive=[f"the machine was idle {idle:.0%} of the time"] if idle < MIN_IDLE else [],
+        idle=max(0.0, round(idle, 3)),
+        inconclusive=[f"the machine was idle {max(idle, 0):.0%} of the time"] if idle < MIN_IDLE else [],
     )
 
 
