@@ -43,6 +43,7 @@ class SwitchingResult:
     undecoded: int = 0
     """Frames received and neither decoded nor dropped."""
     torn: int = 0
+    """Pictures whose stamp is not whole. Those of VP9 are so without any router: libvpx smears its highest layer."""
     plis: int = 0
     """Key frames that the decoder asked for."""
     freezes: int = 0
