@@ -55,13 +55,24 @@ def scene_table(runs: Sequence[SceneRun]) -> str:
 
 def repair_table(runs: Sequence[SceneRun]) -> str:
     """What became of lost packets."""
-    head = ("link", "lost on it", "overflowed", "asked again", "sent again", "came again", "never came", "given up")
+    head = (
+        "link",
+        "lost on it",
+        "overflowed",
+        "lost video",
+        "asked again",
+        "sent again",
+        "came again",
+        "unrepaired",
+        "given up",
+    )
     rows = []
     for run in runs:
         of = run.summary.repair
         given_up = ", ".join(f"{name} {count}" for name, count in of.given_up.items())
-        counts = (of.lost_on_link, of.overflowed_on_link, of.asked_again, of.retransmitted, of.repaired, of.never_came)
-        rows.append((run.scene.title, *counts, given_up or "none"))
+        link = (of.lost_on_link, of.overflowed_on_link)
+        video = (of.lost_video, of.asked_again, of.retransmitted, of.repaired, of.unrepaired)
+        rows.append((run.scene.title, *link, *video, given_up or "none"))
     return _table(head, rows)
 
 

@@ -43,7 +43,7 @@ async def _observe(stage: Stage, watcher: Watcher, seconds: float, start_s: floa
 
 async def run_scene(stage: Stage, scene: Scene, seconds: float) -> SceneRun:
     """A watcher joins behind the scene's link and watches so long."""
-    async with open_watcher(stage, WATCHER, scene.steps[0], scene.seed) as watcher:
+    async with open_watcher(stage, f"{WATCHER}-{scene.name}", scene.steps[0], scene.seed) as watcher:
         start_s = asyncio.get_running_loop().time()
         following = asyncio.create_task(_follow(watcher, scene, seconds, start_s))
         readings = await _observe(stage, watcher, seconds, start_s)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.http import request
-from loadtest.link import Link, create_link
+from loadtest.link import Link, Shape, create_link
 from loadtest.link.tun import available as links_available
 from loadtest.links.camera import ENCODING_SHARE, FRAMES_PER_SECOND, HEIGHT, LAYERS, Camera
 from loadtest.links.scenes import Step
@@ -138,3 +138,6 @@ async def open_watcher(stage: Stage, identity: str, first: Step, seed: int) -> A
         await wait_for(window, f"readSlots().some(({{mid, stamp}}) => mid === '{SLOT}' && stamp?.valid)", "a picture")
         await window.evaluate(f"watchPicture('{SLOT}')")
         yield Watcher(identity, window, link, session)
+        # Nobody who has gone is sent anything during the next one's run.
+        link.set_shape(Shape())
+        await window.evaluate(f"leaveRoom({json.dumps(stage.router.token(ROOM, identity))})")

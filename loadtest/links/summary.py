@@ -50,8 +50,9 @@ class Repair:
     retransmitted: int
     repaired: int
     """Retransmissions that came."""
-    never_came: int
-    """As the browser counts in the end: packetsLost."""
+    lost_video: int
+    """Packets that did not come at first, as the browser counts them (packetsLost; repairs come in a stream apart)."""
+    unrepaired: int
     given_up: dict[str, int]
     """Packets that the router did not send again or at all, by reason."""
 
@@ -64,6 +65,7 @@ class Repair:
 
         sent = (first.router.sent, last.router.sent)
         video = (first.video, last.video)
+        repaired, lost_video = grown("retransmittedPacketsReceived", *video), grown("packetsLost", *video)
         given_up = {name: grown(name, first.router.dropped, last.router.dropped) for name in REPAIR_REASONS}
         return cls(
             lost_on_link=sum(sample.lost for sample in samples),
@@ -71,8 +73,9 @@ class Repair:
             nacks_sent=grown("nackCount", *video),
             asked_again=grown("nackCount", *sent),
             retransmitted=grown("retransmittedPacketsSent", *sent),
-            repaired=grown("retransmittedPacketsReceived", *video),
-            never_came=grown("packetsLost", *video),
+            repaired=repaired,
+            lost_video=lost_video,
+            unrepaired=max(0, lost_video - repaired),
             given_up={name: count for name, count in given_up.items() if count},
         )
 
@@ -154,7 +157,7 @@ def summarise(first: Reading, last: Reading, samples: Sequence[Sample]) -> Summa
         freezes=sum(sample.freezes for sample in samples),
         freeze_s=round(sum(sample.freeze_s for sample in samples), 2),
         longest_gap_ms=max(sample.longest_gap_ms for sample in samples),
-        delay_ms=statistics.median(delays) if delays else None,
+        delay_ms=round(statistics.median(delays)) if delays else None,
         delay_p95_ms=_percentile(delays, 0.95),
         queue_p95_ms=_percentile([sample.queue_ms for sample in samples], 0.95) or 0.0,
         queue_over_300_ms_s=_longest_queue_s(samples, 300),

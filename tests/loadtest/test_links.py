@@ -30,6 +30,7 @@ def reading(number: int, **changes: object) -> Reading:
         "frameWidth": 640,
         "frameHeight": 360,
         "packetsLost": number,
+        "retransmittedPacketsReceived": number * 3 // 4,
     }
     audio = {
         "totalSamplesReceived": 24_000 * number,
@@ -105,7 +106,17 @@ def test_a_run_is_summed_up(samples: list[Sample]) -> None:
     assert found.heights == {360: 1.0}
     assert found.undecoded == 0
     assert found.inconclusive == []
-    assert found.repair == Repair(24, 0, 0, 24, 0, 0, 24, {"nack-budget": 48})
+    assert found.repair == Repair(
+        lost_on_link=24,
+        overflowed_on_link=0,
+        nacks_sent=0,
+        asked_again=24,
+        retransmitted=0,
+        repaired=18,
+        lost_video=24,
+        unrepaired=6,
+        given_up={"nack-budget": 48},
+    )
 
 
 def test_a_long_queue_is_told_by_its_longest_time(samples: list[Sample]) -> None:
