@@ -124,6 +124,17 @@ async def open_stage(camera: Camera) -> AsyncIterator[Stage]:
         yield stage
 
 
+async def _wait_picture(stage: Stage, window: Window, identity: str) -> None:
+    """The first one, or an error with what the router says of it."""
+    shown = f"readSlots().some(({{mid, stamp}}) => mid === '{SLOT}' && stamp?.valid)"
+    try:
+        await wait_for(window, shown, "a picture")
+    except AssertionError as error:
+        received = await window.evaluate(f"readDecoder('{SLOT}')")
+        router = [stat for stat in await stage.read_router(identity) if stat["type"] in ("outbound-rtp", "transport")]
+        raise RuntimeError(f"no picture: the watcher says {received}, the router {router}") from error
+
+
 @asynccontextmanager
 async def open_watcher(stage: Stage, identity: str, first: Step, seed: int) -> AsyncIterator[Watcher]:
     """Somebody watches from behind a link, which is as in the first step from before the page is loaded."""
@@ -135,7 +146,7 @@ async def open_watcher(stage: Stage, identity: str, first: Step, seed: int) -> A
         window = await Window.open(chromium)
         await _open_page(window, stage.router, "{}")
         session = await _join(window, stage.router, identity, publishes=False)
-        await wait_for(window, f"readSlots().some(({{mid, stamp}}) => mid === '{SLOT}' && stamp?.valid)", "a picture")
+        await _wait_picture(stage, window, identity)
         await window.evaluate(f"watchPicture('{SLOT}')")
         yield Watcher(identity, window, link, session)
         # Nobody who has gone is sent anything during the next one's run.
