@@ -19,6 +19,8 @@ class RouterView:
 
     estimate_bps: float | None
     """Of the link, where it has one."""
+    path: Counters
+    """What the estimate was made of."""
     reason: str
     """Why the slot shows what it shows."""
     bitrate_bps: float
@@ -37,6 +39,7 @@ class RouterView:
         estimates = (stat[ESTIMATE] for stat in stats if ESTIMATE in stat)
         return cls(
             estimate_bps=next(estimates, None),
+            path=transport.get("bandwidth", {}),
             reason=outbound.get("reason", ""),
             bitrate_bps=outbound.get("bitrate", 0),
             sent=outbound,

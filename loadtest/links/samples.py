@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import dataclass
 
-from loadtest.links.readings import Reading, cores
+from loadtest.links.readings import Counters, Reading, cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Sample:
     received_bps: float
     """RTP of the video, headers included, retransmissions too."""
     estimate_bps: float | None
+    path: Counters
+    """What the router knows of the link."""
     reason: str
     frames_per_s: float
     width: int
@@ -75,6 +77,7 @@ def make_sample(before: Reading, after: Reading, capacity_bps: int | None) -> Sa
         carried_bps=round(8 * after.down.bytes / seconds),
         received_bps=round(8 * received / seconds),
         estimate_bps=after.router.estimate_bps,
+        path=after.router.path,
         reason=after.router.reason,
         frames_per_s=round(_grown(before.video, after.video, "framesDecoded") / seconds, 1),
         width=after.video.get("frameWidth", 0),
