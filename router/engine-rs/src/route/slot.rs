@@ -265,11 +265,13 @@ impl Slot {
             return waiting.waits_for(None);
         }
         let current = self.current.as_mut().filter(|it| it.producer == producer)?;
-        let goes_on = current.select(self.shown, ladder, &self.allowed, now);
-        self.pictures.set_target(current.target);
-        if !goes_on {
+        if !current.select(self.shown, ladder, &self.allowed, now) {
             self.stop();
             return None;
+        }
+        match current.forwarded(self.shown, ladder, &self.allowed) {
+            Some(layer) => self.pictures.set_target(layer),
+            None => self.interrupt(),
         }
         // Its layers too are entered at a key frame, where nothing else lets them in.
         let layers = self.shown.filter(|_| self.pictures.wants_key_frame());
@@ -355,6 +357,7 @@ impl Slot {
         self.codec = Some(codec);
         if let Some(current) = &mut self.current {
             current.on_shown(from.encoding);
+            self.pictures.set_target(current.target);
         }
         self.seq.switch(packet.seq);
         self.timestamps.switch(point(packet, codec, from.anchor));
