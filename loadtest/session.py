@@ -195,7 +195,7 @@ def describe_step(session: Session, before: Sample, after: Sample, subscriptions
         packets_received=counts["received"],
         packets_per_s=round(counts["unique"] / seconds, 1),
         bits_per_s=round(counts["received_bytes"] * 8 / seconds),
-        loss=round(loss_of(session, counts, subscriptions), 6),
+        loss=round(loss_of(session, counts, subscriptions, seconds), 6),
         duplicates=counts["duplicates"],
         reordered=counts["reordered"],
         wrong=seen.wrong,
@@ -214,15 +214,18 @@ def describe_step(session: Session, before: Sample, after: Sample, subscriptions
     )
 
 
-def loss_of(session: Session, counts: "_native.Snapshot", subscriptions: int | None) -> float:
+EDGE_S = 0.05
+"""What may be on its way at either edge of a window: the burst of a frame, however late it was handled."""
+
+
+def loss_of(session: Session, counts: "_native.Snapshot", subscriptions: int | None, seconds: float) -> float:
     """By gaps; and, where it is known who gets what, by what is missing at all (streams that stopped have no gaps)."""
     gaps = counts["lost"] / max(counts["expected"], 1)
     if subscriptions is None or not session.publishing:
         return gaps
     tracks = session.publishing * session.scenario.tracks_per_publisher
     expected = counts["sent"] * subscriptions / tracks
-    # Packets on their way at either edge of the window: some milliseconds.
-    missing = 1 - (counts["unique"] + counts["sent"] * 0.002) / max(expected, 1)
+    missing = 1 - counts["unique"] / max(expected, 1) - EDGE_S / seconds
     return max(gaps, missing if missing > 0.005 else 0.0)
 
 
