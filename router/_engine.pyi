@@ -27,6 +27,8 @@ __all__ = [
 
 Address = tuple[str, int]
 Kind = Literal["audio", "video"]
+Priority = Literal["ordinary", "preferred", "pinned"]
+Preference = Literal["motion", "detail"]
 
 @type_check_only
 class BuildInfo(TypedDict):
@@ -55,7 +57,7 @@ class CodecParameters(TypedDict):
     format: int
     """Equal for formats that may be exchanged packet by packet, 32 bits."""
     clock_rate: int
-    feedback: Sequence[Literal["nack", "pli", "fir", "transport-cc", "remb"]]
+    feedback: Sequence[Literal["nack", "pli", "fir", "transport-cc", "remb", "ccfb"]]
 
 @type_check_only
 class EncodingParameters(TypedDict):
@@ -345,6 +347,35 @@ class SlotStats(TypedDict):
     round_trip_time_s: float | None
 
 @type_check_only
+class BandwidthStats(TypedDict):
+    """What a peer's link carries, and how its slots share it."""
+
+    estimate_bps: int | None
+    """None while nothing has limited it."""
+    limit: Literal["start", "delay", "queue", "loss", "remb", "outage"]
+    """What limits the estimate."""
+    budget_bps: int | None
+    """What was shared out: the estimate, or what it is taken for until there is one."""
+    granted_bps: int
+    """Of it, granted, with audio and what is kept for repair."""
+    ideal_bps: int
+    """What all slots would cost with bandwidth without end."""
+    is_limited: bool
+    """Some slot has less for lack of bandwidth."""
+    acked_bps: int | None
+    """What arrives, by feedback on packets."""
+    loss: float
+    """Share of packets lost lately, by feedback on packets."""
+    queue_s: float
+    """What stands in the link's queue."""
+    pacer_delay_s: float
+    """How long the packet that waits longest for the link has waited here."""
+    padding_bytes: int
+    """Sent only to probe the link."""
+    refused_feedback: int
+    """Feedback that was not believed: packets never sent, impossible times, floods."""
+
+@type_check_only
 class TransportStats(TypedDict):
     """One peer."""
 
@@ -365,6 +396,8 @@ class TransportStats(TypedDict):
     current_round_trip_time_s: float | None
     """Of the engine's own path challenges."""
     last_authenticated_us: int | None
+    bandwidth: BandwidthStats | None
+    """Once it was sent video."""
     producers: list[ProducerStats]
     slots: list[SlotStats]
 
@@ -512,6 +545,11 @@ class Engine:
         max_temporal_layers: int | None = None,
     ) -> None:
         """Replaces all limits of the slot."""
+
+    def set_slot_priority(self, slot: int, priority: Priority, preference: Preference) -> None:
+        """How much a slot matters when its peer's bandwidth is short, and what to keep: "motion" of a camera (larger
+        pictures only while they still move), "detail" of a shared screen.
+        """
 
     def remove_slot(self, slot: int) -> None:
         """With an RTCP BYE."""

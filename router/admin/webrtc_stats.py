@@ -2,14 +2,14 @@
 
 A value that does not apply is absent, never -1. Ids are made from engine ids, which are never reused, so they are
 stable and unique in one router. Beyond the specification: `reason` (why a slot shows what it does) on outbound-rtp,
-`dropped` and `worker` on transport, `keyFramesReceived` (the router decodes nothing) and `bitrate` on streams.
+`dropped`, `worker` and `bandwidth` on transport, `keyFramesReceived` (the router decodes nothing) and `bitrate` on streams.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from router._engine import EncodingStats, ProducerStats, SlotStats, TransportStats
+    from router._engine import BandwidthStats, EncodingStats, ProducerStats, SlotStats, TransportStats
 
 Stat = dict[str, Any]
 
@@ -39,7 +39,7 @@ def _without_absent(stat: Stat) -> Stat:
 
 
 def _write_transport(stats: "TransportStats") -> Iterator[Stat]:
-    key, address = stats["id"], stats["remote_address"]
+    key, address, bandwidth = stats["id"], stats["remote_address"], stats["bandwidth"]
     pair = f"P{key}-{stats['selected_pair_changes']}" if address else None
     yield {
         "id": f"T{key}",
@@ -55,6 +55,7 @@ def _write_transport(stats: "TransportStats") -> Iterator[Stat]:
         "selectedCandidatePairChanges": stats["selected_pair_changes"],
         "worker": stats["worker"],
         "dropped": stats["dropped"],
+        "bandwidth": _write_bandwidth(bandwidth) if bandwidth else None,
     }
     if address is None:
         return
@@ -67,6 +68,7 @@ def _write_transport(stats: "TransportStats") -> Iterator[Stat]:
         "state": "succeeded",
         "nominated": True,
         "currentRoundTripTime": stats["current_round_trip_time_s"],
+        "availableOutgoingBitrate": bandwidth["estimate_bps"] if bandwidth else None,
     }
     yield {
         "id": remote,
@@ -76,6 +78,26 @@ def _write_transport(stats: "TransportStats") -> Iterator[Stat]:
         "port": address[1],
         "protocol": "udp",
     }
+
+
+def _write_bandwidth(stats: "BandwidthStats") -> Stat:
+    """What the peer's link carries, in bits per second and seconds, and how its slots share it."""
+    return _without_absent(
+        {
+            "estimate": stats["estimate_bps"],
+            "limitedBy": stats["limit"],
+            "budget": stats["budget_bps"],
+            "granted": stats["granted_bps"],
+            "ideal": stats["ideal_bps"],
+            "limited": stats["is_limited"],
+            "acknowledged": stats["acked_bps"],
+            "loss": round(stats["loss"], 4),
+            "queue": stats["queue_s"],
+            "pacerDelay": stats["pacer_delay_s"],
+            "paddingBytesSent": stats["padding_bytes"],
+            "refusedFeedback": stats["refused_feedback"],
+        }
+    )
 
 
 def _add_codec(codecs: dict[str, Stat], transport: int, stream: "ProducerStats | SlotStats") -> str | None:

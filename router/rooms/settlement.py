@@ -14,7 +14,9 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from router import clock
 from router.errors import RouterError
@@ -23,6 +25,9 @@ from router.rooms.participant import PublishedTrack
 from router.rooms.ranking import Ranking, TrackView
 from router.rooms.session import Session
 from router.rooms.wishes import NO_WISH, FindTrack, SlotWish
+
+if TYPE_CHECKING:
+    from router._engine import Priority
 
 logger = logging.getLogger(__name__)
 
@@ -206,6 +211,7 @@ class Settlement:
             if slot.shows != track_id:
                 self._show(session, slot.mid, track_id)
                 told.add(slot.mid)
+            self._weigh(session, slot, track_id)
         if told:
             self._tell_slots(session, [mid for mid in mids if mid in told])
 
@@ -217,6 +223,14 @@ class Settlement:
             # The connection is going away; its `disconnected` ends the session.
             logger.debug("slot refused a track", exc_info=True, extra={"room": session.room.name})
         session.shown[mid] = track_id
+
+    def _weigh(self, session: Session, slot: SlotView, track_id: str | None) -> None:
+        """What was pinned goes before a shared screen, and that before cameras, when bandwidth is short."""
+        track = None if track_id is None else self.ranking.get(track_id)
+        is_screen = track is not None and track.source == "screen"
+        priority: Priority = "pinned" if slot.pin is not None else "preferred" if is_screen else "ordinary"
+        with suppress(RouterError):
+            session.slots[slot.mid].set_priority(priority, "detail" if is_screen else "motion")
 
     def _file(self, session: Session, depth: int | None) -> None:
         self._unfile(session)

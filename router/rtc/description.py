@@ -59,7 +59,7 @@ class RTCCodec:
     channels: int = 1
     parameters: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
     feedback: tuple[str, ...] = ()
-    """rtcp-fb values as in SDP: "nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"."""
+    """rtcp-fb values as in SDP: "nack", "nack pli", "ccm fir", "transport-cc", "goog-remb", "ack ccfb"."""
     rtx_payload_type: int | None = None
 
 

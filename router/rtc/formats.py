@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from router._engine import CodecParameters, EncodingParameters
 
 EngineCodec = Literal["opus", "red", "vp8", "vp9", "h264", "av1", "other"]
-EngineFeedback = Literal["nack", "pli", "fir", "transport-cc", "remb"]
+EngineFeedback = Literal["nack", "pli", "fir", "transport-cc", "remb", "ccfb"]
 
 SUPPORTED: dict[Kind, dict[str, int]] = {
     "audio": {"opus": 48000, "red": 48000},
@@ -33,6 +33,7 @@ _ENGINE_FEEDBACK: dict[str, EngineFeedback] = {
     "ccm fir": "fir",
     "transport-cc": "transport-cc",
     "goog-remb": "remb",
+    "ack ccfb": "ccfb",
 }
 _KEPT_PARAMETERS = {
     "opus": ("minptime", "useinbandfec", "usedtx", "stereo", "sprop-stereo"),

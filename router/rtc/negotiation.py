@@ -78,14 +78,16 @@ RECEIVED_EXTENSIONS: dict[Kind, frozenset[str]] = {
 }
 """What a publisher may send us."""
 SENT_EXTENSIONS: dict[Kind, frozenset[str]] = {
-    "audio": frozenset({MID, AUDIO_LEVEL, CSRC_AUDIO_LEVEL, ABS_CAPTURE_TIME}),
-    "video": frozenset({MID, ABS_CAPTURE_TIME, VIDEO_ORIENTATION, PLAYOUT_DELAY, DEPENDENCY_DESCRIPTOR}),
+    "audio": frozenset({MID, AUDIO_LEVEL, CSRC_AUDIO_LEVEL, ABS_CAPTURE_TIME, TRANSPORT_CC}),
+    "video": frozenset({MID, ABS_CAPTURE_TIME, VIDEO_ORIENTATION, PLAYOUT_DELAY, DEPENDENCY_DESCRIPTOR, TRANSPORT_CC}),
 }
 """What we send to a receiver."""
 RECEIVED_FEEDBACK = frozenset({"nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"})
 """What we send a publisher."""
-SENT_FEEDBACK = frozenset({"nack", "nack pli", "ccm fir"})
+SENT_FEEDBACK = frozenset({"nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"})
 """What we act upon from a receiver."""
+CCFB = "ack ccfb"
+"""RFC 8888: acted upon from who receives only and does not know transport-wide feedback; we send none ourselves."""
 
 ONE_BYTE_IDS = range(1, 15)
 TWO_BYTE_IDS = range(1, 256)
@@ -259,7 +261,7 @@ def _accept_codecs(
         replace(
             codec,
             parameters=accept_parameters(codec),
-            feedback=tuple(name for name in codec.feedback if name in used),
+            feedback=_accept_feedback(codec, used, ways),
             rtx_payload_type=None if codec.rtx_payload_type in MUX_CONFLICTS else codec.rtx_payload_type,
         )
         for codec in usable
@@ -267,6 +269,12 @@ def _accept_codecs(
     wanted = next((limit.codecs for limit in limits if limit.codecs is not None), ())
     rank = {name.lower(): place for place, name in reversed(list(enumerate((*wanted, *preferred))))}
     return shared_parts.share_codecs(tuple(sorted(found, key=lambda codec: rank.get(codec.name.lower(), len(rank)))))
+
+
+def _accept_feedback(codec: RTCCodec, used: frozenset[str], ways: frozenset[Way]) -> tuple[str, ...]:
+    if ways == {"send"} and "transport-cc" not in codec.feedback:
+        used |= {CCFB}
+    return tuple(name for name in codec.feedback if name in used)
 
 
 @remember

@@ -12,6 +12,7 @@ from router.rtc.negotiation import compatible
 from router.rtc.stream import RTCMediaStreamTrack
 
 if TYPE_CHECKING:
+    from router._engine import Preference, Priority
     from router.rtc.connection import RTCConnection
     from router.rtc.speakers import Listening
 
@@ -32,6 +33,7 @@ class RTCSlot:
     __slots__ = (
         "__weakref__",
         "_limits",
+        "_priority",
         "_track",
         "_wanted",
         "connection",
@@ -63,6 +65,7 @@ class RTCSlot:
         self._track: RTCMediaStreamTrack | None = None
         self._limits: SlotLimits | None = None
         self._wanted = UNCONSTRAINED
+        self._priority: tuple[Priority, Preference] = ("ordinary", "motion")
         self.id = connection.engine.native.add_slot(
             transport,
             kind=self.kind,
@@ -123,6 +126,13 @@ class RTCSlot:
         """The peer has no use for more than this, whatever it shows; acts at once, as constraints do."""
         self._wanted = limits
         self.update_limits()
+
+    def set_priority(self, priority: "Priority", preference: "Preference") -> None:
+        """How much it matters when the peer's bandwidth is short, and what to keep of its picture."""
+        if self.connection.closed or (priority, preference) == self._priority:
+            return
+        self._priority = (priority, preference)
+        self.connection.engine.native.set_slot_priority(self.id, priority, preference)
 
     def update_limits(self) -> None:
         """Tells the engine the strictest of all constraints that apply to what it shows."""

@@ -90,6 +90,7 @@ class FakeSlot:
         self.track: FakeTrack | None = None
         self.assignments = 0
         self.wanted = RTCConstraints()
+        self.priority = ("ordinary", "motion")
 
     def can_show(self, track: FakeTrack) -> bool:
         return compatible(track.section, self.section)
@@ -101,6 +102,9 @@ class FakeSlot:
 
     def want(self, limits: RTCConstraints) -> None:
         self.wanted = limits
+
+    def set_priority(self, priority: str, preference: str) -> None:
+        self.priority = (priority, preference)
 
 
 class FakeSpeakers:

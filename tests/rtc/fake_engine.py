@@ -146,6 +146,9 @@ class FakeNative:
     def set_slot_limits(self, slot: int, **limits: int | None) -> None:
         self.find(self.slots, slot)["limits"] = limits
 
+    def set_slot_priority(self, slot: int, priority: str, preference: str) -> None:
+        self.find(self.slots, slot)["priority"] = (priority, preference)
+
     def create_speakers(self, worker: int, *, max_heard: int = 3) -> int:
         id_ = next(self.ids)
         self.speakers[id_] = {"worker": worker, "max_heard": max_heard, "producers": {}, "slots": {}}

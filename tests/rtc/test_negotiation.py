@@ -119,9 +119,25 @@ def test_red_is_accepted_of_an_opus_that_is() -> None:
 def test_feedback_by_direction() -> None:
     publish, play = answered(OFFERS["chromium-whip"]), answered(OFFERS["chromium-whep"])
     assert set(publish.media[1].codecs[0].feedback) == {"goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"}
-    assert set(play.media[1].codecs[0].feedback) == {"ccm fir", "nack", "nack pli"}
+    assert set(play.media[1].codecs[0].feedback) == {"goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"}
     assert publish.media[0].codecs[0].feedback == ("transport-cc",)
-    assert play.media[0].codecs[0].feedback == ()
+    assert play.media[0].codecs[0].feedback == ("transport-cc",)
+
+
+@pytest.mark.parametrize(
+    ("direction", "lines", "accepted"),
+    [
+        ("recvonly", ("ack ccfb",), ("ack ccfb",)),
+        ("recvonly", ("transport-cc", "ack ccfb"), ("transport-cc",)),
+        ("sendrecv", ("ack ccfb",), ()),
+        ("sendonly", ("ack ccfb",), ()),
+    ],
+)
+def test_rfc_8888_is_heard_from_receivers_that_know_nothing_else(
+    direction: str, lines: tuple[str, ...], accepted: tuple[str, ...]
+) -> None:
+    text = small_with(f"a={direction}", *(f"a=rtcp-fb:* {line}" for line in lines))
+    assert answered(text).media[1].codecs[0].feedback == ("nack", *accepted)
 
 
 def uris(section: RTCMediaSection) -> set[str]:
@@ -137,10 +153,10 @@ def test_extensions_by_direction() -> None:
         *("mid", "rtp-stream-id", "repaired-rtp-stream-id", cc, "abs-send-time", descriptor),
         *("video-orientation", "playout-delay"),
     }
-    assert uris(play.media[0]) == {"mid", "ssrc-audio-level"}
-    assert uris(play.media[1]) == {"mid", "video-orientation", "playout-delay"}
+    assert uris(play.media[0]) == {"mid", "ssrc-audio-level", cc}
+    assert uris(play.media[1]) == {"mid", "video-orientation", "playout-delay", cc}
     room = answered(OFFERS["chromium-room"])
-    assert uris(room.media[2]) == {"mid", descriptor, "video-orientation", "playout-delay"}
+    assert uris(room.media[2]) == {"mid", descriptor, "video-orientation", "playout-delay", cc}
 
 
 def test_extension_directions_are_reversed() -> None:
@@ -149,12 +165,12 @@ def test_extension_directions_are_reversed() -> None:
         3: "sendrecv",
         4: "recvonly",
         6: "sendonly",
-        7: "recvonly",
+        7: "sendrecv",
         8: "recvonly",
         9: "recvonly",
         10: "recvonly",
     }
-    assert {item.id for item in ours.media[2].extensions} == {3, 6}, "Firefox only sends ids 8 to 10"
+    assert {item.id for item in ours.media[2].extensions} == {3, 6, 7}, "Firefox only sends ids 8 to 10"
 
 
 def small_with(*lines: str, mixed: bool = False) -> str:
@@ -205,6 +221,7 @@ def test_extension_constraints() -> None:
     ours = answer(offer, local=local_parameters(), receive=RTCConstraints(extensions=(MID, RID)))
     assert [(item.id, item.direction) for item in ours.media[1].extensions] == [
         (13, "sendonly"),
+        (3, "sendonly"),
         (5, "sendonly"),
         (4, "sendrecv"),
         (10, "recvonly"),

@@ -356,7 +356,7 @@ fn pacing_allocates_nothing_once_it_has_waited() {
             waited += usize::from(pacer.admit(&packet, now) == Admission::Wait);
         }
         let mut out = [0; 1_500];
-        while let Some(at) = pacer.deadline(now) {
+        while let Some(at) = pacer.deadline() {
             now = at;
             while pacer.release(&mut out, now).is_some() {}
         }

@@ -138,11 +138,8 @@ fn followers_of_different_capacity_share_a_group() {
         state.stages.iter().map(Vec::len).collect::<Vec<_>>(),
         [2, 4]
     );
-    let reasons: Vec<&str> = talk
-        .slot_stats(7)
-        .iter()
-        .map(|stats| stats.reason)
-        .collect();
+    let stats = talk.slot_stats(7);
+    let reasons: Vec<&str> = stats.iter().map(|stats| &*stats.reason).collect();
     assert_eq!(reasons[2..4], ["one of the loudest", "nobody speaks here"]);
 }
 

@@ -104,7 +104,7 @@ impl Allocator {
         claims: impl IntoIterator<Item = Claim<'c>>,
         now: Micros,
     ) -> Allocation<'_> {
-        let audio = self.take_claims(claims, now);
+        let audio = self.take_claims(claims, budget.estimate.is_some(), now);
         let available = budget
             .estimate
             .map_or(u64::MAX, |bps| budget.left(bps, audio));
@@ -135,7 +135,12 @@ impl Allocator {
     }
 
     /// Takes the claims in; those that need no decision are granted at once. Returns what audio takes.
-    fn take_claims<'c>(&mut self, claims: impl IntoIterator<Item = Claim<'c>>, now: Micros) -> u64 {
+    fn take_claims<'c>(
+        &mut self,
+        claims: impl IntoIterator<Item = Claim<'c>>,
+        is_limited: bool,
+        now: Micros,
+    ) -> u64 {
         self.levels.clear();
         self.bidders.clear();
         self.entries.clear();
@@ -158,19 +163,21 @@ impl Allocator {
                         self.grant_nothing(&claim, path.ceiling);
                         continue;
                     }
-                    self.bid(&claim, &path, now);
+                    self.bid(&claim, &path, is_limited, now);
                 }
             }
         }
         audio
     }
 
-    fn bid(&mut self, claim: &Claim, path: &Path, now: Micros) {
+    fn bid(&mut self, claim: &Claim, path: &Path, is_limited: bool, now: Micros) {
         let standing = claim.standing;
         let start = self.levels.len();
         self.levels.extend_from_slice(&path.levels);
         let held = held(&standing, &path.levels);
-        let brake = if standing.backs_off(now) {
+        let brake = if !is_limited {
+            None
+        } else if standing.backs_off(now) {
             Some(Cause::BackingOff)
         } else if held > 0 && standing.must_wait(claim.shown_at, now) {
             Some(Cause::Settling)

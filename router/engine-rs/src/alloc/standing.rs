@@ -79,6 +79,7 @@ pub struct Standing {
     price: RecentLow,
     /// The last raise, and what was available then.
     raised: Option<(Micros, u64)>,
+    dwells_until: Micros,
     failed: Option<Micros>,
     /// Available when it failed last.
     not_enough: u64,
@@ -92,6 +93,7 @@ impl Default for Standing {
             granted: None,
             price: RecentLow::EMPTY,
             raised: None,
+            dwells_until: Micros(0),
             failed: None,
             not_enough: 0,
             failures: 0,
@@ -119,8 +121,7 @@ impl Standing {
     /// It may not be raised now, though there seems to be enough. One whose size on the screen has changed need not wait
     /// for the end of the dwell time.
     pub(super) fn must_wait(&self, shown_at: Option<(u16, u16)>, now: Micros) -> bool {
-        let dwells = |(at, _): (Micros, u64)| now - at < DWELL;
-        shown_at == self.shown_at && self.raised.is_some_and(dwells)
+        shown_at == self.shown_at && now < self.dwells_until
     }
 
     /// Its last raises failed, and it is not time to try again.
@@ -149,7 +150,7 @@ impl Standing {
     ) {
         self.shown_at = shown_at;
         match step {
-            Step::Up(available) => self.raised = Some((now, available)),
+            Step::Up(available) => self.on_raised(available, now),
             Step::Squeezed => self.on_squeezed(now),
             Step::Same => {}
         }
@@ -164,6 +165,14 @@ impl Standing {
             }
         }
         self.granted = rung;
+    }
+
+    /// It got more. Who had nothing begins low, as its layers come one after the other, and need not stay there.
+    fn on_raised(&mut self, available: u64, now: Micros) {
+        self.raised = Some((now, available));
+        if self.granted.is_some() {
+            self.dwells_until = now + DWELL;
+        }
     }
 
     /// It got less, for lack of bandwidth.
@@ -277,6 +286,8 @@ mod tests {
     #[test]
     fn raises_are_a_second_apart_unless_the_size_changes() {
         let mut standing = Standing::default();
+        standing.grant(Some(RUNG), Step::Up(800), None, ms(0));
+        assert!(!standing.must_wait(None, ms(1)), "it had nothing");
         standing.grant(Some(RUNG), Step::Up(800), None, ms(0));
         assert!(standing.must_wait(None, ms(999)));
         assert!(!standing.must_wait(None, ms(1_000)));

@@ -36,8 +36,20 @@ const DROP_WAIT_US: i64 = 150_000;
 const DROP_ARRIVING: f64 = 0.7;
 /// A decrease to less than this share is a great drop.
 const GREAT_DROP: f64 = 0.66;
+/// For so long after the first feedback what arrives is taken for the rate, if nothing has been too much before.
+const FINDING: Micros = Micros::from_secs(2);
+/// Who follows the estimate sends no more than this share of it.
+const FAR_MORE: f64 = 1.5;
 /// What an outage leaves of the rate before it, until a probe tells.
 const AFTER_OUTAGE: f64 = 0.5;
+
+/// Whether the first value is still looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    Unheard,
+    Until(Micros),
+    Over,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -60,6 +72,9 @@ pub struct Estimator {
     /// As of the last feedback or tick.
     may_probe: bool,
     round_trip: Option<Micros>,
+    finding: Finding,
+    /// What a probe has shown since it was asked last.
+    confirmed: Option<u64>,
     /// Packets sent before say nothing: an outage ended then.
     ignored_before: Micros,
     estimate: u64,
@@ -84,10 +99,12 @@ impl Estimator {
             loss: LossControl::default(),
             probe: ProbeControl::new(),
             outage: Outage::default(),
-            reports: Reports::new(now, start as f64),
+            reports: Reports::new(now),
             wanted: 0,
             may_probe: false,
             round_trip: None,
+            finding: Finding::Unheard,
+            confirmed: None,
             ignored_before: Micros(0),
             estimate: start,
             limit: Limit::Start,
@@ -104,6 +121,12 @@ impl Estimator {
         if probe.is_none() {
             self.sent_rate.on_sent(bytes);
         }
+    }
+
+    /// A packet leaves without a number.
+    #[inline]
+    pub fn on_unnumbered(&mut self, bytes: usize) {
+        self.sent_rate.on_sent(bytes);
     }
 
     /// The packet with this transport-wide number has this RTP name. Only for receivers that speak RFC 8888, after
@@ -150,7 +173,9 @@ impl Estimator {
     /// A report block of RTCP came: share of packets lost, and the round trip when it can be told.
     pub fn on_report(&mut self, fraction_lost: f64, round_trip: Option<Micros>, now: Micros) {
         let loss = fraction_lost.clamp(0.0, 1.0);
-        self.reports.on_report(loss, now, self.wanted as f64);
+        self.sent_rate.update(now);
+        let limit = (self.wanted as f64, self.sent_rate.bps());
+        self.reports.on_report(loss, now, limit);
         self.reports.clamp(MIN_BPS as f64, MAX_BPS as f64);
         if self.arrivals.is_none() {
             self.round_trip = round_trip.or(self.round_trip);
@@ -192,6 +217,24 @@ impl Estimator {
         let probe = self.probe.deadline(self.may_probe);
         let outage = self.outage.deadline(self.round_trip());
         probe.into_iter().chain(outage).min()
+    }
+
+    /// The first value is still looked for: what is sent may be more than the estimate, and is what finds it.
+    pub fn is_finding(&self) -> bool {
+        if self.arrivals.is_none() {
+            return !self.reports.limits();
+        }
+        self.finding != Finding::Over
+    }
+
+    /// Feedback on packets flows.
+    pub const fn is_heard(&self) -> bool {
+        self.arrivals.is_some()
+    }
+
+    /// What the last probe that got through has shown, once.
+    pub const fn take_confirmed(&mut self) -> Option<u64> {
+        self.confirmed.take()
     }
 
     /// Bits per second that may be sent.
@@ -296,23 +339,25 @@ impl Estimator {
         let acked = arrivals.acked();
         let short = arrivals.acked_short().or(acked);
         let standing_us = arrivals.standing_us();
+        let latest_wait_us = arrivals.latest_wait_us();
         if self.drain.update(now, standing_us) == Progress::Stuck {
             arrivals.rebase();
         }
         let mut news = arrivals.take_news();
         if is_drop(
-            arrivals.latest_wait_us(),
+            latest_wait_us,
             short,
             self.sent_rate.bps().min(self.aimd.target()),
         ) {
             news = Some(Usage::Overuse);
         }
+        self.find(now, (acked, short), news);
         let before = self.aimd.target();
         match news {
             Some(Usage::Overuse) if self.aimd.decrease(now, short, round_trip) => {
                 let link = short.unwrap_or(before);
-                self.drain
-                    .begin(now, link, standing_us.max(arrivals.latest_wait_us()));
+                let waiting_us = standing_us.max(latest_wait_us);
+                self.drain.begin(now, link, waiting_us);
                 let great = self.aimd.target() < GREAT_DROP * before;
                 self.probe.on_congestion(now, great);
             }
@@ -331,11 +376,39 @@ impl Estimator {
         self.consider_probe(now);
     }
 
+    /// While nothing was too much yet, what arrives is the rate, or what was just too much.
+    fn find(
+        &mut self,
+        now: Micros,
+        (acked, short): (Option<f64>, Option<f64>),
+        news: Option<Usage>,
+    ) {
+        let until = match self.finding {
+            Finding::Over => return,
+            Finding::Unheard => now + FINDING,
+            Finding::Until(until) => until,
+        };
+        let overused = news == Some(Usage::Overuse);
+        let arriving = if overused { short } else { acked };
+        let target = self.aimd.target();
+        let exceeds = self.sent_rate.bps() > FAR_MORE * target;
+        if let Some(arriving) = arriving.filter(|bps| exceeds && *bps > target) {
+            self.aimd.set(now, arriving.min(MAX_BPS as f64));
+        }
+        let is_over = overused || self.loss.is_congested() || now >= until;
+        self.finding = if is_over {
+            Finding::Over
+        } else {
+            Finding::Until(until)
+        };
+    }
+
     fn conclude_probe(&mut self, now: Micros, usage: Usage) {
         let result = self.probe.conclude(now, self.estimate as f64);
         let calm = usage != Usage::Overuse && self.drain.limit().is_none();
         if let Some(result) = result.filter(|_| calm) {
             let bps = result.bps.min(MAX_BPS as f64);
+            self.confirmed = Some(bps as u64);
             self.loss.raise(bps);
             if bps > self.aimd.target() {
                 self.aimd.set(now, bps);
@@ -393,8 +466,10 @@ impl Estimator {
             )
         } else if self.reports.remb(now).is_some() {
             (self.reports.rate(now), Limit::Remb)
-        } else {
+        } else if self.reports.limits() {
             (self.reports.rate(now), Limit::Loss)
+        } else {
+            (self.aimd.target(), Limit::Start)
         };
         let others = [
             (self.drain.limit(), Limit::Queue),

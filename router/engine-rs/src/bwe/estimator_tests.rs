@@ -79,17 +79,31 @@ fn without_feedback_nothing_is_known_and_nothing_probed() {
 #[test]
 fn receiver_without_feedback_is_believed_by_his_reports() {
     let mut path = Path::new();
-    for _ in 0..10 {
-        path.now = path.now + Micros::from_secs(1);
-        path.estimator
-            .on_report(0.0, Some(Micros::from_millis(80)), path.now);
-    }
-    let grown = path.estimator.snapshot();
-    assert!(grown.estimate_bps > 2 * START_BPS, "{grown:?}");
+    path.estimator.set_wanted(5_000_000);
+    let seconds = |path: &mut Path, count, loss| {
+        for _ in 0..count {
+            path.now = path.now + Micros::from_secs(1);
+            path.estimator.on_unnumbered(125_000);
+            path.estimator
+                .on_report(loss, Some(Micros::from_millis(80)), path.now);
+        }
+        path.estimator.snapshot()
+    };
+    let known = seconds(&mut path, 10, 0.0);
+    assert_eq!(known.limit, Limit::Start);
+    assert!(path.estimator.is_finding(), "nothing limits it");
+    let lossy = seconds(&mut path, 3, 0.3);
+    assert!(!path.estimator.is_finding());
+    assert!(
+        (500_000..1_000_000).contains(&lossy.estimate_bps),
+        "{lossy:?}"
+    );
     assert_eq!(
-        (grown.limit, grown.round_trip),
+        (lossy.limit, lossy.round_trip),
         (Limit::Loss, Micros::from_millis(80))
     );
+    let grown = seconds(&mut path, 10, 0.0);
+    assert!(grown.estimate_bps > 2 * lossy.estimate_bps, "{grown:?}");
     path.estimator.on_remb(500_000, path.now);
     let named = path.estimator.snapshot();
     assert_eq!((named.estimate_bps, named.limit), (500_000, Limit::Remb));
@@ -111,6 +125,27 @@ fn feedback_measures_and_begins_to_probe() {
     );
     assert!(snapshot.estimate_bps > START_BPS);
     assert!(path.estimator.deadline().is_some());
+}
+
+#[test]
+fn what_arrives_at_first_is_the_rate() {
+    let mut path = Path::new();
+    let start = START_BPS / 4;
+    path.estimator = Estimator::new(path.now, start);
+    for _ in 0..10 {
+        path.tenth(true);
+    }
+    let snapshot = path.estimator.snapshot();
+    let acked = snapshot.acked_bps.expect("a rate");
+    assert!(
+        acked > START_BPS,
+        "more is sent than the start: {snapshot:?}"
+    );
+    assert!(snapshot.estimate_bps >= acked && path.estimator.is_finding());
+    for _ in 0..15 {
+        path.tenth(true);
+    }
+    assert!(!path.estimator.is_finding(), "found after two seconds");
 }
 
 #[test]

@@ -25,11 +25,11 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// Starts at a rate.
-    pub const fn new(now: Micros, start_bps: f64) -> Self {
+    /// Nothing is limited until a report or a REMB says so.
+    pub const fn new(now: Micros) -> Self {
         Self {
             remb: None,
-            rate: start_bps,
+            rate: f64::INFINITY,
             losses: 0.0,
             count: 0,
             since: now,
@@ -41,8 +41,13 @@ impl Reports {
         self.remb = Some((bps, now));
     }
 
-    /// A report block's share of packets lost; `limit` is what could be used.
-    pub fn on_report(&mut self, loss: f64, now: Micros, limit: f64) {
+    /// Something limits the rate.
+    pub const fn limits(&self) -> bool {
+        self.rate.is_finite() || self.remb.is_some()
+    }
+
+    /// A report block's share of packets lost; `wanted` is what could be used, `sent` what is sent.
+    pub fn on_report(&mut self, loss: f64, now: Micros, (wanted, sent): (f64, f64)) {
         self.losses += loss;
         self.count += 1;
         if now - self.since < PERIOD {
@@ -57,10 +62,10 @@ impl Reports {
             GROWTH
         };
         if loss > HIGH {
-            self.rate *= 1.0 - 0.5 * loss;
+            self.rate = self.rate.min(sent) * (1.0 - 0.5 * loss);
         } else if loss < LOW {
             // What was allowed before stays: less being wanted is no congestion.
-            let grown = (growth * self.rate).min(remb.unwrap_or(limit));
+            let grown = (growth * self.rate).min(remb.unwrap_or(wanted));
             self.rate = self.rate.max(grown);
         }
     }
@@ -76,9 +81,11 @@ impl Reports {
         self.remb(now).map_or(self.rate, |remb| remb.min(self.rate))
     }
 
-    /// Keeps the rate within limits.
+    /// Keeps a rate that is limited within limits.
     pub const fn clamp(&mut self, min: f64, max: f64) {
-        self.rate = self.rate.clamp(min, max);
+        if self.rate.is_finite() {
+            self.rate = self.rate.clamp(min, max);
+        }
     }
 }
 
@@ -87,39 +94,44 @@ impl Reports {
 mod tests {
     use super::*;
 
+    const SENT: f64 = 1e6;
+
     fn seconds(reports: &mut Reports, from: u64, count: u64, loss: f64, limit: f64) -> f64 {
         for second in from..from + count {
             let now = Micros::from_secs(second);
-            reports.on_report(loss, now, limit);
+            reports.on_report(loss, now, (limit, reports.rate.min(SENT)));
         }
         reports.rate(Micros::from_secs(from + count - 1))
     }
 
     #[test]
     fn losses_lower_hold_and_let_grow() {
-        let mut reports = Reports::new(Micros(0), 1e6);
-        assert_eq!(seconds(&mut reports, 1, 10, 0.05, 9e6), 1e6);
+        let mut reports = Reports::new(Micros(0));
+        assert_eq!(seconds(&mut reports, 1, 10, 0.05, 9e6), f64::INFINITY);
+        assert!(!reports.limits(), "as much as there is");
         assert!(seconds(&mut reports, 11, 5, 0.2, 9e6) < 0.6e6);
+        assert!(reports.limits());
         let grown = seconds(&mut reports, 16, 100, 0.0, 1.5e6);
         assert_eq!(grown, 1.5e6, "up to what is wanted");
     }
 
     #[test]
     fn remb_is_followed_down_at_once_and_up_within_seconds() {
-        let mut reports = Reports::new(Micros(0), 3e5);
-        reports.on_remb(1e5, Micros::from_secs(1));
-        assert_eq!(reports.rate(Micros::from_secs(1)), 1e5);
-        reports.on_remb(2e6, Micros::from_secs(2));
-        assert_eq!(seconds(&mut reports, 2, 6, 0.0, 9e6), 2e6);
-        assert_eq!(reports.remb(Micros::from_secs(12)), None, "no longer meant");
+        let mut reports = Reports::new(Micros(0));
+        seconds(&mut reports, 1, 9, 0.2, 9e6);
+        reports.on_remb(1e5, Micros::from_secs(10));
+        assert_eq!(reports.rate(Micros::from_secs(10)), 1e5);
+        reports.on_remb(2e6, Micros::from_secs(11));
+        assert_eq!(seconds(&mut reports, 11, 6, 0.0, 9e6), 2e6);
+        assert_eq!(reports.remb(Micros::from_secs(21)), None, "no longer meant");
     }
 
     #[test]
     fn reports_of_one_second_are_one_decision() {
-        let mut reports = Reports::new(Micros(0), 1e6);
+        let mut reports = Reports::new(Micros(0));
         for n in 0..50 {
-            reports.on_report(0.5, Micros::from_millis(n), 9e6);
+            reports.on_report(0.5, Micros::from_millis(n), (9e6, SENT));
         }
-        assert_eq!(reports.rate(Micros(0)), 1e6);
+        assert!(!reports.limits());
     }
 }

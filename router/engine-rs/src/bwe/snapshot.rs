@@ -21,6 +21,20 @@ pub enum Limit {
     Outage,
 }
 
+impl Limit {
+    /// The name in statistics.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Delay => "delay",
+            Self::Queue => "queue",
+            Self::Loss => "loss",
+            Self::Remb => "remb",
+            Self::Outage => "outage",
+        }
+    }
+}
+
 /// Feedback that was not believed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {

@@ -1,5 +1,6 @@
 //! What Python tells the core. Every command is idempotent for ids that are gone: it is counted and ignored.
 
+pub use crate::alloc::{Preference, Priority};
 use crate::ice::PlainPeer;
 use crate::ids::{GroupId, Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId, Tuple};
 pub use crate::media::{Codec, Extension, ExtensionIds, MediaKind};
@@ -28,6 +29,8 @@ pub enum Feedback {
     TransportCc,
     /// Receiver estimated maximum bitrate.
     Remb,
+    /// Congestion control feedback of RFC 8888.
+    Ccfb,
 }
 
 /// One codec of an m-line. Two m-lines can exchange packets of equal `format`.
@@ -206,6 +209,8 @@ pub enum Command {
     },
     /// Changes a slot's limits.
     SetLimits(SlotId, Limits),
+    /// How much a slot matters when bandwidth is short, and what to keep of it.
+    SetPriority(SlotId, Priority, Preference),
     /// Removes a slot, with an RTCP BYE.
     RemoveSlot(SlotId),
     /// Asks the publisher for a key frame of every encoding in use.

@@ -78,6 +78,9 @@ impl Core {
                 participant,
             } => self.follow_speakers(&slots, group, participant),
             Command::SetLimits(id, limits) => self.set_limits(now, id, limits),
+            Command::SetPriority(id, priority, preference) => {
+                self.set_priority(now, id, (priority, preference))
+            }
             Command::RemoveSlot(id) => self.remove_slot(now, id, sink),
         }
     }

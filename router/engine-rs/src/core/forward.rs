@@ -6,7 +6,7 @@ use super::pending::{Outbound, Received, even_sizes};
 use super::sink::Class;
 use super::slots::SlotEntry;
 use super::timers::Owner;
-use super::transport::Transport;
+use super::transport::{Outgoing, Transport};
 use super::{Core, Sink};
 use crate::ids::{ProducerId, SlotId, TransportId};
 use crate::media::MediaKind;
@@ -87,8 +87,12 @@ impl Core {
             *current = Some(transport.id);
             for Outbound { from, packet } in &*pass {
                 if let Some(len) = entry.slot.on_packet(*from, packet, sink.scratch()) {
-                    transport.send_rtp(to, (len, Class::of(kind, packet)), sink, totals);
+                    let outgoing = Outgoing::media(len, Class::of(kind, packet));
+                    transport.send_rtp(now, to, (outgoing, false), sink, totals);
                 }
+            }
+            if let Some(at) = transport.take_restless() {
+                timers.arm(&mut transport.alarm, Owner::Transport(entry.transport), at);
             }
             if entry.has_changed() {
                 changed.push(*slot);
@@ -139,12 +143,14 @@ impl Core {
             };
             match entry.slot.repair(seq, now, stream, sink.scratch()) {
                 Ok(len) => {
-                    transport.send_rtp(to, (len, class), sink, totals);
+                    let outgoing = Outgoing::media(len, class);
+                    transport.send_rtp(now, to, (outgoing, true), sink, totals);
                     totals.retransmitted += 1;
                 }
                 Err(reason) => transport.drop_packet(reason, totals),
             }
         }
+        self.arm_transport(ix);
     }
 
     pub(super) fn on_pli(&mut self, now: Micros, ix: Ix<TransportId>, pli: Pli) {
@@ -197,7 +203,12 @@ impl Core {
         for block in blocks.iter() {
             let slot = self.own_slot(ix, block.ssrc);
             if let Some(entry) = slot.and_then(|slot| self.slots.get_mut(slot)) {
-                entry.slot.on_report(&block, now);
+                let round_trip = entry.slot.on_report(&block, now);
+                if entry.slot.config().kind == MediaKind::Video
+                    && let Some(bandwidth) = self.bandwidth_of(ix)
+                {
+                    bandwidth.on_report(f64::from(block.fraction_lost) / 256.0, round_trip, now);
+                }
             } else if !self.is_own_rtx(ix, block.ssrc) {
                 self.drop_of(ix, DropReason::RtcpForeignFeedback);
             }

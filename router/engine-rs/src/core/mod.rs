@@ -3,8 +3,10 @@
 //! Invariants: nothing here reads a clock, owns a socket or panics on a byte from the network; media leaves only to a
 //! tuple that was validated and selected; every collection that a peer can grow has a named cap.
 
+mod allocate;
 mod allowance;
 mod arena;
+mod bandwidth;
 mod bucket;
 pub mod command;
 mod commands;
@@ -18,6 +20,7 @@ mod followers;
 mod forward;
 mod lifecycle;
 pub mod mirror;
+mod outlet;
 mod paths;
 mod pending;
 mod producer;
@@ -44,6 +47,7 @@ pub use pending::Received;
 pub use sink::Sink;
 pub use stats::{CoreCounters, DropCounts, TransportStats};
 
+use crate::alloc::Allocator;
 use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, Tuple, WorkerId};
 use crate::time::Micros;
 use arena::{Arena, Ix};
@@ -68,6 +72,10 @@ pub struct Core {
     groups: Arena<GroupId, SpeakerGroup>,
     /// Slots that have to leave a route which is being walked; empty in between.
     changed: Vec<Ix<SlotId>>,
+    /// Shares bandwidth out; remembers nothing.
+    allocator: Allocator,
+    /// Slots whose share has changed; empty in between.
+    reshared: Vec<Ix<SlotId>>,
     /// Packets that wait for [`Core::forward_pending`].
     pending: Pending,
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
@@ -96,6 +104,8 @@ impl Core {
             slots: Arena::new(),
             groups: Arena::new(),
             changed: Vec::new(),
+            allocator: Allocator::new(),
+            reshared: Vec::new(),
             pending: Pending::default(),
             wall_offset,
             tuples: FxHashMap::default(),

@@ -14,6 +14,7 @@ use crate::recv::contributors::Contributors;
 use crate::recv::packet::MediaPacket;
 use crate::recv::stream::ReceiveStream;
 use crate::route::encodings::Encodings;
+use crate::route::ladder::Ladder;
 use crate::route::slot::Incoming;
 use crate::time::Micros;
 
@@ -61,6 +62,8 @@ pub struct Producer {
     pub demand: Option<Box<Demand>>,
     /// What the home of a mirror was told of it.
     pub told_used: Option<Encodings>,
+    /// The ways to show it, as measured when its slots chose last.
+    pub ladder: Option<Box<Ladder>>,
     /// Workers that mirror it.
     pub watchers: Vec<Watcher>,
     /// A mirror that nobody uses is removed then.
@@ -92,6 +95,7 @@ impl Producer {
             reselect: Reselect::default(),
             demand: None,
             told_used: None,
+            ladder: None,
             watchers: Vec::new(),
             idle_until: None,
         }

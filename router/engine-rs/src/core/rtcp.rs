@@ -34,13 +34,33 @@ impl Core {
                 RtcpMessage::Fir(fir) => self.on_fir(now, ix, &fir),
                 RtcpMessage::Bye(bye) => self.on_bye(ix, &bye, sink),
                 RtcpMessage::ExtendedReport(report) => self.on_extended_report(now, ix, &report),
-                // What a receiver can take is not acted on yet (issue 5); CNAMEs of peers are not needed.
-                RtcpMessage::Sdes(_)
-                | RtcpMessage::Remb(_)
-                | RtcpMessage::TransportCc(_)
-                | RtcpMessage::Ccfb(_)
-                | RtcpMessage::Unknown { .. } => {}
+                RtcpMessage::Remb(_) | RtcpMessage::TransportCc(_) | RtcpMessage::Ccfb(_) => {
+                    self.on_path_feedback(now, ix, &message);
+                }
+                // CNAMEs of peers are not needed.
+                RtcpMessage::Sdes(_) | RtcpMessage::Unknown { .. } => {}
             }
+        }
+        self.arm_restless(ix);
+    }
+
+    /// What a peer says of the path to it.
+    fn on_path_feedback(&mut self, now: Micros, ix: Ix<TransportId>, message: &RtcpMessage) {
+        let Some(bandwidth) = self.bandwidth_of(ix) else {
+            return;
+        };
+        match message {
+            RtcpMessage::Remb(remb) => bandwidth.on_remb(remb.bitrate_bps, now),
+            RtcpMessage::TransportCc(feedback) => bandwidth.on_transport_cc(feedback, now),
+            RtcpMessage::Ccfb(feedback) => bandwidth.on_ccfb(feedback, now),
+            _ => {}
+        }
+    }
+
+    fn arm_restless(&mut self, ix: Ix<TransportId>) {
+        let transport = self.transports.get_mut(ix);
+        if transport.is_some_and(|transport| transport.take_restless().is_some()) {
+            self.arm_transport(ix);
         }
     }
 

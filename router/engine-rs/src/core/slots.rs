@@ -1,17 +1,20 @@
 //! Slots: made, assigned, limited, emptied and removed. What a slot does with packets is `route::Slot`'s business.
 
+use super::allocate::SlotShare;
 use super::arena::Ix;
-use super::command::{Limits, SlotConfig};
+use super::command::{Limits, MediaKind, SlotConfig};
 use super::compound::Compound;
 use super::followers::Follows;
 use super::mirror::MirrorMessage;
 use super::producer::Producer;
 use super::stats::SlotStats;
+use super::timers::Owner;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId};
 use crate::recv::Measured;
 use crate::route::encodings::Encodings;
 use crate::route::ladder::{Ladder, MAX_ENCODINGS};
+use crate::route::select::Reason;
 use crate::route::{Slot, SlotSeed};
 use crate::time::Micros;
 use crate::wire::rtcp::{MAX_COUNT, write_bye};
@@ -40,6 +43,8 @@ pub struct SlotEntry {
     pub assigned: Option<Membership>,
     /// The speakers it follows; it cannot be assigned then.
     pub follows: Option<Follows>,
+    /// Its share of its peer's bandwidth.
+    pub share: Option<Box<SlotShare>>,
 }
 
 impl SlotEntry {
@@ -61,7 +66,15 @@ impl SlotEntry {
     pub fn stats(&mut self, now: Micros) -> SlotStats {
         let mut stats = self.slot.stats(now);
         if self.follows.is_some() {
-            stats.reason = self.slot.reason().of_follower().text();
+            stats.reason = self.slot.reason().of_follower().text().into();
+        }
+        let by_bandwidth = matches!(
+            self.slot.reason(),
+            Reason::LimitedByBandwidth | Reason::BandwidthTooLow
+        );
+        let share = self.share.as_ref().filter(|_| by_bandwidth);
+        if let Some(reason) = share.and_then(|share| share.reason()) {
+            stats.reason = reason.to_string().into();
         }
         stats
     }
@@ -74,10 +87,14 @@ impl SlotEntry {
 }
 
 impl Core {
-    pub(super) fn add_slot(&mut self, config: SlotConfig) -> Option<()> {
+    pub(super) fn add_slot(&mut self, mut config: SlotConfig) -> Option<()> {
         let (transport, peer) = self.name_transport(config.transport)?;
         if peer.is_lost {
             return None;
+        }
+        peer.numbering.agree(&mut config);
+        if let Some(bandwidth) = &mut peer.bandwidth {
+            bandwidth.set_numbering(peer.numbering);
         }
         let random = self.rng.next_u64();
         let seed = SlotSeed {
@@ -95,6 +112,7 @@ impl Core {
                 assigned: None,
                 outgoing: None,
                 follows: None,
+                share: None,
                 slot,
             },
         )?;
@@ -128,7 +146,11 @@ impl Core {
         }
         entry.slot.assign(Some(&producer.config));
         entry.slot.set_paused(producer.config.id, producer.paused);
+        let (peer, kind) = (entry.transport, entry.slot.config().kind);
         self.move_to_route(ix, producer_ix);
+        if kind == MediaKind::Video {
+            self.share_bandwidth(now, peer);
+        }
         self.select(now, producer_ix, Some(ix));
         Some(())
     }
@@ -248,7 +270,9 @@ impl Core {
         let ix = self.slots.find(id)?;
         let entry = self.slots.get_mut(ix)?;
         entry.slot.set_limits(limits);
+        let peer = entry.transport;
         self.select_all_of(now, ix);
+        self.reallocate(now, peer);
         Some(())
     }
 
@@ -277,7 +301,7 @@ impl Core {
     }
 
     /// Lets a slot choose among the encodings of what it shows, and of what it waits for.
-    fn select_all_of(&mut self, now: Micros, ix: Ix<SlotId>) {
+    pub(super) fn select_all_of(&mut self, now: Micros, ix: Ix<SlotId>) {
         let Some(entry) = self.slots.get(ix) else {
             return;
         };
@@ -298,6 +322,7 @@ impl Core {
             route,
             reselect,
             demand,
+            ladder: known,
             ..
         } = producer;
         let mut measured: ArrayVec<Measured, MAX_ENCODINGS> = streams
@@ -309,6 +334,7 @@ impl Core {
             demand.recall(streams, &mut measured, now);
         }
         let ladder = Ladder::new(&measured);
+        **known.get_or_insert_default() = ladder.clone();
         let is_due = only.is_some() || reselect.is_due(&ladder, now);
         let chosen = only.as_ref().map_or(&route[..], std::slice::from_ref);
         let mut waiting = false;
@@ -317,12 +343,20 @@ impl Core {
             let Some(entry) = self.slots.get_mut(*slot) else {
                 continue;
             };
-            let receiver = self.transports.get(entry.transport);
-            if !receiver.is_some_and(|receiver| receiver.can_send(now)) {
+            let receiver = self.transports.get_mut(entry.transport);
+            let Some(receiver) = receiver.filter(|receiver| receiver.can_send(now)) else {
                 continue;
-            }
+            };
+            let flowed = entry.slot.reason() != Reason::NothingFlows;
             let wanted = entry.slot.select(config.id, &ladder, now);
             used = used.or(entry.slot.uses(config.id));
+            if flowed != (entry.slot.reason() != Reason::NothingFlows)
+                && let Some(bandwidth) = &mut receiver.bandwidth
+            {
+                bandwidth.reallocate(now);
+                self.timers
+                    .arm(&mut receiver.alarm, Owner::Transport(entry.transport), now);
+            }
             if entry.has_changed() {
                 self.changed.push(*slot);
             }

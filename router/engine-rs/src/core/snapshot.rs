@@ -66,6 +66,7 @@ impl Core {
             dropped: occurred(&transport.drops),
             current_round_trip_time_s: transport.link.round_trip().map(Micros::as_secs_f64),
             last_authenticated: was_authenticated.then_some(transport.last_authenticated),
+            bandwidth: transport.bandwidth.as_ref().map(|it| it.stats(now)),
             producers,
             slots,
         })

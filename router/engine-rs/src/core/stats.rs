@@ -4,6 +4,7 @@
 use super::command::MediaKind;
 use crate::ids::{Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId, Tuple};
 use crate::time::Micros;
+use std::borrow::Cow;
 
 /// Packets dropped, by the slug of the reason.
 pub type DropCounts = Vec<(&'static str, u64)>;
@@ -149,7 +150,7 @@ pub struct SlotStats {
     /// Index of the encoding shown.
     pub encoding: Option<u8>,
     /// Why the slot shows what it shows.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// Name of the codec sent.
     pub codec: Option<&'static str>,
     /// Payload type sent.
@@ -185,6 +186,35 @@ pub struct SlotStats {
     pub round_trip_time_s: Option<f64>,
 }
 
+/// What a peer's link carries, and how its slots share it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BandwidthStats {
+    /// Bits per second that it carries; `None` while nothing has limited it.
+    pub estimate_bps: Option<u64>,
+    /// What limits the estimate.
+    pub limit: &'static str,
+    /// Bits per second that were shared out: the estimate, or what it is taken for until there is one.
+    pub budget_bps: Option<u64>,
+    /// Of them, granted, with audio and what is kept for repair.
+    pub granted_bps: u64,
+    /// What all slots would cost with bandwidth without end.
+    pub ideal_bps: u64,
+    /// Some slot has less for lack of bandwidth.
+    pub is_limited: bool,
+    /// Bits per second that arrive, by feedback on packets.
+    pub acked_bps: Option<u64>,
+    /// Share of packets lost lately, by feedback on packets.
+    pub loss: f64,
+    /// What stands in the link's queue, in seconds.
+    pub queue_s: f64,
+    /// How long the packet that waits longest for the link has waited here, in seconds.
+    pub pacer_delay_s: f64,
+    /// Bytes sent only to probe the link.
+    pub padding_bytes: u64,
+    /// Feedback that was not believed: packets never sent, impossible times, floods.
+    pub refused_feedback: u64,
+}
+
 /// One peer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransportStats {
@@ -212,6 +242,8 @@ pub struct TransportStats {
     pub current_round_trip_time_s: Option<f64>,
     /// Last authenticated packet of any kind.
     pub last_authenticated: Option<Micros>,
+    /// What its link carries, once it was sent video.
+    pub bandwidth: Option<BandwidthStats>,
     /// Tracks it publishes.
     pub producers: Vec<ProducerStats>,
     /// M-lines sent to it.

@@ -34,12 +34,17 @@ impl Core {
         self.current = Some(transport.id);
         let ice_is_due = transport.ice_deadline.is_some_and(|at| at <= now);
         let arrivals_are_due = transport.arrivals.deadline().is_some_and(|at| at <= now);
+        let link_is_due = transport.bandwidth.as_ref();
+        let link_is_due = link_is_due.is_some_and(|bandwidth| bandwidth.deadline() <= now);
         if self.expire(now, ix, sink) {
             return;
         }
         self.report(now, ix, sink);
         if arrivals_are_due {
             self.report_arrivals(now, ix, sink);
+        }
+        if link_is_due {
+            self.serve_bandwidth(now, ix, sink);
         }
         if ice_is_due {
             self.settle_ice(now, ix, sink);

@@ -3,6 +3,7 @@
 use super::Sink;
 use super::allowance::Allowance;
 use super::arena::Ix;
+use super::bandwidth::{Bandwidth, Numbering};
 use super::bucket::TokenBucket;
 use super::command::TransportConfig;
 use super::counters::{Totals, Traffic};
@@ -10,8 +11,10 @@ use super::reports::Reports;
 use super::sink::Class;
 use super::streams::Streams;
 use super::timers::Alarm;
+use crate::bwe::ProbeCluster;
 use crate::ice::{Agent, Link, PlainPeer};
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId, Tuple};
+use crate::pace::Admission;
 use crate::recv::clock::PeerClock;
 use crate::recv::twcc::FeedbackBuilder;
 use crate::srtp::SrtpSession;
@@ -26,6 +29,34 @@ const DTLS_RATE: u64 = 50;
 /// Media to a peer of whom nothing authentic came for so long waits until something comes. Consent (RFC 7675) would let
 /// it go on for 30 s; a path that is dead fills the send buffer's queues meanwhile.
 pub const MEDIA_SILENCE: Micros = Micros::from_secs(15);
+
+/// An RTP packet that waits in the scratch space.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing {
+    /// Its length.
+    pub len: usize,
+    /// How much it matters.
+    pub class: Class,
+    /// The probe that it is padding for.
+    pub probe: Option<ProbeCluster>,
+}
+
+impl Outgoing {
+    /// Media.
+    pub const fn media(len: usize, class: Class) -> Self {
+        let probe = None;
+        Self { len, class, probe }
+    }
+
+    /// Padding.
+    pub const fn padding(len: usize, probe: ProbeCluster) -> Self {
+        Self {
+            len,
+            class: Class::VideoLayer,
+            probe: Some(probe),
+        }
+    }
+}
 
 /// State of one peer. What a packet to it does not need is boxed: the rest is fetched ahead for each receiver
 /// (`forward.rs`).
@@ -76,6 +107,10 @@ pub struct Transport {
     pub sent: Traffic,
     /// Media it may be sent now.
     pub allowance: Allowance,
+    /// How it tells of arrivals.
+    pub numbering: Numbering,
+    /// What its link carries, once it is sent video.
+    pub bandwidth: Option<Box<Bandwidth>>,
     /// Drops by reason.
     pub drops: Box<DropCounters>,
     /// How often a pair was selected.
@@ -109,6 +144,8 @@ impl Transport {
             received: Traffic::default(),
             sent: Traffic::default(),
             allowance: Allowance::new(),
+            numbering: Numbering::default(),
+            bandwidth: None,
             drops: Box::default(),
             pair_changes: 0,
         }
@@ -137,7 +174,15 @@ impl Transport {
         let own = ice
             .chain(self.reports.deadline())
             .chain(self.arrivals.deadline());
-        Some(own.fold(liveness, Micros::min))
+        let bandwidth = self.bandwidth.iter().map(|it| it.deadline());
+        Some(own.chain(bandwidth).fold(liveness, Micros::min))
+    }
+
+    /// When its link wants attention, if that has changed.
+    #[inline]
+    pub fn take_restless(&mut self) -> Option<Micros> {
+        let bandwidth = self.bandwidth.as_mut()?;
+        bandwidth.take_restless().then(|| bandwidth.deadline())
     }
 
     /// Counts a drop, here and in the totals.
@@ -153,13 +198,35 @@ impl Transport {
         sink.commit(len, to, Class::Control);
     }
 
-    /// Encrypts the RTP packet in the first `len` bytes of the scratch space and sends it to what [`Self::media_outlet`]
-    /// gave.
+    /// Sends the RTP packet in the first bytes of the scratch space to what [`Self::media_outlet`] gave, or keeps it until
+    /// the peer's link has room.
     #[inline]
     pub fn send_rtp(
         &mut self,
+        now: Micros,
         to: Tuple,
-        (len, class): (usize, Class),
+        (outgoing, is_repair): (Outgoing, bool),
+        sink: &mut impl Sink,
+        totals: &mut Totals,
+    ) {
+        let Outgoing { len, class, .. } = outgoing;
+        if let Some(bandwidth) = &mut self.bandwidth {
+            match bandwidth.admit(&sink.scratch()[..len], class, is_repair, now) {
+                Admission::Pass => {}
+                Admission::Wait => return,
+                Admission::Drop(reason) => return self.drop_packet(reason, totals),
+            }
+        }
+        self.send_out(now, to, outgoing, sink, totals);
+    }
+
+    /// Numbers and encrypts the RTP packet in the first bytes of the scratch space, and sends it.
+    #[inline]
+    pub fn send_out(
+        &mut self,
+        now: Micros,
+        to: Tuple,
+        Outgoing { len, class, probe }: Outgoing,
         sink: &mut impl Sink,
         totals: &mut Totals,
     ) {
@@ -169,6 +236,9 @@ impl Transport {
         let padding = padding_of(&sink.scratch()[..len]);
         if padding != 0 {
             totals.padding.count(padding);
+        }
+        if let Some(bandwidth) = &mut self.bandwidth {
+            bandwidth.on_leaving(&mut sink.scratch()[..len], probe, now);
         }
         let sent = self.send_secured(Some(to), class, sink, totals, |srtp, buffer| {
             srtp.protect_rtp(buffer, len)
@@ -190,6 +260,9 @@ impl Transport {
         let sent = self.send_secured(to, Class::Control, sink, totals, |srtp, buffer| {
             srtp.protect_rtcp(buffer, len)
         });
+        if let (Some(bandwidth), Some(sent)) = (&mut self.bandwidth, sent) {
+            bandwidth.on_control(sent, now);
+        }
         sent.is_some()
     }
 

@@ -26,8 +26,6 @@ const AMPLE_BPS: u64 = 100_000_000;
 pub struct Gate {
     /// Bytes per second; 0 is no limit.
     pace: u64,
-    /// While a probe runs.
-    boost: u64,
     /// Bytes on the way when last looked at.
     level: u64,
     seen: Micros,
@@ -44,12 +42,6 @@ impl Gate {
         }
     }
 
-    /// A probe wants at least this rate for a while.
-    pub fn set_boost(&mut self, bps: Option<u64>, now: Micros) {
-        self.drain(now);
-        self.boost = bps.map_or(0, |bps| bps / 8);
-    }
-
     /// There is a limit.
     #[inline]
     pub fn is_limited(&self) -> bool {
@@ -57,7 +49,7 @@ impl Gate {
     }
 
     fn rate(&self) -> u64 {
-        self.pace.max(self.boost).max(1)
+        self.pace.max(1)
     }
 
     fn bytes_in(&self, time: Micros) -> u64 {
@@ -100,17 +92,17 @@ impl Gate {
         }
     }
 
-    /// When there is room for a run, or for all `waiting` bytes if they are less.
-    pub fn next_run(&self, waiting: usize, now: Micros) -> Micros {
+    /// When there is room for a run, or for all `waiting` bytes if they are less; a time gone by when there is.
+    pub fn next_run(&self, waiting: usize) -> Micros {
         if !self.is_limited() {
-            return now;
+            return self.seen;
         }
         let run = self
             .bytes_in(SLOT)
             .max(RUN_BYTES.min(self.bytes_in(MAX_SLOT)));
         let run = run.max(MIN_RUN).min(waiting as u64);
         let excess = self.level.saturating_sub(self.burst().saturating_sub(run));
-        now.max(self.seen + Micros((excess * 1_000_000).div_ceil(self.rate())))
+        self.seen + Micros((excess * 1_000_000).div_ceil(self.rate()))
     }
 }
 
@@ -154,7 +146,7 @@ mod tests {
         let run = |bps: u64| {
             let mut gate = gate(bps);
             passes(&mut gate, 10, START);
-            let at = gate.next_run(1 << 20, START);
+            let at = gate.next_run(1 << 20);
             (at - START, passes(&mut gate, 10, at))
         };
         let ms = Micros::from_millis;
@@ -200,7 +192,7 @@ mod tests {
         fn the_run_is_on_time(bps in 20_000..90_000_000_u64, sent in 0..200_000_usize, waiting in 1..50_000_usize) {
             let mut gate = gate(bps);
             gate.on_sent(sent, START);
-            let at = gate.next_run(waiting, START);
+            let at = gate.next_run(waiting);
             let run = waiting.min(MIN_RUN as usize);
             prop_assert!(gate.has_room(run, at), "{gate:?}");
         }

@@ -10,7 +10,6 @@
 //! sending. Left out: the socket's own pressure (`io/pressure.rs`), and the cap on any one peer (`core/allowance.rs`).
 
 pub mod gate;
-pub mod probe;
 #[cfg(test)]
 mod tests;
 pub mod waiting;
@@ -20,7 +19,6 @@ use crate::ids::Ssrc;
 use crate::time::Micros;
 use crate::wire::DropReason;
 use gate::Gate;
-use probe::Cluster;
 use waiting::Waiting;
 
 /// The memory for waiting packets is given back after this long without one.
@@ -66,11 +64,10 @@ pub struct Pacer {
     held: Option<Box<Held>>,
 }
 
-/// What only a receiver has whose link is full, or probed.
+/// What only a receiver has whose link is full.
 #[derive(Debug, Default)]
 struct Held {
     waiting: Waiting,
-    probe: Option<Cluster>,
     used: Micros,
 }
 
@@ -102,13 +99,11 @@ impl Pacer {
         held.admit(&mut self.gate, packet, now)
     }
 
-    /// Something leaves beside [`Self::admit`] and [`Self::release`]: RTCP, padding.
+    /// Something leaves beside [`Self::admit`] and [`Self::release`]: RTCP. Not the padding of probes, which is meant to
+    /// exceed the pace.
     #[inline]
     pub fn on_sent(&mut self, bytes: usize, now: Micros) {
         self.gate.on_sent(bytes, now);
-        if let Some(probe) = self.held.as_mut().and_then(|held| held.probe.as_mut()) {
-            probe.on_sent(bytes);
-        }
     }
 
     /// Gives out the next packet that may leave now, copied to `out`, which has room for any. Call until there is none:
@@ -126,36 +121,10 @@ impl Pacer {
         Some(released)
     }
 
-    /// When to call [`Self::release`] and [`Self::padding`] next.
-    pub fn deadline(&self, now: Micros) -> Option<Micros> {
+    /// When to call [`Self::release`] next; at once when that is over.
+    pub fn deadline(&self) -> Option<Micros> {
         let held = self.held.as_ref()?;
-        let run = (!held.waiting.is_empty()).then(|| self.gate.next_run(held.waiting.bytes(), now));
-        let padding = held.probe.as_ref().and_then(Cluster::deadline);
-        [run, padding].into_iter().flatten().min()
-    }
-
-    /// A probe begins: padding is owed from now on, and what waits leaves at its rate.
-    pub fn begin_probe(&mut self, bps: u64, bytes: usize, now: Micros) {
-        let held = self.held.get_or_insert_default();
-        held.probe = Some(Cluster::new(bps, bytes, now));
-        held.used = now;
-        self.gate.set_boost(Some(bps), now);
-    }
-
-    /// Bytes of padding that the probe lacks now. What is sent of it is told to [`Self::on_sent`].
-    pub fn padding(&mut self, now: Micros) -> usize {
-        let Some(held) = self.held.as_mut() else {
-            return 0;
-        };
-        if held.probe.as_ref().is_some_and(|probe| probe.is_over(now)) {
-            held.probe = None;
-            self.gate.set_boost(None, now);
-        }
-        // Media that waits is as good as padding, and goes first.
-        if !held.waiting.is_empty() {
-            return 0;
-        }
-        held.probe.as_ref().map_or(0, |probe| probe.owed(now))
+        (!held.waiting.is_empty()).then(|| self.gate.next_run(held.waiting.bytes()))
     }
 
     /// Packets that waited too long and were dropped, since this was asked last.
@@ -172,9 +141,7 @@ impl Pacer {
 
     /// Gives back the memory when it has not been needed for a while.
     pub fn rest(&mut self, now: Micros) {
-        let is_idle = |held: &mut Box<Held>| {
-            held.waiting.is_empty() && held.probe.is_none() && now - held.used >= IDLE
-        };
+        let is_idle = |held: &mut Box<Held>| held.waiting.is_empty() && now - held.used >= IDLE;
         self.held.take_if(is_idle);
     }
 }
@@ -182,9 +149,6 @@ impl Pacer {
 impl Held {
     fn admit(&mut self, gate: &mut Gate, packet: &Paced, now: Micros) -> Admission {
         if !gate.is_limited() && self.waiting.is_empty() {
-            if let Some(probe) = &mut self.probe {
-                probe.on_sent(packet.bytes.len());
-            }
             return Admission::Pass;
         }
         if packet.class <= Class::Audio {

@@ -510,6 +510,18 @@ impl PyEngine {
         self.command(py, id.0, Command::SetLimits(id, limits))
     }
 
+    fn set_slot_priority(
+        &self,
+        py: Python<'_>,
+        slot: Number,
+        priority: &str,
+        preference: &str,
+    ) -> PyResult<()> {
+        let id = self.registry().slot(slot.id())?;
+        let (priority, preference) = media::priority_from_python(priority, preference)?;
+        self.command(py, id.0, Command::SetPriority(id, priority, preference))
+    }
+
     fn remove_slot(&self, py: Python<'_>, slot: Number) -> PyResult<()> {
         let id = self.registry().slot(slot.id())?;
         self.command(py, id.0, Command::RemoveSlot(id))?;

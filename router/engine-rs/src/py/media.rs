@@ -3,7 +3,8 @@
 use super::arguments::{Number, optional_short_id, optional_ssrc};
 use super::errors::config;
 use crate::core::command::{
-    Codec, CodecConfig, EncodingConfig, Extension, ExtensionIds, Feedback, MediaKind,
+    Codec, CodecConfig, EncodingConfig, Extension, ExtensionIds, Feedback, MediaKind, Preference,
+    Priority,
 };
 use crate::ids::PayloadType;
 use pyo3::exceptions::PyKeyError;
@@ -26,12 +27,26 @@ const CODECS: [(&str, Codec); 7] = [
     ("other", Codec::Other),
 ];
 
-const FEEDBACK: [(&str, Feedback); 5] = [
+const FEEDBACK: [(&str, Feedback); 6] = [
     ("nack", Feedback::Nack),
     ("pli", Feedback::Pli),
     ("fir", Feedback::Fir),
     ("transport-cc", Feedback::TransportCc),
     ("remb", Feedback::Remb),
+    ("ccfb", Feedback::Ccfb),
+];
+
+/// How much a slot matters.
+const PRIORITIES: [(&str, Priority); 3] = [
+    ("ordinary", Priority::Ordinary),
+    ("preferred", Priority::Preferred),
+    ("pinned", Priority::Pinned),
+];
+
+/// What to keep of a picture.
+const PREFERENCES: [(&str, Preference); 2] = [
+    ("motion", Preference::Motion),
+    ("detail", Preference::Detail),
 ];
 
 const KINDS: [(&str, MediaKind); 2] = [("audio", MediaKind::Audio), ("video", MediaKind::Video)];
@@ -76,6 +91,14 @@ const EXTENSIONS: [(&str, Extension); 11] = [
         Extension::DependencyDescriptor,
     ),
 ];
+
+/// How much a slot matters, and what to keep of it.
+pub fn priority_from_python(priority: &str, preference: &str) -> PyResult<(Priority, Preference)> {
+    Ok((
+        choose("priority", &PRIORITIES, priority)?,
+        choose("preference", &PREFERENCES, preference)?,
+    ))
+}
 
 fn choose<T: Copy>(name: &str, choices: &[(&str, T)], text: &str) -> PyResult<T> {
     let found = choices.iter().find(|(choice, _)| *choice == text);

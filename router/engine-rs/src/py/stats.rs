@@ -5,7 +5,7 @@ use super::media::kind_name;
 use super::registry::worker_of;
 use crate::core::TransportStats;
 use crate::core::sink::Class;
-use crate::core::stats::{DropCounts, EncodingStats, ProducerStats, SlotStats};
+use crate::core::stats::{BandwidthStats, DropCounts, EncodingStats, ProducerStats, SlotStats};
 use crate::io::stats::WorkerCounters;
 use crate::time::Micros;
 use pyo3::prelude::*;
@@ -109,6 +109,9 @@ pub fn transport_to_python<'py>(
     for slot in &stats.slots {
         slots.append(slot_to_python(py, slot)?)?;
     }
+    let bandwidth = stats.bandwidth.as_ref();
+    let bandwidth = bandwidth.map(|stats| bandwidth_to_python(py, stats));
+    let bandwidth = bandwidth.transpose()?;
     Ok(dict!(py, {
         id: stats.id.0,
         worker: worker_of(stats.id.0),
@@ -124,8 +127,29 @@ pub fn transport_to_python<'py>(
         dropped: drops(py, &stats.dropped)?,
         current_round_trip_time_s: stats.current_round_trip_time_s,
         last_authenticated_us: stats.last_authenticated.map(micros),
+        bandwidth: bandwidth,
         producers: producers,
         slots: slots,
+    }))
+}
+
+fn bandwidth_to_python<'py>(
+    py: Python<'py>,
+    stats: &BandwidthStats,
+) -> PyResult<Bound<'py, PyDict>> {
+    Ok(dict!(py, {
+        estimate_bps: stats.estimate_bps,
+        limit: stats.limit,
+        budget_bps: stats.budget_bps,
+        granted_bps: stats.granted_bps,
+        ideal_bps: stats.ideal_bps,
+        is_limited: stats.is_limited,
+        acked_bps: stats.acked_bps,
+        loss: stats.loss,
+        queue_s: stats.queue_s,
+        pacer_delay_s: stats.pacer_delay_s,
+        padding_bytes: stats.padding_bytes,
+        refused_feedback: stats.refused_feedback,
     }))
 }
 
@@ -188,7 +212,7 @@ fn slot_to_python<'py>(py: Python<'py>, stats: &SlotStats) -> PyResult<Bound<'py
         shown_producer: stats.shown_producer.map(|producer| producer.0),
         waiting: stats.waiting,
         encoding: stats.encoding,
-        reason: stats.reason,
+        reason: stats.reason.as_ref(),
         codec: stats.codec,
         payload_type: stats.payload_type.map(|payload_type| payload_type.0),
         packets_sent: stats.packets_sent,

@@ -79,6 +79,11 @@ pub struct Ladder {
 }
 
 impl Ladder {
+    /// Of a producer that sends nothing.
+    pub const EMPTY: Self = Self {
+        rungs: ArrayVec::new_const(),
+    };
+
     /// The ladder of a producer's encodings, in their order.
     pub fn new(encodings: &[Measured]) -> Self {
         let flowing = encodings.iter().enumerate().take(MAX_ENCODINGS);

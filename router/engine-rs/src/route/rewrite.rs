@@ -9,10 +9,11 @@
 //! plaintext under the same SRTP index (RFC 3711 section 9.1).
 
 use super::picture::{Cut, PictureNumbers};
-use crate::core::command::{Codec, CodecConfig, Extension, ProducerConfig, SlotConfig};
+use crate::core::command::{Codec, CodecConfig, Extension, Feedback, ProducerConfig, SlotConfig};
 use crate::ids::{Mid, PayloadType, Ssrc};
 use crate::recv::MediaPacket;
 use crate::recv::layers::FrameLayers;
+use crate::send::transport_number::ROOM;
 use crate::wire::dependency_descriptor::{DependencyDescriptor, restrict};
 use crate::wire::ext::{Element, ExtensionMap, MAX_BLOCK, OutgoingIds};
 use crate::wire::rtp::{MAX_CSRCS, OutgoingHeader, write_header};
@@ -27,7 +28,7 @@ mod redundant;
 /// Largest plain RTP packet: a datagram less the tag of `AEAD_AES_128_GCM`, the longest one (RFC 7714 section 13.2).
 pub const MAX_RTP: usize = MAX_DATAGRAM - 16;
 /// Extensions that a packet can carry to a receiver.
-const MAX_ELEMENTS: usize = 7;
+const MAX_ELEMENTS: usize = 8;
 /// The P bit in a header's first byte (RFC 3550 section 5.1).
 const PADDING_BIT: u8 = 0x20;
 /// Level of a source whose level is not known: silence (RFC 6465 section 3).
@@ -118,6 +119,8 @@ pub struct RewritePlan {
     ssrc: Ssrc,
     mid: Option<Mid>,
     ids: OutgoingIds,
+    /// Id of the element with the transport-wide number.
+    number: Option<u8>,
     allow_two_byte: bool,
     contributor: u32,
     /// The header of a packet that carries nothing but media.
@@ -129,14 +132,23 @@ impl RewritePlan {
     /// The plan; without any codec when the receiver accepts none of the producer's.
     pub fn new(slot: &SlotConfig, producer: &ProducerConfig) -> Self {
         let ids = ExtensionMap::new(&slot.extensions).outgoing();
-        let mid = slot.mid.zip(ids.id_of(Extension::Mid));
+        let number = ids.id_of(Extension::TransportCc);
+        let number = number.filter(|_| slot.codecs.iter().all(|codec| is_unique(codec, slot)));
+        let mut elements = ArrayVec::<Element, 2>::new();
+        elements.extend(number.map(room_for_number));
+        let mid = slot.mid.as_ref().zip(ids.id_of(Extension::Mid));
+        elements.extend(mid.map(|(mid, id)| Element {
+            id,
+            value: mid.as_bytes(),
+        }));
         let plain = PlainHeader::new(
             slot.ssrc,
             producer.contributor,
-            mid,
+            &elements,
             slot.allow_mixed_extensions,
         );
         Self {
+            number,
             ssrc: slot.ssrc,
             mid: slot.mid,
             ids,
@@ -176,9 +188,10 @@ impl RewritePlan {
         Some(Element { id, value })
     }
 
-    /// Id of the element with the transport-wide number, where the receiver agreed on it.
-    pub fn transport_cc(&self) -> Option<u8> {
-        self.ids.id_of(Extension::TransportCc)
+    /// Id of the element with the transport-wide number, where packets have one: the receiver agreed on it, and repairs
+    /// come by RTX or not at all. The packet itself can then not be repeated, for it would have another number.
+    pub fn number_id(&self) -> Option<u8> {
+        self.number
     }
 
     /// The receiver accepts some codec of the producer.
@@ -369,6 +382,8 @@ impl RewritePlan {
             }
         };
         if trim < Trim::AllButDependency {
+            let number = self.number.map(|_| &ROOM[..]);
+            add(Extension::TransportCc, number);
             add(Extension::Mid, self.mid.as_ref().map(|mid| mid.as_bytes()));
         }
         if trim < Trim::All {
@@ -397,6 +412,16 @@ impl RewritePlan {
         }
         elements
     }
+}
+
+/// Packets of this codec are never repeated under their own number.
+fn is_unique(codec: &CodecConfig, slot: &SlotConfig) -> bool {
+    let by_rtx = slot.rtx_ssrc.is_some() && codec.rtx_payload_type.is_some();
+    by_rtx || !codec.feedback.contains(&Feedback::Nack)
+}
+
+const fn room_for_number(id: u8) -> Element<'static> {
+    Element { id, value: &ROOM }
 }
 
 /// What is left out of a packet that is too large, step by step. The dependency descriptor goes last: a receiver that

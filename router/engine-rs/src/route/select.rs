@@ -93,17 +93,59 @@ pub struct Decision {
     pub reason: Reason,
 }
 
+/// A slot's share of its receiver's bandwidth (`alloc/`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Share {
+    /// As much as there is.
+    #[default]
+    Whole,
+    /// This rung; when it is not there (any more), what costs no more.
+    Rung {
+        /// Which one.
+        place: Place,
+        /// What it cost when it was granted.
+        bps: u64,
+    },
+    /// Not enough for anything.
+    Nothing,
+}
+
+impl Share {
+    /// A rung that was granted.
+    pub const fn of(rung: &Rung) -> Self {
+        Self::Rung {
+            place: place(rung),
+            bps: rung.bps,
+        }
+    }
+
+    /// What it was granted is there: nothing else is to be shown, however little that costs.
+    fn names(self, rung: &Rung) -> bool {
+        matches!(self, Self::Rung { place: granted, .. } if granted == place(rung))
+    }
+
+    fn covers(self, rung: &Rung, tolerance: u64) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Rung { bps, .. } => {
+                self.names(rung) || rung.bps <= bps.saturating_add(bps / 100 * tolerance)
+            }
+            Self::Nothing => false,
+        }
+    }
+}
+
 /// What a slot is allowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     /// By the application.
     pub limits: Limits,
-    /// Of the receiver's bandwidth, in bits per second; `None`: it is not shared out.
-    pub budget: Option<u64>,
+    /// Of the receiver's bandwidth.
+    pub share: Share,
 }
 
 /// Encoding, spatial and temporal layer of a rung.
-type Place = (u8, u8, u8);
+pub type Place = (u8, u8, u8);
 
 const fn place(rung: &Rung) -> Place {
     (rung.encoding, rung.spatial, rung.temporal)
@@ -145,6 +187,9 @@ impl Selector {
         current: Option<u8>,
         now: Micros,
     ) -> (Option<Rung>, Reason) {
+        if let Some(rung) = self.granted(ladder, allowed, current, now) {
+            return (Some(rung), Reason::LimitedByBandwidth);
+        }
         let mut passed_over = Reason::Best;
         let mut lowest = Reason::NothingFlows;
         for rung in ladder.rungs().iter().rev() {
@@ -165,6 +210,20 @@ impl Selector {
             Some(rung) => (Some(rung), Reason::SmallestExceeds),
             None => (None, lowest),
         }
+    }
+
+    /// What the share names, if that can be shown now.
+    fn granted(
+        &self,
+        ladder: &Ladder,
+        allowed: &Allowed,
+        current: Option<u8>,
+        now: Micros,
+    ) -> Option<Rung> {
+        let mut rungs = ladder.rungs().iter();
+        let rung = rungs.find(|rung| allowed.share.names(rung))?;
+        let fits = first_excess(rung, allowed, self.tolerance(rung, current)).is_none();
+        (fits && self.may_show(rung, current, now)).then_some(*rung)
     }
 
     /// Of the smallest picture that can be paid for: the best rate within the limits, or the lowest.
@@ -232,7 +291,7 @@ fn first_excess(rung: &Rung, allowed: &Allowed, tolerance: u64) -> Option<Reason
     if exceeds(rung.bps, with_tolerance(limits.max_bitrate_bps)) {
         return Some(Reason::LimitedByBitrate);
     }
-    if exceeds(rung.bps, with_tolerance(allowed.budget)) {
+    if !allowed.share.covers(rung, tolerance) {
         return Some(Reason::LimitedByBandwidth);
     }
     let (width, height) = rung.size.unwrap_or_default();
@@ -257,8 +316,8 @@ fn with_slack(frame_rate: u16) -> f32 {
 
 /// The layers that a rung stands for. Where nothing is limited, a layer that the publisher adds is welcome at once.
 fn target(rung: &Rung, ladder: &Ladder, allowed: &Allowed) -> Layer {
-    let Allowed { limits, budget } = allowed;
-    let open = limits.max_bitrate_bps.is_none() && budget.is_none();
+    let Allowed { limits, share } = allowed;
+    let open = limits.max_bitrate_bps.is_none() && *share == Share::Whole;
     let same_encoding = |other: &&Rung| other.encoding == rung.encoding;
     let mut others = ladder.rungs().iter().filter(same_encoding);
     let is_top = others.clone().all(|other| other.spatial <= rung.spatial);

@@ -65,7 +65,15 @@ fn decide(encodings: &[Measured], allowed: &Allowed, current: Option<u8>) -> Dec
 fn limited(limits: Limits) -> Allowed {
     Allowed {
         limits,
-        budget: None,
+        share: Share::Whole,
+    }
+}
+
+/// Of a rung that is not there any more.
+fn up_to(bps: u64) -> Share {
+    Share::Rung {
+        place: (9, 9, 9),
+        bps,
     }
 }
 
@@ -169,11 +177,11 @@ fn layers_follow_all_limits() {
 }
 
 #[test]
-fn a_budget_is_a_limit_with_a_reason_of_its_own() {
-    let decide = |budget, limits, current| {
+fn a_share_is_a_limit_with_a_reason_of_its_own() {
+    let decide = |bps, limits, current| {
         let allowed = Allowed {
             limits,
-            budget: Some(budget),
+            share: up_to(bps),
         };
         let decision = decide(&encodings("fhq"), &allowed, current);
         (decision.encoding, decision.target, decision.reason)
@@ -200,6 +208,49 @@ fn a_budget_is_a_limit_with_a_reason_of_its_own() {
     // What is shown may waver above its share.
     assert_eq!(decide(1_900_000, NONE, Some(0)).1, layer(2));
     assert_eq!(decide(1_900_000, NONE, None).1, layer(1));
+}
+
+#[test]
+fn the_rung_that_was_granted_is_shown_whatever_ranks_higher() {
+    let encodings = encodings("fhq");
+    let ladder = Ladder::new(&encodings);
+    for rung in ladder.rungs() {
+        let allowed = Allowed {
+            limits: NONE,
+            share: Share::of(rung),
+        };
+        let decision = decide(&encodings, &allowed, Some(0));
+        let shown = (decision.encoding, decision.target);
+        let granted = (Some(rung.encoding), Layer::new(rung.spatial, rung.temporal));
+        assert_eq!(shown, granted);
+        assert_eq!(decision.reason, Reason::LimitedByBandwidth);
+    }
+    let nothing = Allowed {
+        limits: NONE,
+        share: Share::Nothing,
+    };
+    let paused = decide(&encodings, &nothing, Some(0));
+    assert_eq!(paused.encoding, None);
+    assert_eq!(paused.reason, Reason::BandwidthTooLow);
+}
+
+#[test]
+fn what_is_shown_goes_on_until_the_granted_rung_has_flowed_a_while() {
+    let (few, all) = (encodings("-hq"), encodings("fhq"));
+    let top = *Ladder::new(&all).rungs().last().expect("flows");
+    let allowed = Allowed {
+        limits: NONE,
+        share: Share::of(&top),
+    };
+    let mut selector = Selector::default();
+    let mut decide = |encodings, current, ms| {
+        let (ladder, now) = (Ladder::new(encodings), Micros::from_millis(ms));
+        selector.decide(&ladder, &allowed, current, now).encoding
+    };
+    assert_eq!(decide(&few, None, 0), Some(1));
+    assert_eq!(decide(&all, Some(1), 100), Some(1), "just began");
+    assert_eq!(decide(&all, Some(1), 700), Some(0));
+    assert_eq!(decide(&few, Some(0), 800), Some(1), "gone again");
 }
 
 #[test]
@@ -240,18 +291,18 @@ fn each_reason_has_a_text() {
 }
 
 proptest! {
-    /// Whatever is measured: what is shown flows, and fits the bitrate and the budget with tolerance.
+    /// Whatever is measured: what is shown flows, and fits the bitrate and the share with tolerance.
     #[test]
     fn shown_always_flows_and_fits(
         layers in proptest::collection::vec((0u64..4_000, proptest::option::of((0u16..2_000, 0u16..2_000))), 0..10),
         limit in proptest::option::of(0u64..4_000_000),
-        budget in proptest::option::of(0u64..4_000_000),
+        share in proptest::option::of(0u64..4_000_000),
         height in proptest::option::of(0u16..2_000),
         current in proptest::option::of(0u8..10),
     ) {
         let encodings: Vec<Measured> = layers.iter().map(|&(kbps, size)| layer(kbps, size)).collect();
         let limits = Limits { max_bitrate_bps: limit, max_height: height, ..NONE };
-        let decision = decide(&encodings, &Allowed { limits, budget }, current);
+        let decision = decide(&encodings, &Allowed { limits, share: share.map_or(Share::Whole, up_to) }, current);
         let Some(index) = decision.encoding else {
             let reasons = [Reason::NothingFlows, Reason::BitrateTooLow, Reason::BandwidthTooLow];
             prop_assert!(reasons.contains(&decision.reason));
@@ -261,7 +312,7 @@ proptest! {
         prop_assert!(shown.flowing);
         let forwarded = shown.layers.iter().filter(|it| it.temporal <= Some(decision.target.temporal));
         let bps = forwarded.map(|it| it.bps).max().unwrap_or(0);
-        for limit in [limit, budget].into_iter().flatten() {
+        for limit in [limit, share].into_iter().flatten() {
             prop_assert!(bps <= limit + limit / 10);
         }
     }

@@ -12,7 +12,7 @@ use super::encodings::Encodings;
 use super::ladder::Ladder;
 use super::picture::{PictureMapper, PictureNumbers, PictureShift};
 use super::rewrite::{Form, Numbers, PlannedCodec, Written};
-use super::select::{Allowed, Reason};
+use super::select::{Allowed, Reason, Share};
 use super::seq::{Dropped, SeqManager, Verdict};
 use super::timestamp::{SwitchPoint, TimestampMapper};
 use crate::core::command::{Codec, Limits, MediaKind, ProducerConfig, SlotConfig};
@@ -204,10 +204,14 @@ impl Slot {
         self.allowed.limits = limits;
     }
 
-    /// The slot's share of the receiver's bandwidth, in bits per second; acts at the next [`Self::select`]. `None`: as
-    /// much as there is.
-    pub fn set_budget(&mut self, budget: Option<u64>) {
-        self.allowed.budget = budget;
+    /// The slot's share of the receiver's bandwidth; acts at the next [`Self::select`]. True when it is another one.
+    pub fn set_share(&mut self, share: Share) -> bool {
+        std::mem::replace(&mut self.allowed.share, share) != share
+    }
+
+    /// What the application allows.
+    pub fn limits(&self) -> Limits {
+        self.allowed.limits
     }
 
     /// What is shown stops. One that waits needs not let it go on any more.
@@ -422,15 +426,13 @@ impl Slot {
             .filter(|_| self.config.kind == MediaKind::Video)
     }
 
-    /// A report block about this slot's SSRC.
-    pub fn on_report(&mut self, block: &ReportBlock, now: Micros) {
+    /// A report block about this slot's SSRC. Returns the round trip time, where the block tells it.
+    pub fn on_report(&mut self, block: &ReportBlock, now: Micros) -> Option<Micros> {
         let clock_rate = self.codec.map_or(0, |codec| codec.clock_rate);
-        if let Some(rtt) =
-            self.receiver
-                .on_report(block, clock_rate, self.reports.sent_at(block.last_sr), now)
-        {
-            self.budget.set_rtt(rtt);
-        }
+        let sent_at = self.reports.sent_at(block.last_sr);
+        let rtt = self.receiver.on_report(block, clock_rate, sent_at, now)?;
+        self.budget.set_rtt(rtt);
+        Some(rtt)
     }
 
     /// The sender report, when one is due. `wall_offset` is Unix time less engine time in microseconds, `anchor` the
@@ -504,7 +506,7 @@ impl Slot {
             shown_producer: self.shown_producer(),
             waiting: self.producer().is_some() && self.producer() != self.shown_producer(),
             encoding: self.shown,
-            reason: reason.text(),
+            reason: reason.text().into(),
             codec: self.codec.map(|codec| codec_name(codec.codec)),
             payload_type: self.codec.map(|codec| codec.to),
             packets_sent: counters.packets,

@@ -4,3 +4,4 @@
 pub mod probe_packets;
 pub mod quality;
 pub mod report;
+pub mod transport_number;

@@ -7,6 +7,7 @@
 //!
 //! Left out: probing without RTX. A receiver that did not agree on it has no stream where padding does no harm.
 
+use super::transport_number;
 use crate::ids::{PayloadType, Ssrc};
 use crate::wire::ext::Element;
 use crate::wire::rtp::{OutgoingHeader, write_header};
@@ -31,22 +32,19 @@ pub struct PaddingHead<'a> {
     pub timestamp: u32,
     /// MID, with the id of its element: until the receiver has heard from the stream, it may not know where it belongs.
     pub mid: Option<Element<'a>>,
-    /// Transport-wide number, with the id of its element: what makes padding a probe.
-    pub transport_cc: Option<(u8, u16)>,
+    /// Id of the element with the transport-wide number, which makes padding a probe: room is left for it.
+    pub transport_cc: Option<u8>,
 }
 
 /// Writes a packet of padding only, of about `wanted` bytes, as far as one goes: its length. `None` when `out` is too
 /// short.
 pub fn write_padding(head: &PaddingHead, wanted: usize, out: &mut [u8]) -> Option<usize> {
-    let number = head
-        .transport_cc
-        .map(|(id, number)| (id, number.to_be_bytes()));
     let mut elements = ArrayVec::<Element, MAX_ELEMENTS>::new();
-    elements.extend(head.mid);
-    elements.extend(number.as_ref().map(|(id, number)| Element {
-        id: *id,
-        value: number,
+    elements.extend(head.transport_cc.map(|id| Element {
+        id,
+        value: &transport_number::ROOM,
     }));
+    elements.extend(head.mid);
     let header = OutgoingHeader {
         marker: false,
         padding: true,
@@ -70,6 +68,7 @@ pub fn write_padding(head: &PaddingHead, wanted: usize, out: &mut [u8]) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use super::super::transport_number::write_number;
     use super::*;
     use crate::media::{Extension, ExtensionIds};
     use crate::wire::ext::{ExtensionMap, ExtensionValues};
@@ -90,13 +89,16 @@ mod tests {
                 seq,
                 timestamp,
                 mid: has_mid.then_some(Element { id: 4, value: b"video1" }),
-                transport_cc: number.map(|number| (5, number)),
+                transport_cc: number.map(|_| 5),
             };
             let mut out = vec![0xFF; room];
             let Some(len) = write_padding(&head, wanted, &mut out) else {
                 prop_assert!(room < 12 + 20 + 252);
                 return Ok(());
             };
+            if let Some(number) = number {
+                prop_assert!(write_number(&mut out[..len], 5, number));
+            }
             let packet = &out[..len];
             let header = RtpHeader::parse(packet).expect("valid");
             prop_assert!(header.payload.is_empty() && header.padding > 0);

@@ -2,11 +2,11 @@
 //! own. What differs from packet to packet is four fields (RFC 3550 section 5.1).
 
 use super::Numbers;
-use crate::ids::{Mid, PayloadType, Ssrc};
+use crate::ids::{PayloadType, Ssrc};
 use crate::wire::ext::Element;
 use crate::wire::rtp::{OutgoingHeader, write_header};
 
-/// Fixed header, one CSRC, a MID of 16 bytes in an extension block: the longest there is.
+/// Fixed header, one CSRC, a MID of 16 bytes and a transport-wide number in an extension block: the longest there is.
 const ROOM: usize = 12 + 4 + 4 + 20;
 
 /// A header that is ready but for marker, payload type, sequence number and timestamp.
@@ -17,12 +17,8 @@ pub(super) struct PlainHeader {
 }
 
 impl PlainHeader {
-    /// The header of packets with this SSRC and contributor; the MID with the id of its element.
-    pub fn new(ssrc: Ssrc, contributor: u32, mid: Option<(Mid, u8)>, allow_two_byte: bool) -> Self {
-        let element = mid.as_ref().map(|(mid, id)| Element {
-            id: *id,
-            value: mid.as_bytes(),
-        });
+    /// The header of packets with this SSRC, contributor and first elements.
+    pub fn new(ssrc: Ssrc, contributor: u32, elements: &[Element], allow_two_byte: bool) -> Self {
         let header = OutgoingHeader {
             marker: false,
             padding: false,
@@ -31,7 +27,7 @@ impl PlainHeader {
             timestamp: 0,
             ssrc,
             csrcs: &[contributor],
-            extensions: element.as_slice(),
+            extensions: elements,
             allow_two_byte,
         };
         let mut bytes = [0; ROOM];

@@ -17,19 +17,17 @@ const REPEATED: u16 = 32;
 
 impl Slot {
     /// Writes the packet with index `nth` of a probe that still wants so many bytes. `stream` finds an encoding of a
-    /// producer; `number` is the packet's transport-wide one, used for padding: a repeated packet gets it like any other.
-    /// Returns how many bytes of `out` to send.
+    /// producer. Returns how many bytes of `out` to send.
     pub fn write_probe<'s>(
         &mut self,
         (nth, wanted): (u16, usize),
-        number: Option<u16>,
         now: Micros,
         stream: impl FnOnce(ProducerId, u8) -> Option<&'s ReceiveStream>,
         out: &mut [u8],
     ) -> Option<usize> {
         let ssrc = self.config.rtx_ssrc?;
         let repeated = self.repeat_unasked(ssrc, nth, now, stream, out);
-        let len = repeated.or_else(|| self.pad(ssrc, wanted, number, out))?;
+        let len = repeated.or_else(|| self.pad(ssrc, wanted, out))?;
         self.rtx_seq = self.rtx_seq.wrapping_add(1);
         Some(len)
     }
@@ -61,7 +59,7 @@ impl Slot {
         Some(written.len)
     }
 
-    fn pad(&self, ssrc: Ssrc, wanted: usize, number: Option<u16>, out: &mut [u8]) -> Option<usize> {
+    fn pad(&self, ssrc: Ssrc, wanted: usize, out: &mut [u8]) -> Option<usize> {
         let plan = &self.current.as_ref()?.plan;
         let head = PaddingHead {
             ssrc,
@@ -69,7 +67,7 @@ impl Slot {
             seq: self.rtx_seq,
             timestamp: self.timestamps.newest()?,
             mid: plan.mid(),
-            transport_cc: plan.transport_cc().zip(number),
+            transport_cc: plan.number_id(),
         };
         write_padding(&head, wanted, out)
     }
@@ -90,7 +88,7 @@ mod tests {
         };
         let len = world
             .slot
-            .write_probe((nth, wanted), None, world.now, find, &mut out)?;
+            .write_probe((nth, wanted), world.now, find, &mut out)?;
         Some(read(&out[..len]))
     }
 

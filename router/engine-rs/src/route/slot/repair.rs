@@ -101,7 +101,7 @@ impl Slot {
         }
         let form = match (self.config.rtx_ssrc, codec.rtx) {
             (Some(ssrc), Some(_)) => Form::Rtx(ssrc, self.rtx_seq),
-            _ if self.seq.is_sendable(number) => Form::Media,
+            _ if self.seq.is_sendable(number) && shown.plan.number_id().is_none() => Form::Media,
             _ => return Err(DropReason::NackNotInHistory),
         };
         let numbers = Numbers {

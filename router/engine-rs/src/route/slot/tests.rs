@@ -66,7 +66,7 @@ fn nothing_assigned_nothing_sent() {
     let stats = world.slot.stats(world.now);
     assert_eq!(
         (stats.producer, stats.reason),
-        (None, "nothing is assigned")
+        (None, "nothing is assigned".into())
     );
     assert_eq!(world.repair(500).err(), Some(DropReason::NackNotInHistory));
 }
@@ -346,7 +346,7 @@ fn pause_stops_and_resume_waits_for_a_key_frame() {
     assert_eq!(world.vp8(0, 1, 1, 0, true), None);
     assert_eq!(
         (world.select(0), world.slot.stats(world.now).reason),
-        (None, Reason::Paused.text())
+        (None, Reason::Paused.text().into())
     );
     world.pause(0, false);
     assert_eq!(world.vp8(0, 2, 2, 0, false), None);
