@@ -266,6 +266,60 @@ class WorkerCounters(TypedDict):
     forward_delay_us: list[int]
     """Histogram of the time from receiving a batch to sending it, upper bounds 50, 100, 250, 500, 1000, 2500, 5000,
     10000, 50000 us and infinity."""
+    census: Census
+
+@type_check_only
+class Scores(TypedDict):
+    """How often which quality score was given."""
+
+    buckets: list[int]
+    """Upper bounds 1.2, 2.0, 2.58, 3.1, 3.6, 4.0, 4.3 and infinity, each without those below."""
+    sum: float
+
+LimitedBy = Literal["none", "bandwidth", "size", "frame-rate", "bitrate", "codec", "publisher", "paused"]
+"""What keeps a slot from showing the best that its track has: the receiver's link, limits of the application on size,
+frame rate or bits per second, no common codec, a publisher that sends nothing, a pause by the server."""
+
+@type_check_only
+class Census(TypedDict):
+    """How good all is; each track and slot is judged every two seconds."""
+
+    audio_received: Scores
+    audio_sent: Scores
+    video_received: Scores
+    video_sent: Scores
+    freezes: int
+    """Of receivers' pictures."""
+    frozen_us: int
+    limited: dict[LimitedBy, int]
+    """Video slots that are assigned something, by what limits them now."""
+    pictures: dict[str, int]
+    """Those by the shorter side of the picture they show now: up to 90, 180, 360, 540, 720, 1080 or 2160 pixels,
+    larger, unknown or none."""
+
+@type_check_only
+class Quality(TypedDict):
+    """How good a track is, by what is known without decoding it; see engine-rs/docs/quality.md."""
+
+    score: float
+    """Mean opinion score, 1.0 to 4.5."""
+    category: Literal["good", "fair", "poor", "lost"]
+    impairment: Literal["none", "loss", "delay", "size", "frame-rate", "freezes", "paused"]
+    """What costs most."""
+    model: Literal["e-model", "shown-of-wanted"]
+    """ITU-T G.107 for audio, ours for video."""
+
+@type_check_only
+class LayerStats(TypedDict):
+    """A layer that flows, as measured over the last second, with those below that its receivers need."""
+
+    spatial: int
+    temporal: int | None
+    """Absent where the stream does not name its layers."""
+    bitrate_bps: int
+    frame_width: int | None
+    frame_height: int | None
+    frames_per_second: float
 
 @type_check_only
 class EncodingStats(TypedDict):
@@ -292,6 +346,12 @@ class EncodingStats(TypedDict):
     frame_height: int | None
     frames_per_second: float
     bitrate_bps: int
+    layers: list[LayerStats]
+    """Of video that flows; at least one then."""
+    freeze_count: int
+    """Freezes of the picture that arrives: frames no less than max(3 d, d + 150 ms) apart, d being their average
+    distance. Counted as soon as it is one; a publisher that pauses by itself freezes once."""
+    total_freezes_duration_s: float
     last_packet_us: int | None
 
 @type_check_only
@@ -307,6 +367,8 @@ class ProducerStats(TypedDict):
     payload_type: int | None
     audio_level: int | None
     """Last RFC 6464 level in -dBov, 0-127."""
+    quality: Quality | None
+    """Of what arrives here: loss after repair, delay, freezes. None while it is silent, paused or new."""
     encodings: list[EncodingStats]
 
 @type_check_only
@@ -327,6 +389,11 @@ class SlotStats(TypedDict):
     encoding: int | None
     reason: str
     """Why the slot shows what it shows: a short text for people."""
+    limited_by: LimitedBy
+    """The same as a word to rely on."""
+    quality: Quality | None
+    """For the receiver: loss by its reports less repairs, round trip, jitter, freezes, the picture shown against the
+    best that the track has within the slot's limits. None while nothing is to be shown, or nothing is known."""
     codec: str | None
     payload_type: int | None
     packets_sent: int
@@ -340,6 +407,18 @@ class SlotStats(TypedDict):
     pli_count: int
     fir_count: int
     bitrate_bps: int
+    frames_sent: int
+    key_frames_sent: int
+    frame_width: int | None
+    """Of the picture shown; like the next two as of the last judgement, at most some seconds ago."""
+    frame_height: int | None
+    frames_per_second: float
+    freeze_count: int
+    """Freezes of the receiver's picture, as far as they are known here: frames that left no less than
+    max(3 d, d + 150 ms) apart, d being their average distance. From a PLI of the receiver to the next key frame no
+    frame counts, unless one was under way already. What was stopped on purpose (a pause, a limit, an empty slot) is no
+    freeze. One is counted as soon as it is one, and its duration grows while it lasts."""
+    total_freezes_duration_s: float
     packets_lost: int
     """As the receiver reported."""
     fraction_lost: float

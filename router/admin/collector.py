@@ -1,8 +1,9 @@
 """Reads the engine's counters and the rooms once per scrape. No ids as labels: only workers, kinds and drop reasons."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -12,8 +13,9 @@ from router.rooms.registry import RoomRegistry
 from router.rtc.description import Kind
 
 if TYPE_CHECKING:
-    from router._engine import WorkerCounters
+    from router._engine import Scores, WorkerCounters
 
+SCORE_BOUNDS: Final = (1.2, 2.0, 2.58, 3.1, 3.6, 4.0, 4.3)
 FORWARD_DELAY_BOUNDS_US: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10_000, 50_000)
 
 _PER_WORKER: Final = (
@@ -66,6 +68,8 @@ class RouterCollector(Collector):
         yield _collect_drops(workers)
         yield _collect_send_drops(workers)
         yield _collect_forward_delay(workers)
+        yield _collect_scores(workers)
+        yield from _collect_pictures(workers)
 
     def _collect_rooms(self) -> Iterator[Metric]:
         rooms = tuple(self._registry.rooms.values())
@@ -154,4 +158,36 @@ def _collect_forward_delay(workers: "Sequence[WorkerCounters]") -> Metric:
         total += sum(worker["forward_delay_us"][index] for worker in workers)
         family.add_sample(f"{name}_bucket", {"le": bound}, total)
     family.add_sample(f"{name}_count", {}, total)
+    return family
+
+
+def _collect_scores(workers: "Sequence[WorkerCounters]") -> Metric:
+    name = "sfu_quality_score"
+    text = "Quality of tracks, judged every two seconds: as they arrive (in), for each receiver (out); 1 to 4.5."
+    family = HistogramMetricFamily(name, text, labels=["kind", "direction"])
+    bounds = [*map(str, SCORE_BOUNDS), "+Inf"]
+    for kind in ("audio", "video"):
+        for direction, key in (("in", f"{kind}_received"), ("out", f"{kind}_sent")):
+            all_scores: list[Scores] = [worker["census"][key] for worker in workers]  # type: ignore[literal-required] # keys of Census
+            counts = [sum(scores["buckets"][index] for scores in all_scores) for index in range(len(bounds))]
+            buckets = list(zip(bounds, itertools.accumulate(counts), strict=True))
+            family.add_metric([kind, direction], buckets, sum(scores["sum"] for scores in all_scores))
+    return family
+
+
+def _collect_pictures(workers: "Sequence[WorkerCounters]") -> Iterator[Metric]:
+    freezes = sum(worker["census"]["freezes"] for worker in workers)
+    frozen_s = sum(worker["census"]["frozen_us"] for worker in workers) / 1e6
+    yield CounterMetricFamily("sfu_freezes", "Freezes of receivers' pictures, as far as the router knows.", freezes)
+    yield CounterMetricFamily("sfu_frozen_seconds", "How long these pictures stood still.", frozen_s)
+    text = "Video slots that are assigned a track, by what keeps them from its best."
+    yield _sum_by("sfu_video_slots_limited", text, "limited_by", [worker["census"]["limited"] for worker in workers])
+    text = "Video slots that are assigned a track, by the shorter side of the picture shown, up to so many pixels."
+    yield _sum_by("sfu_video_slots_shown", text, "height", [worker["census"]["pictures"] for worker in workers])
+
+
+def _sum_by(name: str, text: str, label: str, counts: Sequence[Mapping[Any, int]]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key in counts[0] if counts else ():
+        family.add_metric([key], sum(count[key] for count in counts))
     return family

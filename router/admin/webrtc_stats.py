@@ -1,15 +1,17 @@
 """The engine's statistics in the words of W3C webrtc-stats: camelCase names, seconds and bytes, cumulative counters.
 
 A value that does not apply is absent, never -1. Ids are made from engine ids, which are never reused, so they are
-stable and unique in one router. Beyond the specification: `reason` (why a slot shows what it does) on outbound-rtp,
-`dropped`, `worker` and `bandwidth` on transport, `keyFramesReceived` (the router decodes nothing) and `bitrate` on streams.
+stable and unique in one router. Beyond the specification: `reason` and `limitedBy` (why a slot shows what it does, for
+people and for programs) on outbound-rtp, whose freezes are the receiver's as far as they are known here; `layers` on
+inbound-rtp; `quality`, `bitrate` and `keyFramesReceived` or `keyFramesSent` (the router decodes nothing) on streams;
+`dropped`, `worker` and `bandwidth` on transport.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from router._engine import BandwidthStats, EncodingStats, ProducerStats, SlotStats, TransportStats
+    from router._engine import BandwidthStats, EncodingStats, LayerStats, ProducerStats, SlotStats, TransportStats
 
 Stat = dict[str, Any]
 
@@ -148,9 +150,26 @@ def _write_inbound(
         "framesPerSecond": encoding["frames_per_second"] if video else None,
         "frameWidth": encoding["frame_width"],
         "frameHeight": encoding["frame_height"],
+        "freezeCount": encoding["freeze_count"] if video else None,
+        "totalFreezesDuration": encoding["total_freezes_duration_s"] if video else None,
         "bitrate": encoding["bitrate_bps"],
+        "layers": [_write_layer(layer) for layer in encoding["layers"]] if video else None,
+        "quality": producer["quality"],
         "audioLevel": _linear_level(producer["audio_level"]),
     }
+
+
+def _write_layer(layer: "LayerStats") -> Stat:
+    return _without_absent(
+        {
+            "spatial": layer["spatial"],
+            "temporal": layer["temporal"],
+            "bitrate": layer["bitrate_bps"],
+            "frameWidth": layer["frame_width"],
+            "frameHeight": layer["frame_height"],
+            "framesPerSecond": layer["frames_per_second"],
+        }
+    )
 
 
 def _linear_level(level: int | None) -> float | None:
@@ -174,6 +193,8 @@ def _write_outbound(stats: "TransportStats", slot: "SlotStats", codec: str | Non
         "trackIdentifier": track,
         "active": slot["producer"] is not None,
         "reason": slot["reason"],
+        "limitedBy": slot["limited_by"],
+        "quality": slot["quality"],
         "encodingIndex": slot["encoding"],
         "packetsSent": slot["packets_sent"],
         "bytesSent": slot["bytes_sent"],
@@ -183,6 +204,13 @@ def _write_outbound(stats: "TransportStats", slot: "SlotStats", codec: str | Non
         "nackCount": slot["nack_count"],
         "pliCount": slot["pli_count"] if video else None,
         "firCount": slot["fir_count"] if video else None,
+        "framesSent": slot["frames_sent"] if video else None,
+        "keyFramesSent": slot["key_frames_sent"] if video else None,
+        "framesPerSecond": slot["frames_per_second"] if video else None,
+        "frameWidth": slot["frame_width"],
+        "frameHeight": slot["frame_height"],
+        "freezeCount": slot["freeze_count"] if video else None,
+        "totalFreezesDuration": slot["total_freezes_duration_s"] if video else None,
         "bitrate": slot["bitrate_bps"],
     }
     if reported:

@@ -1,4 +1,9 @@
-"""`trackreport` and `streamreport`: one snapshot of the engine an interval, and only while somebody listens."""
+"""`trackreport` and `streamreport`: one snapshot of the engine an interval, and only while somebody listens.
+
+A track that is received is reported as `ProducerStats`, a slot as `SlotStats` (`_engine.pyi`): bitrate by layer,
+freezes, the quality score with its model, what limits a slot. A stream's reports are those of its tracks, or, of a
+stream that is sent, those of the slots that show its tracks.
+"""
 
 import asyncio
 import logging
@@ -7,7 +12,7 @@ from typing import TYPE_CHECKING
 from router.errors import RouterError
 
 if TYPE_CHECKING:
-    from router._engine import ProducerStats, TransportStats
+    from router._engine import ProducerStats, SlotStats, TransportStats
     from router.rtc.connection import RTCConnection
 
 logger = logging.getLogger(__name__)
@@ -72,3 +77,9 @@ class ReportTimer:
         for slot in connection.slots:
             if slot.id in slots:
                 connection.emit("trackreport", slot, slots[slot.id])
+        for stream in connection.get_local_streams():
+            sent: list[SlotStats] = [
+                slots[slot.id] for slot in connection.slots if slot.track in stream.tracks and slot.id in slots
+            ]
+            if sent:
+                connection.emit("streamreport", stream, sent)

@@ -54,6 +54,34 @@ class FakeConnection:
         pass
 
 
+def layer(**changes: Any) -> dict[str, Any]:
+    return {
+        "spatial": 0,
+        "temporal": None,
+        "bitrate_bps": 500_000,
+        "frame_width": 640,
+        "frame_height": None,
+        "frames_per_second": 29.5,
+        **changes,
+    }
+
+
+def quality(**changes: Any) -> dict[str, Any]:
+    return {"score": 4.5, "category": "good", "impairment": "none", "model": "shown-of-wanted", **changes}
+
+
+def census(**changes: Any) -> dict[str, Any]:
+    scores = {"buckets": [0] * 8, "sum": 0.0}
+    return {
+        **{f"{kind}_{way}": scores for kind in ("audio", "video") for way in ("received", "sent")},
+        "freezes": 0,
+        "frozen_us": 0,
+        "limited": {"none": 0, "bandwidth": 0, "size": 0},
+        "pictures": {"180": 0, "720": 0, "none": 0},
+        **changes,
+    }
+
+
 def encoding(**changes: Any) -> dict[str, Any]:
     return {
         "ssrc": 11,
@@ -76,6 +104,9 @@ def encoding(**changes: Any) -> dict[str, Any]:
         "frame_height": None,
         "frames_per_second": 29.5,
         "bitrate_bps": 500_000,
+        "layers": [layer(temporal=0, bitrate_bps=300_000), layer(temporal=1)],
+        "freeze_count": 1,
+        "total_freezes_duration_s": 0.4,
         "last_packet_us": 5,
         **changes,
     }
@@ -93,6 +124,8 @@ def slot_stats(**changes: Any) -> dict[str, Any]:
         "waiting": False,
         "encoding": 0,
         "reason": "highest layer that flows",
+        "limited_by": "none",
+        "quality": quality(score=3.6, impairment="size"),
         "codec": "vp8",
         "payload_type": 96,
         "packets_sent": 10,
@@ -105,6 +138,13 @@ def slot_stats(**changes: Any) -> dict[str, Any]:
         "pli_count": 1,
         "fir_count": 0,
         "bitrate_bps": 400_000,
+        "frames_sent": 9,
+        "key_frames_sent": 1,
+        "frame_width": 320,
+        "frame_height": 180,
+        "frames_per_second": 29.0,
+        "freeze_count": 2,
+        "total_freezes_duration_s": 1.5,
         "packets_lost": 1,
         "fraction_lost": 0.25,
         "jitter_s": 0.001,
@@ -157,6 +197,7 @@ def transport_stats(**changes: Any) -> dict[str, Any]:
                 "codec": "vp8",
                 "payload_type": 96,
                 "audio_level": None,
+                "quality": None,
                 "encodings": [encoding()],
             }
         ],
@@ -216,6 +257,7 @@ def counters(worker: int = 0, **changes: Any) -> dict[str, Any]:
         "dropped": {"replay": 0, "auth-failed": 0},
         "send_dropped": {"control": 0, "audio": 0, "video_key": 0, "video": 0, "video_layer": 0},
         "forward_delay_us": [0] * 10,
+        "census": census(),
         **changes,
     }
 

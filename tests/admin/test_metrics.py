@@ -1,7 +1,7 @@
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.admin.conftest import Router, counters
+from tests.admin.conftest import Router, census, counters
 
 
 async def scrape(client: httpx.AsyncClient) -> dict[str, dict[tuple[str, ...], float]]:
@@ -50,6 +50,29 @@ async def test_forward_delay_is_cumulative(router: Router, client: httpx.AsyncCl
     assert buckets[("5e-05",)] == 1
     assert buckets[("0.0001",)] == 3
     assert buckets[("+Inf",)] == 7
+
+
+async def test_quality_is_summed_over_workers(router: Router, client: httpx.AsyncClient) -> None:
+    good = {"buckets": [0, 0, 0, 0, 1, 0, 0, 2], "sum": 12.5}
+    poor = {"buckets": [1, 0, 0, 0, 0, 0, 0, 0], "sum": 1.0}
+    shown = {"180": 1, "720": 4, "none": 0}
+    router.workers = [
+        counters(0, census=census(video_sent=good, freezes=2, frozen_us=1_500_000, pictures=shown)),
+        counters(1, census=census(video_sent=poor, freezes=1, limited={"none": 3, "bandwidth": 1, "size": 0})),
+    ]
+    metrics = await scrape(client)
+    buckets = metrics["sfu_quality_score_bucket"]
+    assert [buckets[("video", "out", bound)] for bound in ("1.2", "3.1", "3.6", "4.3", "+Inf")] == [1, 1, 2, 2, 4]
+    assert metrics["sfu_quality_score_count"] == {
+        ("audio", "in"): 0,
+        ("audio", "out"): 0,
+        ("video", "in"): 0,
+        ("video", "out"): 4,
+    }
+    assert metrics["sfu_quality_score_sum"][("video", "out")] == 13.5
+    assert (metrics["sfu_freezes_total"][()], metrics["sfu_frozen_seconds_total"][()]) == (3, 1.5)
+    assert metrics["sfu_video_slots_limited"] == {("none",): 3, ("bandwidth",): 1, ("size",): 0}
+    assert metrics["sfu_video_slots_shown"] == {("180",): 1, ("720",): 4, ("none",): 0}
 
 
 async def test_rooms_and_durations(router: Router, client: httpx.AsyncClient) -> None:

@@ -39,6 +39,20 @@ def test_all_types_and_their_references() -> None:
     assert "acknowledged" not in stats["transport"]["bandwidth"]
 
 
+def test_layers_quality_and_what_limits_it() -> None:
+    stats = write(transport_stats())
+    lower, upper = stats["inbound-rtp"]["layers"]
+    assert (lower["temporal"], lower["bitrate"], upper["bitrate"]) == (0, 300_000, 500_000)
+    assert (upper["frameWidth"], upper["framesPerSecond"]) == (640, 29.5)
+    assert "frameHeight" not in upper
+    assert "quality" not in stats["inbound-rtp"]
+    assert (stats["inbound-rtp"]["freezeCount"], stats["inbound-rtp"]["totalFreezesDuration"]) == (1, 0.4)
+    sent = stats["outbound-rtp"]
+    assert (sent["limitedBy"], sent["quality"]["score"], sent["quality"]["model"]) == ("none", 3.6, "shown-of-wanted")
+    assert (sent["freezeCount"], sent["totalFreezesDuration"], sent["frameHeight"]) == (2, 1.5, 180)
+    assert (sent["framesSent"], sent["keyFramesSent"], sent["framesPerSecond"]) == (9, 1, 29.0)
+
+
 def test_absent_rather_than_a_placeholder() -> None:
     stats = write(
         transport_stats(
@@ -68,7 +82,8 @@ def test_audio_has_no_picture_and_a_linear_level() -> None:
         "encodings": [encoding(frame_width=None)],
     }
     stats = write(transport_stats(producers=[producer], slots=[]))
-    assert not {"pliCount", "framesPerSecond", "keyFramesReceived", "frameWidth"} & set(stats["inbound-rtp"])
+    pictures = {"pliCount", "framesPerSecond", "keyFramesReceived", "frameWidth", "freezeCount", "layers"}
+    assert not pictures & set(stats["inbound-rtp"])
     assert stats["inbound-rtp"]["audioLevel"] == 0.1
     assert (stats["codec"]["mimeType"], stats["codec"]["clockRate"]) == ("audio/opus", 48_000)
 

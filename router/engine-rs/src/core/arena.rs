@@ -54,6 +54,18 @@ impl<K: Copy + Eq + Hash, V> Arena<K, V> {
         self.by_id.get(&id).copied()
     }
 
+    /// Number of places, taken or not.
+    pub fn places(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The place of this number.
+    pub fn nth(&self, place: usize) -> Option<Ix<K>> {
+        let position = u32::try_from(place).ok();
+        let position = position.filter(|_| place < self.entries.len())?;
+        Some(Ix(position, PhantomData))
+    }
+
     /// Removes the value of `id`.
     pub fn remove(&mut self, id: K) -> Option<V> {
         let ix = self.by_id.remove(&id)?;

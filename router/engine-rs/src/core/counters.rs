@@ -1,5 +1,6 @@
 //! The core's own totals. Nothing here is per peer.
 
+use super::census::CensusCounters;
 use super::stats::{CoreCounters, DropCounts};
 use crate::wire::DropCounters;
 
@@ -83,6 +84,7 @@ impl Totals {
             retransmitted_packets: self.retransmitted,
             mirrors: 0,
             mirror_packets_received: self.mirror_received,
+            census: CensusCounters::default(),
         }
     }
 }

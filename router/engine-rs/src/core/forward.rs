@@ -161,7 +161,7 @@ impl Core {
         let encoding = self
             .slots
             .get_mut(slot)
-            .and_then(|entry| entry.slot.on_pli());
+            .and_then(|entry| entry.slot.on_pli(now));
         self.ask_for_key_frame(now, slot, encoding);
     }
 

@@ -8,6 +8,7 @@ mod allowance;
 mod arena;
 mod bandwidth;
 mod bucket;
+pub mod census;
 pub mod command;
 mod commands;
 mod compound;
@@ -51,6 +52,7 @@ use crate::alloc::Allocator;
 use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, Tuple, WorkerId};
 use crate::time::Micros;
 use arena::{Arena, Ix};
+use census::Census;
 use counters::Totals;
 use mirror::{MirrorHead, MirrorMessage};
 use pending::Pending;
@@ -81,6 +83,7 @@ pub struct Core {
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
     wall_offset: i64,
     timers: Timers,
+    census: Census,
     totals: Totals,
     current: Option<TransportId>,
     /// Producers here whose packets come from other workers.
@@ -110,6 +113,7 @@ impl Core {
             wall_offset,
             tuples: FxHashMap::default(),
             timers: Timers::default(),
+            census: Census::default(),
             totals: Totals::default(),
             current: None,
             mirrors: 0,
@@ -179,6 +183,7 @@ impl Core {
     /// Obeys one command. An id that is gone is ignored and counted.
     pub fn handle_command(&mut self, now: Micros, command: Command, sink: &mut impl Sink) {
         self.on_command(now, command, sink);
+        self.begin_census(now);
         self.settle_mirrors(now, sink);
     }
 
@@ -204,6 +209,7 @@ impl Core {
             speaker_groups: self.groups.len() as u64,
             tuples: self.tuples.len() as u64,
             timers: self.timers.len() as u64,
+            census: self.census.counters().clone(),
             ..snapshot
         }
     }

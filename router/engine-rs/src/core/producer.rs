@@ -16,6 +16,7 @@ use crate::recv::stream::ReceiveStream;
 use crate::route::encodings::Encodings;
 use crate::route::ladder::Ladder;
 use crate::route::slot::Incoming;
+use crate::send::assessment::Assessment;
 use crate::time::Micros;
 
 /// How often slots choose among the encodings by what is measured.
@@ -52,18 +53,20 @@ pub struct Producer {
     pub audio_level: Option<u8>,
     /// Sequence number of the last FIR sent (RFC 5104 section 4.3.1.1).
     pub fir_sequence: u8,
+    /// How good what arrives is.
+    pub assessment: Assessment,
     /// How often it was forwarded: whose turn it is to be served first.
     turn: usize,
     /// When its slots choose their encodings anew.
     pub next_select: Option<Micros>,
     /// Whether they have to then.
     pub reselect: Reselect,
+    /// The ways to show it, as measured when its slots chose last.
+    pub ladder: Option<Box<Ladder>>,
     /// What is in use of it, where its publisher follows that.
     pub demand: Option<Box<Demand>>,
     /// What the home of a mirror was told of it.
     pub told_used: Option<Encodings>,
-    /// The ways to show it, as measured when its slots chose last.
-    pub ladder: Option<Box<Ladder>>,
     /// Workers that mirror it.
     pub watchers: Vec<Watcher>,
     /// A mirror that nobody uses is removed then.
@@ -90,12 +93,13 @@ impl Producer {
             contributors: Contributors::default(),
             audio_level: None,
             fir_sequence: 0,
+            assessment: Assessment::default(),
             turn: 0,
             next_select: None,
             reselect: Reselect::default(),
+            ladder: None,
             demand: None,
             told_used: None,
-            ladder: None,
             watchers: Vec::new(),
             idle_until: None,
         }

@@ -66,7 +66,8 @@ impl SlotEntry {
     pub fn stats(&mut self, now: Micros) -> SlotStats {
         let mut stats = self.slot.stats(now);
         if self.follows.is_some() {
-            stats.reason = self.slot.reason().of_follower().text().into();
+            let reason = self.slot.reason().of_follower();
+            (stats.reason, stats.limited_by) = (reason.text().into(), reason.into());
         }
         let by_bandwidth = matches!(
             self.slot.reason(),
@@ -321,8 +322,8 @@ impl Core {
             streams,
             route,
             reselect,
-            demand,
             ladder: known,
+            demand,
             ..
         } = producer;
         let mut measured: ArrayVec<Measured, MAX_ENCODINGS> = streams
@@ -349,7 +350,6 @@ impl Core {
             };
             let flowed = entry.slot.reason() != Reason::NothingFlows;
             let wanted = entry.slot.select(config.id, &ladder, now);
-            used = used.or(entry.slot.uses(config.id));
             if flowed != (entry.slot.reason() != Reason::NothingFlows)
                 && let Some(bandwidth) = &mut receiver.bandwidth
             {
@@ -357,6 +357,7 @@ impl Core {
                 self.timers
                     .arm(&mut receiver.alarm, Owner::Transport(entry.transport), now);
             }
+            used = used.or(entry.slot.uses(config.id));
             if entry.has_changed() {
                 self.changed.push(*slot);
             }

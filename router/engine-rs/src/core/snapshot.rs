@@ -29,6 +29,7 @@ fn producer_stats(producer: &mut Producer, now: Micros) -> ProducerStats {
         codec: codec.map(|(codec, _)| codec_name(codec)),
         payload_type: codec.map(|(_, payload_type)| payload_type),
         audio_level: producer.audio_level,
+        quality: producer.assessment.quality(),
         encodings: producer
             .streams
             .iter_mut()

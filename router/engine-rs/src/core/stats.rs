@@ -1,8 +1,12 @@
 //! Snapshots of the core's state, plain values shaped like the typed dictionaries of `router/_engine.pyi`
 //! (W3C webrtc-stats meanings in `snake_case`). What only `io` knows (batches, kernel drops) is added there.
 
+use super::census::CensusCounters;
 use super::command::MediaKind;
 use crate::ids::{Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId, Tuple};
+use crate::recv::layer_meter::MeasuredLayers;
+use crate::send::limited::LimitedBy;
+use crate::send::quality::Quality;
 use crate::time::Micros;
 use std::borrow::Cow;
 
@@ -56,6 +60,8 @@ pub struct CoreCounters {
     pub mirrors: u64,
     /// Packets of those.
     pub mirror_packets_received: u64,
+    /// How good all is.
+    pub census: CensusCounters,
 }
 
 /// One received encoding.
@@ -101,6 +107,12 @@ pub struct EncodingStats {
     pub frames_per_second: f64,
     /// Bits per second over the last second.
     pub bitrate_bps: u64,
+    /// Video: what is measured of each layer that flows, with those below that its receivers need.
+    pub layers: MeasuredLayers,
+    /// How often the picture that arrives stood still ([`crate::send::freezes`]).
+    pub freeze_count: u64,
+    /// How long, in seconds.
+    pub total_freezes_duration_s: f64,
     /// Arrival of the last packet.
     pub last_packet: Option<Micros>,
 }
@@ -124,6 +136,8 @@ pub struct ProducerStats {
     pub payload_type: Option<PayloadType>,
     /// Last RFC 6464 level in -dBov.
     pub audio_level: Option<u8>,
+    /// How good what arrives here is; `None` while there is nothing to judge.
+    pub quality: Option<Quality>,
     /// Its encodings, in configured order.
     pub encodings: Vec<EncodingStats>,
 }
@@ -151,6 +165,10 @@ pub struct SlotStats {
     pub encoding: Option<u8>,
     /// Why the slot shows what it shows.
     pub reason: Cow<'static, str>,
+    /// The same as a stable word.
+    pub limited_by: LimitedBy,
+    /// How good it is for the receiver; `None` while there is nothing to judge.
+    pub quality: Option<Quality>,
     /// Name of the codec sent.
     pub codec: Option<&'static str>,
     /// Payload type sent.
@@ -176,6 +194,20 @@ pub struct SlotStats {
     pub fir_count: u64,
     /// Bits per second over the last second.
     pub bitrate_bps: u64,
+    /// Video frames sent.
+    pub frames_sent: u64,
+    /// Of those, key frames.
+    pub key_frames_sent: u64,
+    /// Width of the picture shown, where it is known; as of the last assessment, like the two that follow.
+    pub frame_width: Option<u16>,
+    /// Its height.
+    pub frame_height: Option<u16>,
+    /// Frames sent per second.
+    pub frames_per_second: f64,
+    /// How often the receiver's picture stood still ([`crate::send::freezes`]).
+    pub freeze_count: u64,
+    /// How long, in seconds.
+    pub total_freezes_duration_s: f64,
     /// As the receiver reported.
     pub packets_lost: i64,
     /// As the receiver reported, 0 to 1.

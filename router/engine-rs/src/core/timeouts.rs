@@ -13,6 +13,7 @@ impl Core {
                 Owner::Transport(ix) => self.wake_transport(now, at, ix, sink),
                 Owner::Producer(ix) => self.wake_producer(now, at, ix, sink),
                 Owner::Speakers(ix) => self.wake_speakers(now, at, ix, sink),
+                Owner::Census => self.wake_census(now, at),
             }
         }
         self.current = None;

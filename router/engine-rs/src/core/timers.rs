@@ -18,6 +18,8 @@ pub enum Owner {
     Producer(Ix<ProducerId>),
     /// Decisions on the dominant speaker, reports.
     Speakers(Ix<GroupId>),
+    /// Judging all tracks and slots in turn.
+    Census,
 }
 
 /// The owner's half: the time of its live entry.

@@ -4,9 +4,14 @@ use super::arguments::address_to_python;
 use super::media::kind_name;
 use super::registry::worker_of;
 use crate::core::TransportStats;
+use crate::core::census::{CensusCounters, PICTURES, Scores};
 use crate::core::sink::Class;
 use crate::core::stats::{BandwidthStats, DropCounts, EncodingStats, ProducerStats, SlotStats};
 use crate::io::stats::WorkerCounters;
+use crate::media::MediaKind;
+use crate::recv::layer_meter::MeasuredLayer;
+use crate::send::limited::LimitedBy;
+use crate::send::quality::{Quality, model};
 use crate::time::Micros;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -37,6 +42,68 @@ fn send_drops<'py>(
         dict.set_item(class.slug(), counts[class as usize])?;
     }
     Ok(dict)
+}
+
+fn scores<'py>(py: Python<'py>, scores: &Scores) -> PyResult<Bound<'py, PyDict>> {
+    Ok(dict!(py, {
+        buckets: scores.buckets.to_vec(),
+        sum: scores.sum_milli as f64 / 1e3,
+    }))
+}
+
+fn counts(
+    py: Python<'_>,
+    counts: impl Iterator<Item = (&'static str, u64)>,
+) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, count) in counts {
+        dict.set_item(name, count)?;
+    }
+    Ok(dict)
+}
+
+fn census_to_python<'py>(py: Python<'py>, all: &CensusCounters) -> PyResult<Bound<'py, PyDict>> {
+    let limited = LimitedBy::ALL
+        .iter()
+        .map(|it| (it.slug(), all.limited[*it as usize]));
+    let pictures = PICTURES.into_iter().zip(all.pictures);
+    Ok(dict!(py, {
+        audio_received: scores(py, &all.audio_received)?,
+        audio_sent: scores(py, &all.audio_sent)?,
+        video_received: scores(py, &all.video_received)?,
+        video_sent: scores(py, &all.video_sent)?,
+        freezes: all.freezes,
+        frozen_us: all.frozen.0,
+        limited: counts(py, limited)?,
+        pictures: counts(py, pictures)?,
+    }))
+}
+
+fn quality_to_python<'py>(
+    py: Python<'py>,
+    kind: MediaKind,
+    quality: Option<&Quality>,
+) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let Some(quality) = quality else {
+        return Ok(None);
+    };
+    Ok(Some(dict!(py, {
+        score: (f64::from(quality.score) * 100.0).round() / 100.0,
+        category: quality.category().slug(),
+        impairment: quality.impairment.slug(),
+        model: model(kind),
+    })))
+}
+
+fn layer_to_python<'py>(py: Python<'py>, layer: &MeasuredLayer) -> PyResult<Bound<'py, PyDict>> {
+    Ok(dict!(py, {
+        spatial: layer.spatial,
+        temporal: layer.temporal,
+        bitrate_bps: layer.bps,
+        frame_width: layer.size.map(|(width, _)| width),
+        frame_height: layer.size.map(|(_, height)| height),
+        frames_per_second: layer.frame_rate,
+    }))
 }
 
 /// One worker's totals.
@@ -93,6 +160,7 @@ pub fn counters_to_python<'py>(
         fir_sent: core.fir_sent,
         retransmitted_packets: core.retransmitted_packets,
         forward_delay_us: io.forward_delay.0.to_vec(),
+        census: census_to_python(py, &core.census)?,
     }))
 }
 
@@ -171,11 +239,16 @@ fn producer_to_python<'py>(py: Python<'py>, stats: &ProducerStats) -> PyResult<B
         codec: stats.codec,
         payload_type: stats.payload_type.map(|payload_type| payload_type.0),
         audio_level: stats.audio_level,
+        quality: quality_to_python(py, stats.kind, stats.quality.as_ref())?,
         encodings: encodings,
     }))
 }
 
 fn encoding_to_python<'py>(py: Python<'py>, stats: &EncodingStats) -> PyResult<Bound<'py, PyDict>> {
+    let layers = PyList::empty(py);
+    for layer in &stats.layers {
+        layers.append(layer_to_python(py, layer)?)?;
+    }
     Ok(dict!(py, {
         ssrc: stats.ssrc.map(|ssrc| ssrc.0),
         rtx_ssrc: stats.rtx_ssrc.map(|ssrc| ssrc.0),
@@ -197,6 +270,9 @@ fn encoding_to_python<'py>(py: Python<'py>, stats: &EncodingStats) -> PyResult<B
         frame_height: stats.frame_height,
         frames_per_second: stats.frames_per_second,
         bitrate_bps: stats.bitrate_bps,
+        layers: layers,
+        freeze_count: stats.freeze_count,
+        total_freezes_duration_s: stats.total_freezes_duration_s,
         last_packet_us: stats.last_packet.map(micros),
     }))
 }
@@ -213,6 +289,8 @@ fn slot_to_python<'py>(py: Python<'py>, stats: &SlotStats) -> PyResult<Bound<'py
         waiting: stats.waiting,
         encoding: stats.encoding,
         reason: stats.reason.as_ref(),
+        limited_by: stats.limited_by.slug(),
+        quality: quality_to_python(py, stats.kind, stats.quality.as_ref())?,
         codec: stats.codec,
         payload_type: stats.payload_type.map(|payload_type| payload_type.0),
         packets_sent: stats.packets_sent,
@@ -225,6 +303,13 @@ fn slot_to_python<'py>(py: Python<'py>, stats: &SlotStats) -> PyResult<Bound<'py
         pli_count: stats.pli_count,
         fir_count: stats.fir_count,
         bitrate_bps: stats.bitrate_bps,
+        frames_sent: stats.frames_sent,
+        key_frames_sent: stats.key_frames_sent,
+        frame_width: stats.frame_width,
+        frame_height: stats.frame_height,
+        frames_per_second: stats.frames_per_second,
+        freeze_count: stats.freeze_count,
+        total_freezes_duration_s: stats.total_freezes_duration_s,
         packets_lost: stats.packets_lost,
         fraction_lost: stats.fraction_lost,
         jitter_s: stats.jitter_s,

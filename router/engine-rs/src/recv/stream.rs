@@ -20,6 +20,8 @@ use super::reception::{Arrival, Reception};
 use crate::core::command::{Codec, CodecConfig, Feedback, MediaKind, ProducerConfig};
 use crate::core::stats::EncodingStats;
 use crate::ids::{PayloadType, Rid, SeqNo, Ssrc};
+use crate::send::assessment::Counted;
+use crate::send::freezes::FreezeMeter;
 use crate::time::Micros;
 use crate::wire::DropReason;
 use crate::wire::ext::{ExtensionMap, ExtensionValues};
@@ -48,6 +50,8 @@ struct Counters {
     bytes: u64,
     header_bytes: u64,
     repaired: u64,
+    /// Packets that came by RTX only.
+    restored: u64,
     rtx_packets: u64,
     nacks: u64,
     plis: u64,
@@ -75,6 +79,7 @@ pub struct ReceiveStream {
     /// Timestamp of the last key frame.
     key_timestamp: Option<u32>,
     meter: LayerMeter,
+    freezes: FreezeMeter,
     /// Of the whole stream.
     size: Option<(u16, u16)>,
     /// Of each spatial layer, where the payload tells.
@@ -107,6 +112,7 @@ impl ReceiveStream {
             parameter_sets: ParameterSets::default(),
             key_timestamp: None,
             meter: LayerMeter::default(),
+            freezes: FreezeMeter::default(),
             size: None,
             layer_sizes: [None; SPATIAL_LAYERS],
             spatial: SpatialLayers::default(),
@@ -193,6 +199,7 @@ impl ReceiveStream {
         if !arrival.is_new() {
             return Err(drop_reason(arrival));
         }
+        self.counters.restored += 1;
         self.learn_layers(bytes, extensions);
         let mut packet = self.packet(bytes, original, extensions, seq, now);
         self.note_beginning(&mut packet);
@@ -299,6 +306,10 @@ impl ReceiveStream {
             return;
         }
         self.note_sizes(packet);
+        if self.kind == MediaKind::Video {
+            let timestamp = packet.header.timestamp;
+            self.freezes.on_packet(timestamp, packet.in_key_frame, now);
+        }
         if packet.content.begins_key_frame {
             self.counters.key_frames += 1;
             self.key_frames.on_key_frame();
@@ -444,6 +455,23 @@ impl ReceiveStream {
         }
     }
 
+    /// Interarrival jitter.
+    pub fn jitter(&self) -> Micros {
+        Micros((self.reception.jitter_s() * 1e6) as u64)
+    }
+
+    /// What was counted so far, for the quality of what arrives here.
+    pub fn counted(&mut self, now: Micros) -> Counted {
+        let (freezes, lost) = (self.freezes.read(now), self.reception.lost());
+        Counted {
+            packets: self.reception.received() + lost,
+            lost,
+            repaired: self.counters.restored,
+            frames: freezes.frames,
+            frozen: freezes.duration,
+        }
+    }
+
     /// Packets arrived within [`FLOW_TIMEOUT`].
     pub fn is_flowing(&self, now: Micros) -> bool {
         self.last_packet
@@ -497,6 +525,7 @@ impl ReceiveStream {
     /// Snapshot of the counters.
     pub fn stats(&mut self, now: Micros) -> EncodingStats {
         let counters = self.counters;
+        let freezes = self.freezes.read(now);
         EncodingStats {
             ssrc: self.ssrc,
             rtx_ssrc: self.rtx_ssrc,
@@ -518,8 +547,18 @@ impl ReceiveStream {
             frame_height: self.size.map(|(_, height)| height),
             frames_per_second: self.meter.frame_rate(now),
             bitrate_bps: self.meter.bps(now),
+            layers: self.layers(now),
+            freeze_count: freezes.count,
+            total_freezes_duration_s: freezes.duration.as_secs_f64(),
             last_packet: self.last_packet,
         }
+    }
+
+    fn layers(&mut self, now: Micros) -> MeasuredLayers {
+        let is_video = self.kind == MediaKind::Video;
+        Some(self.measure(now).layers)
+            .filter(|_| is_video)
+            .unwrap_or_default()
     }
 }
 

@@ -16,20 +16,25 @@ use super::select::{Allowed, Reason, Share};
 use super::seq::{Dropped, SeqManager, Verdict};
 use super::timestamp::{SwitchPoint, TimestampMapper};
 use crate::core::command::{Codec, Limits, MediaKind, ProducerConfig, SlotConfig};
-use crate::core::stats::SlotStats;
 use crate::ids::{PayloadType, ProducerId, Ssrc};
 use crate::recv::MediaPacket;
 use crate::recv::clock::Anchor;
 use crate::send::report::{ReceiverView, SenderReports};
 use crate::time::Micros;
 use crate::wire::rtcp::{ReportBlock, SenderInfo};
+use assess::Judged;
 use copies::CopyLog;
 use source::Source;
 
+pub mod assess;
 mod copies;
 mod probe;
 mod repair;
+mod snapshot;
 mod source;
+
+/// Of every video payload (RFC 6184, 7741, 9628 and the AV1 specification), and of no audio that we know.
+const VIDEO_CLOCK: u32 = 90_000;
 
 /// Where a slot's numbers begin: random, so that they tell nothing (RFC 3550 section 5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,10 +80,17 @@ struct Counters {
     header_bytes: u64,
     repair_packets: u64,
     repair_bytes: u64,
+    trimmed: u64,
+}
+
+/// What the receiver asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Requests {
     nacks: u64,
     plis: u64,
     firs: u64,
-    trimmed: u64,
+    /// Packets that were sent again, however often.
+    repaired_packets: u64,
 }
 
 /// One sending m-line. In this order: what every packet needs comes first, and is fetched ahead ([`Slot::HOT`]).
@@ -99,6 +111,8 @@ pub struct Slot {
     counters: Counters,
     budget: RepairBudget,
     reports: SenderReports,
+    /// Timestamp of the last packet, so that the meter of freezes is looked at once a frame.
+    frame: u32,
     config: SlotConfig,
     allowed: Allowed,
     /// Shown before: its last packets can still be repaired.
@@ -106,6 +120,9 @@ pub struct Slot {
     copies: CopyLog,
     rtx_seq: u16,
     receiver: ReceiverView,
+    requests: Requests,
+    /// Once something was sent.
+    judged: Option<Box<Judged>>,
 }
 
 impl Slot {
@@ -131,6 +148,9 @@ impl Slot {
             pictures: PictureMapper::default(),
             budget: RepairBudget::default(),
             receiver: ReceiverView::default(),
+            frame: seed.timestamp.wrapping_sub(1),
+            requests: Requests::default(),
+            judged: None,
             codec: None,
             counters: Counters::default(),
         }
@@ -216,6 +236,14 @@ impl Slot {
 
     /// What is shown stops. One that waits needs not let it go on any more.
     pub fn stop(&mut self) {
+        if let Some(judged) = &mut self.judged {
+            judged.freezes.stop();
+        }
+        self.interrupt();
+    }
+
+    /// The same, but the receiver is to see it again as soon as may be.
+    fn interrupt(&mut self) {
         self.shown = None;
         self.seq.stop();
         self.turn();
@@ -237,11 +265,13 @@ impl Slot {
             return waiting.waits_for(None);
         }
         let current = self.current.as_mut().filter(|it| it.producer == producer)?;
-        let goes_on = current.select(self.shown, ladder, &self.allowed, now);
-        self.pictures.set_target(current.target);
-        if !goes_on {
+        if !current.select(self.shown, ladder, &self.allowed, now) {
             self.stop();
             return None;
+        }
+        match current.forwarded(self.shown, ladder, &self.allowed) {
+            Some(layer) => self.pictures.set_target(layer),
+            None => self.interrupt(),
         }
         // Its layers too are entered at a key frame, where nothing else lets them in.
         let layers = self.shown.filter(|_| self.pictures.wants_key_frame());
@@ -327,6 +357,7 @@ impl Slot {
         self.codec = Some(codec);
         if let Some(current) = &mut self.current {
             current.on_shown(from.encoding);
+            self.pictures.set_target(current.target);
         }
         self.seq.switch(packet.seq);
         self.timestamps.switch(point(packet, codec, from.anchor));
@@ -345,7 +376,7 @@ impl Slot {
         if begins {
             self.switch(from, packet, codec);
         } else {
-            self.stop();
+            self.interrupt();
         }
     }
 
@@ -394,8 +425,20 @@ impl Slot {
         };
         let written = plan.write(packet, codec, numbers, Form::Media, out)?;
         self.timestamps.on_sent(point(packet, codec, from.anchor));
+        if self.frame != numbers.timestamp {
+            self.frame = numbers.timestamp;
+            self.on_frame(packet, codec);
+        }
         self.count(written, packet.arrived);
         Some(written.len)
+    }
+
+    #[inline(never)]
+    fn on_frame(&mut self, packet: &MediaPacket, codec: PlannedCodec) {
+        if codec.clock_rate == VIDEO_CLOCK {
+            let freezes = &mut self.judged.get_or_insert_default().freezes;
+            freezes.on_packet(self.frame, packet.in_key_frame, packet.arrived);
+        }
     }
 
     fn count(&mut self, written: Written, now: Micros) {
@@ -409,14 +452,17 @@ impl Slot {
 
     /// The receiver lost the picture (PLI). Returns the encoding to ask for a key frame, of what is shown: the one that
     /// waits is asked anyway.
-    pub fn on_pli(&mut self) -> Option<u8> {
-        self.counters.plis += 1;
+    pub fn on_pli(&mut self, now: Micros) -> Option<u8> {
+        self.requests.plis += 1;
+        if let Some(judged) = &mut self.judged {
+            judged.freezes.on_picture_loss(self.receiver.rtt(), now);
+        }
         self.key_frame_source()
     }
 
     /// The receiver wants a key frame (FIR). Returns the encoding to ask.
     pub fn on_fir(&mut self) -> Option<u8> {
-        self.counters.firs += 1;
+        self.requests.firs += 1;
         self.key_frame_source()
     }
 
@@ -429,6 +475,8 @@ impl Slot {
     /// A report block about this slot's SSRC. Returns the round trip time, where the block tells it.
     pub fn on_report(&mut self, block: &ReportBlock, now: Micros) -> Option<Micros> {
         let clock_rate = self.codec.map_or(0, |codec| codec.clock_rate);
+        let losses = &mut self.judged.get_or_insert_default().losses;
+        losses.on_report(block.fraction_lost, self.counters.packets);
         let sent_at = self.reports.sent_at(block.last_sr);
         let rtt = self.receiver.on_report(block, clock_rate, sent_at, now)?;
         self.budget.set_rtt(rtt);
@@ -490,40 +538,6 @@ impl Slot {
     /// Round trip time by the receiver's reports.
     pub fn rtt(&self) -> Option<Micros> {
         self.receiver.rtt()
-    }
-
-    /// Snapshot of the counters.
-    pub fn stats(&mut self, now: Micros) -> SlotStats {
-        let counters = self.counters;
-        let reason = self.reason();
-        SlotStats {
-            id: self.config.id,
-            kind: self.config.kind,
-            mid: self.config.mid,
-            ssrc: self.config.ssrc,
-            rtx_ssrc: self.config.rtx_ssrc,
-            producer: self.producer(),
-            shown_producer: self.shown_producer(),
-            waiting: self.producer().is_some() && self.producer() != self.shown_producer(),
-            encoding: self.shown,
-            reason: reason.text().into(),
-            codec: self.codec.map(|codec| codec_name(codec.codec)),
-            payload_type: self.codec.map(|codec| codec.to),
-            packets_sent: counters.packets,
-            bytes_sent: counters.bytes,
-            header_bytes_sent: counters.header_bytes,
-            trimmed_packets_sent: counters.trimmed,
-            retransmitted_packets_sent: counters.repair_packets,
-            retransmitted_bytes_sent: counters.repair_bytes,
-            nack_count: counters.nacks,
-            pli_count: counters.plis,
-            fir_count: counters.firs,
-            bitrate_bps: self.budget.bps(now),
-            packets_lost: self.receiver.packets_lost(),
-            fraction_lost: self.receiver.fraction_lost(),
-            jitter_s: self.receiver.jitter_s(),
-            round_trip_time_s: self.receiver.rtt().map(Micros::as_secs_f64),
-        }
     }
 }
 

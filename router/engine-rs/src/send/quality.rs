@@ -12,12 +12,20 @@
 //!
 //! A number for trends and alarms, not a measurement of perception. Left out: what the encoder did to the picture.
 
+use crate::media::MediaKind;
 use crate::time::Micros;
 
 /// The best score: nobody ever gives five to all.
 pub const BEST: f32 = 4.5;
 /// The worst score.
 pub const WORST: f32 = 1.0;
+
+/// From here on it is good, R = 70.
+const LEAST_GOOD: f32 = 3.6;
+/// From here on it is fair, R = 50.
+const LEAST_FAIR: f32 = 2.58;
+/// Below, it is lost.
+const LEAST_POOR: f32 = 1.2;
 
 /// R without any impairment (G.107 table 2: all parameters at their defaults).
 const BEST_R: f32 = 93.2;
@@ -75,6 +83,32 @@ impl Impairment {
     }
 }
 
+/// Roughly how good: the limits are those of G.109 for voice, "some users dissatisfied" and "nearly all users
+/// dissatisfied".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Category {
+    /// Good enough for nearly all.
+    Good,
+    /// It can be used, and is complained of.
+    Fair,
+    /// Hardly of use.
+    Poor,
+    /// (Almost) nothing comes of what should.
+    Lost,
+}
+
+impl Category {
+    /// The stable name.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Fair => "fair",
+            Self::Poor => "poor",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// The score of one track at one receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quality {
@@ -82,6 +116,26 @@ pub struct Quality {
     pub score: f32,
     /// What costs most.
     pub impairment: Impairment,
+}
+
+impl Quality {
+    /// Roughly how good.
+    pub fn category(&self) -> Category {
+        match self.score {
+            score if score >= LEAST_GOOD => Category::Good,
+            score if score >= LEAST_FAIR => Category::Fair,
+            score if score >= LEAST_POOR => Category::Poor,
+            _ => Category::Lost,
+        }
+    }
+}
+
+/// The name of the model that scores a kind of media, as reports tell it.
+pub const fn model(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Audio => "e-model",
+        MediaKind::Video => "shown-of-wanted",
+    }
 }
 
 /// The way to the receiver, as measured in the last interval.
@@ -324,6 +378,22 @@ mod tests {
             (paused.score, paused.impairment),
             (WORST, Impairment::Paused)
         );
+    }
+
+    #[test]
+    fn categories_are_those_of_voice() {
+        for (r, category) in [
+            (93.2, Category::Good),
+            (70.1, Category::Good),
+            (69.0, Category::Fair),
+            (50.1, Category::Fair),
+            (49.0, Category::Poor),
+            (5.0, Category::Lost),
+        ] {
+            let score = score_of(r);
+            let impairment = Impairment::None;
+            assert_eq!(Quality { score, impairment }.category(), category, "{r}");
+        }
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! from what was dropped: every frame says which cuts need it, and which can be entered with it ([`FrameLayers`]). So one
 //! rule holds for temporal layers, for spatial layers with or without prediction between them, and for going up and down.
 //!
-//! Invariant: a frame is forwarded only if no frame that it refers to was dropped, as far as packets or layers tell. The
-//! cuts that held are remembered, so a late frame is judged as if it had come in time.
+//! Invariant: a frame is forwarded only if no frame that it refers to was dropped before, as far as packets or layers tell.
+//! A reference that has not come may come. The cuts that held are remembered, so a late frame is judged as if it had come
+//! in time, and it is forwarded too when one that was forwarded refers to it.
 
 use super::frame_log::FrameLog;
 use super::line::WireNumber;
@@ -46,8 +47,8 @@ pub struct LayerFilter {
     picture: u64,
     /// The newest of which a frame was dropped.
     dropped: u64,
-    /// The newest with which a cut was opened: nothing before it is needed for that.
-    opened: u64,
+    /// The newest with which all cuts began anew: nothing before it is needed for those behind it.
+    restarted: u64,
     /// From which on the target is not reached; zero when it is.
     behind_since: u64,
     log: FrameLog,
@@ -63,7 +64,7 @@ impl Default for LayerFilter {
             since: 0,
             picture: ORIGIN,
             dropped: 0,
-            opened: 0,
+            restarted: 0,
             has_passed: false,
             behind_since: 0,
             log: FrameLog::default(),
@@ -127,14 +128,13 @@ impl LayerFilter {
         earlier.map(|earlier| earlier.cut).chain([self.cut])
     }
 
-    /// A cut of a frame's picture needs it. A late one may be needed by what was forwarded meanwhile; where that cannot be
-    /// told, only if no cut was opened behind it.
-    fn is_needed(&self, layers: &FrameLayers, picture: u64) -> bool {
+    /// The cut of a frame's picture needs it. Or, of a late one, what was forwarded meanwhile does: a frame that refers to
+    /// it, or a later cut that did not begin anew behind it.
+    fn is_needed(&self, layers: &FrameLayers, frame: Option<u64>, picture: u64) -> bool {
         let mut cuts = self.cuts_since(picture);
         let own = cuts.next().is_some_and(|cut| layers.needed.contains(cut));
-        let by_reference = matches!(layers.evidence, Evidence::References(_));
-        let counts = by_reference || picture >= self.opened;
-        own || counts && cuts.any(|cut| layers.needed.contains(cut))
+        own || frame.is_some_and(|frame| self.log.is_wanted(frame))
+            || picture >= self.restarted && cuts.any(|cut| layers.needed.contains(cut))
     }
 
     fn widen(&self, timestamp: u32) -> u64 {
@@ -166,7 +166,7 @@ impl LayerFilter {
         // A cut holds for the whole of a picture: it changes before anything of that is forwarded.
         let is_open = picture == self.picture && !self.has_passed;
         if restarts && self.since <= picture && self.has_all_of_picture(layers, frame) {
-            (self.intact, self.opened) = (Layers::ALL, picture);
+            (self.intact, self.restarted) = (Layers::ALL, picture);
             // Or when what was forwarded is needed by the target too.
             let grows = Layers::up_to(self.target).contains(self.cut) && layers.layer.spatial == 0;
             if is_open || grows {
@@ -181,10 +181,13 @@ impl LayerFilter {
             .is_some_and(|it| it.descriptor.has_structure)
             && layers.layer.spatial <= self.cut.spatial;
         let passes = brings_structure && restarts
-            || self.is_needed(layers, picture) && self.is_decodable(layers, frame, picture);
+            || self.is_needed(layers, frame, picture) && self.is_decodable(layers, frame, picture);
         self.note(layers, frame, picture, passes);
         if let Some(frame) = frame {
             self.log.decide(frame, passes);
+            if let (true, Evidence::References(references)) = (passes, layers.evidence) {
+                self.log.want(references, frame);
+            }
         }
         passes
     }
@@ -239,8 +242,14 @@ impl LayerFilter {
         let is_certain = match (layers.evidence, frame) {
             _ if self.has_dropped_behind(frame) && self.dropped > picture => false,
             (Evidence::References(references), Some(frame)) => {
+                // One of its picture that comes yet is decodable where all below it are.
                 let own_picture = (1 << layers.layer.spatial) - 1;
-                self.log.has_forwarded(references, own_picture, frame)
+                let below = References {
+                    near: own_picture,
+                    far: false,
+                };
+                (references.near & own_picture == 0 || self.log.has(below, frame))
+                    && self.log.has_forwarded(references, own_picture, frame)
             }
             (Evidence::References(_), None) => false,
             (Evidence::Layer { .. }, _) => true,
@@ -279,9 +288,6 @@ impl LayerFilter {
             // With nothing open below, as when spatial layers are independent, at least fewer frames.
             let fewer = Layer::new(cut.spatial, self.target.temporal.min(cut.temporal));
             if let Some(next) = reachable(self.target).or_else(|| reachable(fewer)) {
-                if !self.intact.contains(next) {
-                    self.opened = self.picture;
-                }
                 self.enter(next, self.picture);
             }
         } else if !self.intact.contains(cut)
@@ -323,17 +329,12 @@ impl LayerFilter {
         if passes {
             if picture >= self.picture {
                 self.has_passed = true;
-                let intact = self.intact.or(self.opened_by(layers, frame, picture));
-                if intact != self.intact {
-                    (self.intact, self.opened) = (intact, picture);
-                }
+                self.intact = self.intact.or(self.opened_by(layers, frame, picture));
             }
             return;
         }
         self.dropped = self.dropped.max(picture);
-        // A late one is missed by nobody who began behind it, and who did not is found out by its references.
-        let by_reference = matches!(layers.evidence, Evidence::References(_));
-        if picture >= self.opened || !by_reference {
+        if picture >= self.restarted {
             self.intact = self.intact.without(layers.needed);
         }
     }

@@ -6,7 +6,7 @@ use crate::recv::dependencies::Dependencies;
 use crate::recv::layers::Layer;
 use crate::scalability::{Encoder, Frame, InterLayer, Mode};
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const MODES: [Mode; 9] = [
     Mode::new(1, 2, InterLayer::Always),
@@ -45,7 +45,8 @@ struct Scene {
     on_way: Vec<Packet>,
     /// What became of each frame.
     fates: HashMap<u64, bool>,
-    forwarded: Vec<Frame>,
+    /// What was forwarded refers to them.
+    wanted: HashSet<u64>,
     distance: Option<u16>,
 }
 
@@ -58,7 +59,7 @@ impl Scene {
             begun: false,
             on_way: Vec::new(),
             fates: HashMap::new(),
-            forwarded: Vec::new(),
+            wanted: HashSet::new(),
             distance: None,
         }
     }
@@ -99,23 +100,26 @@ impl Scene {
         }
         let newest = !self.fates.keys().any(|number| *number > frame.number);
         let numbers = self.mapper.map(&content, timestamp, newest);
-        let fate = *self.fates.entry(frame.number).or_insert(numbers.is_some());
-        assert_eq!(fate, numbers.is_some(), "part of a frame: {frame:?}");
+        match self.fates.insert(frame.number, numbers.is_some()) {
+            Some(fate) => assert_eq!(fate, numbers.is_some(), "part of a frame: {frame:?}"),
+            None => self.check(frame, numbers.is_some()),
+        }
         if let Some(numbers) = numbers {
             let distance = numbers.frame_number.wrapping_sub(frame.number as u16);
             assert_eq!(*self.distance.get_or_insert(distance), distance);
         }
-        if fate {
-            self.forwarded.push(frame.clone());
-        }
     }
 
-    /// No frame that was forwarded refers to one that was dropped, also when that one came later.
-    fn check(&self) {
-        for frame in &self.forwarded {
-            let mut references = frame.references.iter();
-            let missing = references.find(|it| self.fates.get(it) == Some(&false));
+    /// No frame that is forwarded refers to one that was dropped before; and none is dropped that one needs which was
+    /// forwarded before, if it could be decoded.
+    fn check(&mut self, frame: &Frame, forwarded: bool) {
+        let mut references = frame.references.iter();
+        let missing = references.find(|it| self.fates.get(it) == Some(&false));
+        if forwarded {
             assert_eq!(missing, None, "for {frame:?}");
+            self.wanted.extend(&frame.references);
+        } else if missing.is_none() {
+            assert!(!self.wanted.contains(&frame.number), "wanted: {frame:?}");
         }
     }
 
@@ -123,8 +127,23 @@ impl Scene {
         for (at, picture) in pictures.iter().enumerate() {
             self.picture(at, picture);
         }
-        self.check();
     }
+}
+
+/// The lowest layer of a picture was dropped; then the highest comes, before the one between, which will be dropped too.
+#[test]
+fn what_overtakes_in_a_picture_opens_nothing_that_is_broken_below() {
+    let mut scene = Scene::new(Mode::new(3, 3, InterLayer::Always));
+    let calm: Picture = ((2, 0), false, vec![(false, 0); 3 * PARTS]);
+    scene.picture(0, &calm);
+    scene.picture(1, &((0, 0), false, calm.2.clone()));
+    let fates = [0, 2, 1].map(|late| [(false, late); PARTS]);
+    scene.picture(2, &((0, 0), false, fates.concat()));
+    scene.picture(3, &((2, 2), false, calm.2.clone()));
+    scene.picture(4, &calm);
+    let middle = scene.encoder.picture(false)[0].number - 8;
+    assert!(!scene.fates[&middle], "its base layer was dropped");
+    assert!(!scene.fates[&(middle + 1)], "so it cannot be shown");
 }
 
 proptest! {
@@ -139,7 +158,6 @@ proptest! {
         for at in 0..20 {
             scene.picture(pictures.len() + at, &calm);
         }
-        scene.check();
         scene.fates.clear();
         for at in 20..24 {
             scene.picture(pictures.len() + at, &calm);

@@ -47,7 +47,7 @@ fn feedback_while_waiting_goes_to_what_is_shown() {
     let mut world = pair();
     world.assign(Some(1));
     assert_eq!(
-        (world.slot.on_pli(), world.slot.shown_producer()),
+        (world.slot.on_pli(world.now), world.slot.shown_producer()),
         (Some(0), Some(ProducerId(1)))
     );
     let sent = world.vp8_of(0, 0, 101, 701, 0, false).expect("shown");

@@ -42,7 +42,7 @@ fn audio_begins_at_any_packet_with_the_slots_numbers() {
         )
         .expect("forwarded");
     assert_eq!((next.seq, next.timestamp), (501, 9_960));
-    assert_eq!(world.slot.on_pli(), None, "audio has no pictures");
+    assert_eq!(world.slot.on_pli(world.now), None, "audio has no pictures");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn video_waits_for_a_key_frame_and_says_so() {
     assert_eq!(world.select(0), Some(0));
     assert_eq!(world.vp8(0, 2, 2, 0, true).map(|sent| sent.seq), Some(500));
     assert_eq!(world.select(0), None);
-    assert_eq!(world.slot.on_pli(), Some(0));
+    assert_eq!(world.slot.on_pli(world.now), Some(0));
     assert_eq!(world.slot.encoding(), Some(0));
 }
 
@@ -486,7 +486,7 @@ fn requests_are_counted() {
     let mut world = World::new(Codec::Vp8, &[1], true);
     world.slot.on_nack();
     assert_eq!(
-        (world.slot.on_fir(), world.slot.on_pli()),
+        (world.slot.on_fir(), world.slot.on_pli(world.now)),
         (Some(0), Some(0))
     );
     let stats = world.slot.stats(world.now);
