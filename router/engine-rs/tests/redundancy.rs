@@ -186,7 +186,7 @@ fn what_is_malformed_is_dropped_and_counted() {
     let mut scene = Scene::with_red(5);
     scene.talk(true);
     let stranger = [96, 1, 2, 3];
-    let redundant_stranger = [0x80 | 96, 0, 0, 1, OPUS.0, 1, 2];
+    let redundant_stranger = [0xE0, 0, 0, 1, OPUS.0, 1, 2];
     for payload in [
         &[0xEF, 0, 0xFF, 0xFF, OPUS.0][..],
         &[OPUS.0],

@@ -126,7 +126,7 @@ mod tests {
         for len in 0..=5 + 20 {
             assert!(RedPayload::parse(&whole[..len]).is_err(), "{len}");
         }
-        assert!(RedPayload::parse(&whole[..5 + 20 + 1]).is_ok());
+        assert!(RedPayload::parse(&whole[..=5 + 20]).is_ok());
         assert!(
             RedPayload::parse(&[0xEF; 400]).is_err(),
             "headers without end"
