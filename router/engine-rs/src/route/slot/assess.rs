@@ -24,9 +24,17 @@ pub struct Circumstances<'a> {
     pub round_trip: Option<Micros>,
 }
 
-/// What is known of a slot's quality.
+/// What the receiver asked for, and what is known of the slot's quality.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Judged {
+    /// NACK messages.
+    pub nacks: u64,
+    /// Picture loss indications.
+    pub plis: u64,
+    /// Full intra requests.
+    pub firs: u64,
+    /// Packets that were sent again, however often.
+    pub repaired_packets: u64,
     /// Of the receiver's picture.
     pub freezes: FreezeMeter,
     /// By the receiver's reports.
@@ -74,7 +82,7 @@ impl Slot {
         let counted = Counted {
             packets,
             lost,
-            repaired: self.requests.repaired_packets,
+            repaired: judged.repaired_packets,
             frames: freezes.frames,
             frozen: freezes.duration,
         };
