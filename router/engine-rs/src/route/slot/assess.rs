@@ -5,9 +5,10 @@ use super::super::ladder::{Ladder, Rung};
 use super::super::select::Reason;
 use super::Slot;
 use crate::core::command::{Limits, MediaKind};
-use crate::send::assessment::{Assessment, Counted, Interval, ReportedLoss};
-use crate::send::freezes::{FreezeMeter, Freezes};
-use crate::send::limited::LimitedBy;
+use crate::media::Counted;
+use crate::recv::freezes::{FreezeMeter, Freezes};
+use crate::route::limited::LimitedBy;
+use crate::send::assessment::{Assessment, Interval, ReportedLoss};
 use crate::send::quality::{AudioView, Quality, VideoView, Way, of_audio, of_video};
 use crate::time::Micros;
 

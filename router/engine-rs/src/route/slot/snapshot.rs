@@ -2,7 +2,7 @@
 
 use super::{Slot, codec_name};
 use crate::core::stats::SlotStats;
-use crate::send::limited::LimitedBy;
+use crate::route::limited::LimitedBy;
 use crate::time::Micros;
 
 impl Slot {
