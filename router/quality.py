@@ -1,4 +1,4 @@
-"""What the engine says of quality: parts of its statistics (`_engine.pyi`). How it is known: engine-rs/docs/quality.md."""
+"""What the engine says of quality: parts of its statistics (`_engine.pyi`); engine-rs/docs/quality.md tells how."""
 
 from typing import Literal, TypedDict
 

@@ -10,7 +10,6 @@ use super::arena::Ix;
 use super::producer::{Home, Producer};
 use super::timers::{Alarm, Owner};
 use crate::ids::{ProducerId, SlotId};
-use crate::media::Counted;
 use crate::media::{Counted, MediaKind};
 use crate::recv::{Measured, ReceiveStream};
 use crate::route::ladder::{Ladder, MAX_ENCODINGS};
