@@ -11,11 +11,9 @@ import argparse
 import asyncio
 import json
 import platform
-import shlex
 import statistics
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +25,7 @@ from loadtest.peer import Identity, Join, RoomOffer, RoomPeer
 from loadtest.peer.film import render_film
 from loadtest.process import RouterUnderTest, run_router
 from router import _engine
-from tests.e2e.chromium import EXECUTABLE, launch_chromium
+from tests.e2e.chromium import EXECUTABLE, executable_inside, launch_chromium
 from tests.e2e.netns import create_namespace
 
 ROOM = "latency"
@@ -71,16 +69,6 @@ def until_first_media(trace: list[Seen]) -> list[Seen]:
     return seen
 
 
-@contextmanager
-def chromium_inside(link: Link) -> Iterator[str]:
-    """A program that starts Chromium behind the link."""
-    with tempfile.TemporaryDirectory(prefix="chromium-") as folder:
-        program = Path(folder) / "chromium"
-        program.write_text(f'#!/bin/sh\nexec {shlex.join(link.command(EXECUTABLE))} "$@"\n')
-        program.chmod(0o700)
-        yield str(program)
-
-
 @asynccontextmanager
 async def publisher(router: RouterUnderTest) -> AsyncIterator[None]:
     """Somebody with a camera, near the router."""
@@ -100,7 +88,7 @@ async def publisher(router: RouterUnderTest) -> AsyncIterator[None]:
 async def joiner(router: RouterUnderTest, link: Link) -> AsyncIterator[Page]:
     """A page of the router's origin in a Chromium behind the link."""
 
-    with chromium_inside(link) as program:
+    with executable_inside(link) as program:
         async with launch_chromium(executable=program) as browser:
             page = await browser.new_page()
             await page.add_init_script(PAGE_SCRIPT)

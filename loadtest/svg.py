@@ -45,7 +45,8 @@ class Axis:
         return cls(0.0, max(positive) * 1.1)
 
 
-def _number(value: float) -> str:
+def write_number(value: float) -> str:
+    """Short, with a letter for thousands."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{letter}"
@@ -74,7 +75,7 @@ def _frame(title: str, y_axis: Axis, y_title: str) -> list[str]:
     for mark in y_axis.marks():
         y = _y(y_axis.place(mark))
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
-        parts.append(_text(LEFT - 6, y + 4, _number(mark), "end"))
+        parts.append(_text(LEFT - 6, y + 4, write_number(mark), "end"))
     return parts
 
 
@@ -96,7 +97,7 @@ def draw_lines(
     x_axis = Axis.around([x for x, _ in points], logarithmic=log_x)
     y_axis = Axis.around([y for _, y in points], logarithmic=log_y)
     parts = _frame(title, y_axis, titles[1])
-    parts += [_text(_x(x_axis.place(mark)), HEIGHT - BOTTOM + 16, _number(mark)) for mark in x_axis.marks()]
+    parts += [_text(_x(x_axis.place(mark)), HEIGHT - BOTTOM + 16, write_number(mark)) for mark in x_axis.marks()]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, titles[0]))
     for index, line in enumerate(series.values()):
         color = COLORS[index % len(COLORS)]
@@ -125,5 +126,5 @@ def draw_bars(title: str, y_title: str, groups: Mapping[str, Mapping[str, float]
             parts.append(
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{bar * 0.92:.1f}" height="{height:.1f}" fill="{color}"/>'
             )
-            parts.append(_text(x + bar / 2, y - 3, _number(float(f"{value:.3g}")), size=9))
+            parts.append(_text(x + bar / 2, y - 3, write_number(float(f"{value:.3g}")), size=9))
     return "".join([*parts, *_legend(names), "</svg>"])

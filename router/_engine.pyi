@@ -15,6 +15,7 @@ __all__ = [
     "Contributors",
     "DtlsReceived",
     "EncodingActive",
+    "EncodingsWanted",
     "Engine",
     "PairSelected",
     "ProducerSilent",
@@ -54,7 +55,7 @@ class CodecParameters(TypedDict):
 
     payload_type: int
     rtx_payload_type: int | None
-    codec: Literal["opus", "vp8", "vp9", "h264", "av1", "other"]
+    codec: Literal["opus", "red", "vp8", "vp9", "h264", "av1", "other"]
     format: int
     """Equal for formats that may be exchanged packet by packet, 32 bits."""
     clock_rate: int
@@ -132,6 +133,18 @@ class EncodingActive:
     ssrc: int
 
 @final
+class EncodingsWanted:
+    """What is in use of a published track changed: its publisher, who follows that, need not send the others.
+
+    At once when more is, after a second of disuse and later each time when less is; see `Engine.follow_demand`.
+    """
+
+    __match_args__ = ("producer", "encodings")
+    producer: int
+    encodings: list[int]
+    """Indices into the encodings of `Engine.add_producer`, ascending."""
+
+@final
 class ProducerSilent:
     """All encodings of a published track fell silent."""
 
@@ -172,6 +185,7 @@ Event = (
     | TransportLost
     | TransportRemoved
     | EncodingActive
+    | EncodingsWanted
     | ProducerSilent
     | Contributors
     | SpeakersChanged
@@ -511,6 +525,13 @@ class Engine:
 
     def pause_producer(self, producer: int, paused: bool) -> None:
         """Server-side mute."""
+
+    def follow_demand(self, producer: int, follows: bool) -> None:
+        """Whether the publisher of a video track pauses what `EncodingsWanted` does not name, and resumes what it does.
+
+        What is paused for that reason stays something that slots can show. With False all is wanted again, without an
+        event.
+        """
 
     def remove_producer(self, producer: int) -> None:
         """Slots that show it go quiet."""

@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode
 from router.cpus import allowed_cpus, choose_cpus, count_workers
 
 MIN_ADMIN_TOKEN_CHARS: Final = 16
-CODECS: Final = {name.lower(): name for name in ("opus", "VP8", "VP9", "H264", "AV1")}
+CODECS: Final = {name.lower(): name for name in ("red", "opus", "VP8", "VP9", "H264", "AV1")}
 ICE_URL_SCHEMES: Final = ("stun", "stuns", "turn", "turns")
 
 
@@ -174,7 +174,7 @@ class RoomSettings(Section):
     video_slots: Annotated[int, Field(ge=0, le=44)] = 9
     codecs: Annotated[
         tuple[Annotated[str, AfterValidator(_codec)], ...], NoDecode, BeforeValidator(_split), Field(min_length=1)
-    ] = ("opus", "VP8", "VP9", "H264", "AV1")
+    ] = ("red", "opus", "VP8", "VP9", "H264", "AV1")
     max_speakers: Annotated[int, Field(ge=1, le=16)] = 3
     forks_per_s: Annotated[float, Field(ge=0, le=100_000)] = 100.0
     forks_per_s_per_address: Annotated[float, Field(ge=0, le=100_000)] = 10.0

@@ -9,8 +9,18 @@ handshakes, HTTP, STUN, DTLS and media are all late alike, and all of it is seen
 - `tun`: the devices and namespaces, and the `Link` that makes and removes all of it.
 """
 
-from loadtest.link.schedule import Direction, Shape
-from loadtest.link.trace import Seen, count_round_trips
+from loadtest.link.schedule import Direction, Shape, Use
+from loadtest.link.trace import Seen, Side, count_round_trips
 from loadtest.link.tun import Link, create_link, open_socket_inside
 
-__all__ = ["Direction", "Link", "Seen", "Shape", "count_round_trips", "create_link", "open_socket_inside"]
+__all__ = [
+    "Direction",
+    "Link",
+    "Seen",
+    "Shape",
+    "Side",
+    "Use",
+    "count_round_trips",
+    "create_link",
+    "open_socket_inside",
+]

@@ -1,8 +1,9 @@
 """The process between two TUN devices: `python -m loadtest.link.carrier NEAR_FD FAR_FD SEED`.
 
 A process of its own, so that no work of a benchmark or a browser's driver holds packets up. It takes a command a line
-on stdin and answers on stdout, in JSON: {"shape": {…}} for both directions, "trace" for what passed since the last
-time, "counts" for what was dropped. It ends with its stdin.
+on stdin and answers on stdout, in JSON: {"shapes": {"near": {…}}} for what a side sends, "trace" for what passed since
+the last time, "counts" for what was dropped, "use" for what each side's direction did since the last time. It ends with
+its stdin.
 """
 
 import json
@@ -90,9 +91,11 @@ class Carrier:
                 side: {"loss": direction.dropped_by_loss, "queue": direction.dropped_by_queue}
                 for side, direction in self._directions.items()
             }
+        elif command == "use":
+            answer = {side: asdict(direction.take_use()) for side, direction in self._directions.items()}
         else:
-            for direction in self._directions.values():
-                direction.shape = Shape(**command["shape"])
+            for side, shape in command["shapes"].items():
+                self._directions[side].shape = Shape(**shape)
             answer = "shaped"
         print(json.dumps(answer), flush=True)
         return True

@@ -25,6 +25,20 @@ class Shape:
     queue_bytes: int = 65_536
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What one direction carried and dropped in a while."""
+
+    bytes: int = 0
+    """IP packets that arrived."""
+    lost: int = 0
+    """Packets, by chance."""
+    overflowed: int = 0
+    """Packets that found the queue full."""
+    queue_us: int = 0
+    """The longest wait for the bottleneck."""
+
+
 @dataclass(slots=True)
 class Direction:
     """The packets under way in one direction."""
@@ -33,11 +47,16 @@ class Direction:
     seed: int
     dropped_by_loss: int = 0
     dropped_by_queue: int = 0
+    carried_bytes: int = 0
+    """IP packets that arrived."""
+    longest_queue_us: int = 0
+    """How long a packet waited for the bottleneck at worst."""
     _chance: random.Random = field(init=False)
     _under_way: list[tuple[int, int, bytes]] = field(default_factory=list)
     _count: int = 0
     _line_free_us: float = 0.0
     _last_due_us: int = 0
+    _taken: Use = field(default_factory=Use)
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
@@ -70,13 +89,28 @@ class Direction:
         if waiting_bytes + length > self.shape.queue_bytes:
             return None
         self._line_free_us = start + length * 8e6 / rate
+        self.longest_queue_us = max(self.longest_queue_us, round(start - now_us))
         return round(self._line_free_us)
 
     def poll_packet(self, now_us: int) -> bytes | None:
         """The next packet that has arrived by now."""
         if not self._under_way or self._under_way[0][0] > now_us:
             return None
-        return heapq.heappop(self._under_way)[2]
+        packet = heapq.heappop(self._under_way)[2]
+        self.carried_bytes += len(packet)
+        return packet
+
+    def take_use(self) -> "Use":
+        """What happened since the last time."""
+        use = Use(self.carried_bytes, self.dropped_by_loss, self.dropped_by_queue, self.longest_queue_us)
+        taken, self._taken = self._taken, use
+        self.longest_queue_us = 0
+        return Use(
+            bytes=use.bytes - taken.bytes,
+            lost=use.lost - taken.lost,
+            overflowed=use.overflowed - taken.overflowed,
+            queue_us=use.queue_us,
+        )
 
     def poll_timeout(self) -> int | None:
         """When the next packet arrives."""

@@ -15,14 +15,14 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtest.link.schedule import Shape
-from loadtest.link.trace import Seen
+from loadtest.link.schedule import Shape, Use
+from loadtest.link.trace import Seen, Side
 
 TUN = Path("/dev/net/tun")
 NAMESPACES = Path("/run/netns")
@@ -76,7 +76,11 @@ class Link:
 
     def set_shape(self, shape: Shape) -> None:
         """From now on, in both directions."""
-        self._ask({"shape": asdict(shape)})
+        self.set_shapes({"near": shape, "far": shape})
+
+    def set_shapes(self, shapes: Mapping[Side, Shape]) -> None:
+        """From now on, for what a side sends; other sides stay as they are."""
+        self._ask({"shapes": {side: asdict(shape) for side, shape in shapes.items()}})
 
     def take_trace(self) -> list[Seen]:
         """What passed since the last time."""
@@ -86,6 +90,10 @@ class Link:
         """Packets lost by chance and dropped by a full queue, by the side that sent them."""
         counts: dict[str, dict[str, int]] = self._ask("counts")
         return counts
+
+    def take_use(self) -> dict[Side, Use]:
+        """What was carried and dropped since the last time, by the side that sent it."""
+        return {side: Use(**use) for side, use in self._ask("use").items()}
 
     def _ask(self, command: object) -> Any:  # whatever the command answers
         assert self.carrier.stdin is not None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Stat = dict[str, Any]
 
-MIME_SUBTYPES: Final = {"opus": "opus", "vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
+MIME_SUBTYPES: Final = {"opus": "opus", "red": "red", "vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
 CLOCK_RATES: Final = {"audio": 48_000, "video": 90_000}
 
 

@@ -20,6 +20,7 @@ from router.errors import (
     RemoteSdpError,
     UnprocessableError,
 )
+from router.rooms.demand import Demand
 from router.rooms.forks import RoomForks
 from router.rooms.moderation import Moderation
 from router.rooms.offers import (
@@ -61,6 +62,7 @@ class Room:
         """By identity, in order of joining."""
         self.roster = Roster(name, registry.limits, registry.call_later)
         self.settlement = Settlement(self.find_track, self.roster.tell_slots)
+        self.demand = Demand()
         self.moderation = Moderation(self, registry.removed, registry.metrics)
         self.closed = False
         self.closing: asyncio.Task[None] | None = None
@@ -178,6 +180,7 @@ class Room:
         connection.on("disconnected", lambda *arguments: self._on_disconnected(session, arguments))
         connection.on("trackconnected", lambda track, *_: self._on_track(session, track, live=True))
         connection.on("trackdisconnected", lambda track, *_: self._on_track(session, track, live=False))
+        connection.on("trackwanted", lambda track, *_: self._on_wanted(session, track))
         try:
             connection.set_description(offer, "remote")
         except RemoteSdpError as error:
@@ -258,6 +261,11 @@ class Room:
         if self.find_track(published.id) is not None:
             self.on_track_changed(published)
 
+    def _on_wanted(self, session: Session, track: "RTCMediaStreamTrack") -> None:
+        published = session.tracks.get(track.mid)
+        if published is not None:
+            self.demand.on_wanted(published)
+
     def on_track_changed(self, track: PublishedTrack) -> None:
         """Its state or source has changed."""
         self.roster.tell_changed(track.session.participant)
@@ -305,6 +313,7 @@ class Room:
         participant = session.participant
         del participant.sessions[session.id]
         self.settlement.remove_session(session)
+        self.demand.forget_session(session)
         for track in session.tracks.values():
             self._tracks.pop(track.id, None)
             self.settlement.remove_track(track)
@@ -336,6 +345,7 @@ class Room:
     def unwatch(self, watcher: Watcher) -> None:
         """Forgets the watcher."""
         self.roster.remove_watcher(watcher)
+        self.demand.forget_watcher(watcher)
         self.check_empty()
 
     def check_empty(self) -> None:

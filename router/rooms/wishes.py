@@ -1,4 +1,4 @@
-"""What a subscriber wishes of a video slot: a pinned track, the size at which it is shown, a pause.
+"""What a subscriber wishes of a video slot: a pinned track, the size at which it is shown, limits of rates, a pause.
 
 A wish is partial: what it does not name stays as it was. It is checked against the session as a whole before any of it
 counts, so a refused wish changes nothing. There is one wish for each slot of the session at most, whatever is sent.
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from router.errors import RequestError
+from router.rtc.constraints import RTCConstraints
 
 if TYPE_CHECKING:
     from router.rooms.participant import PublishedTrack
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 16_384
 """Pixels; no codec that we forward goes beyond."""
-_FIELDS = frozenset(("track_id", "width", "height", "paused"))
+MAX_BITRATE_BPS = 1_000_000_000
+MAX_FRAME_RATE = 1_000
+_HIGHEST = {"width": MAX_SIZE, "height": MAX_SIZE, "bitrate_bps": MAX_BITRATE_BPS, "frame_rate": MAX_FRAME_RATE}
+_FIELDS = frozenset(("track_id", "paused", *_HIGHEST))
 
 FindTrack = Callable[[str | None], "PublishedTrack | None"]
 
@@ -31,7 +35,19 @@ class SlotWish:
     width: int | None = None
     height: int | None = None
     """Nothing larger than this is of use."""
+    bitrate_bps: int | None = None
+    frame_rate: int | None = None
+    """Nor anything faster."""
     paused: bool = False
+
+    def limits(self) -> RTCConstraints:
+        """What the slot may get at most."""
+        return RTCConstraints(
+            max_width=self.width,
+            max_height=self.height,
+            max_bitrate_bps=self.bitrate_bps,
+            max_frame_rate=self.frame_rate,
+        )
 
 
 NO_WISH = SlotWish()
@@ -65,8 +81,8 @@ def _read_wish(mid: str, fields: Any, session: "Session", find_track: FindTrack)
         raise _refuse(f"{name}: the session has no such video slot")
     if not isinstance(fields, dict) or not fields.keys() <= _FIELDS:
         raise _refuse(f"{name}: expected an object with {', '.join(sorted(_FIELDS))}")
-    for side in ("width", "height"):
-        _check_size(f"{name}.{side}", fields.get(side))
+    for field, highest in _HIGHEST.items():
+        _check_limit(f"{name}.{field}", fields.get(field), highest)
     if not isinstance(fields.get("paused", False), bool):
         raise _refuse(f"{name}.paused: expected true or false")
     if fields.get("track_id") is not None:
@@ -74,9 +90,9 @@ def _read_wish(mid: str, fields: Any, session: "Session", find_track: FindTrack)
     return replace(session.wishes.get(mid, NO_WISH), **fields)
 
 
-def _check_size(name: str, value: object) -> None:
-    if value is not None and (type(value) is not int or not 0 < value <= MAX_SIZE):
-        raise _refuse(f"{name}: expected null or a whole number from 1 to {MAX_SIZE}")
+def _check_limit(name: str, value: object, highest: int) -> None:
+    if value is not None and (type(value) is not int or not 0 < value <= highest):
+        raise _refuse(f"{name}: expected null or a whole number from 1 to {highest}")
 
 
 def _check_pin(name: str, track_id: object, session: "Session", mid: str, find_track: FindTrack) -> None:

@@ -17,7 +17,7 @@ from router.rtc.description import (
     RTCHeaderExtension,
     RTCMediaSection,
 )
-from router.rtc.formats import codec_format
+from router.rtc.formats import check_red, codec_format
 from router.rtc.shared import remember, shared_parts
 
 MISMATCH = "answer-mismatch"
@@ -108,7 +108,7 @@ def _common_codecs(ours: tuple[RTCCodec, ...], theirs: tuple[RTCCodec, ...]) -> 
             feedback = tuple(kind for kind in own.feedback if kind in codec.feedback)
             own = replace(own, feedback=feedback, rtx_payload_type=own.rtx_payload_type if repaired else None)
         found.append(own)
-    return shared_parts.share_codecs(tuple(found))
+    return shared_parts.share_codecs(tuple(check_red(found)))
 
 
 def _same_format(one: RTCCodec, other: RTCCodec) -> bool:

@@ -71,6 +71,7 @@ class RTCConnection(EventEmitter):
         "trackdisconnected",
         "trackcontributors",
         "trackreport",
+        "trackwanted",
     )
     onactiveconnectioncandidate = HandlerAttribute("activeconnectioncandidate")
     """(`RTCCandidatePair`)"""
@@ -92,6 +93,8 @@ class RTCConnection(EventEmitter):
     """(`RTCMediaStreamTrack` or `RTCSlot`, tuple of `RTCContributor`)"""
     ontrackreport = HandlerAttribute("trackreport")
     """(`RTCMediaStreamTrack`, `ProducerStats`) or (`RTCSlot`, `SlotStats`)"""
+    ontrackwanted = HandlerAttribute("trackwanted")
+    """(`RTCMediaStreamTrack`, tuple of the indices of its encodings that are in use); see its `follow_demand`"""
 
     def __init__(self, *, constraints: Constraints | None = None) -> None:
         super().__init__()

@@ -149,6 +149,10 @@ class ConnectionMedia:
         if not track.stream.live:
             self._connection.emit("streamdisconnected", track.stream, reason)
 
+    def on_track_wanted(self, track: RTCMediaStreamTrack) -> None:
+        """Other encodings of it are in use than before."""
+        self._connection.emit("trackwanted", track, track.wanted)
+
     def on_track_contributors(self, track: RTCMediaStreamTrack, sources: list[tuple[int, int | None]]) -> None:
         """The CSRCs received."""
         known = self._connection.context.contributors

@@ -18,6 +18,7 @@ from router._engine import (
     Contributors,
     DtlsReceived,
     EncodingActive,
+    EncodingsWanted,
     Engine,
     PairSelected,
     ProducerSilent,
@@ -169,7 +170,7 @@ class MediaEngine:
             case StunReceived(socket, source, data):
                 if socket in self._sockets:
                     self._sockets[socket].on_stun(source, data)
-            case EncodingActive() | ProducerSilent() | Contributors():
+            case EncodingActive() | EncodingsWanted() | ProducerSilent() | Contributors():
                 self._dispatch_producer(event)
             case SpeakersChanged(group):
                 if group in self._speakers:
@@ -194,13 +195,15 @@ class MediaEngine:
             case TransportLost(_, reason):
                 handler.on_transport_lost(reason)
 
-    def _dispatch_producer(self, event: EncodingActive | ProducerSilent | Contributors) -> None:
+    def _dispatch_producer(self, event: EncodingActive | EncodingsWanted | ProducerSilent | Contributors) -> None:
         handler = self._producers.get(event.producer)
         if handler is None:
             return
         match event:
             case EncodingActive(_, encoding, ssrc):
                 handler.on_encoding_active(encoding, ssrc)
+            case EncodingsWanted(_, encodings):
+                handler.on_encodings_wanted(encodings)
             case ProducerSilent(_, reason):
                 handler.on_producer_silent(reason)
             case Contributors(_, sources):

@@ -2,12 +2,12 @@
 
 A format key is equal for payload types whose packets may be exchanged without touching the payload: VP8; VP9 by
 profile-id (RFC 9628); H264 by packetization mode and profile (RFC 6184 section 8.1, the level does not matter, with
-level-asymmetry-allowed it need not); AV1 by profile; opus.
+level-asymmetry-allowed it need not); AV1 by profile; opus; RED of opus, whose blocks are renamed.
 """
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -17,11 +17,11 @@ from router.rtc.shared import remember
 if TYPE_CHECKING:
     from router._engine import CodecParameters, EncodingParameters
 
-EngineCodec = Literal["opus", "vp8", "vp9", "h264", "av1", "other"]
+EngineCodec = Literal["opus", "red", "vp8", "vp9", "h264", "av1", "other"]
 EngineFeedback = Literal["nack", "pli", "fir", "transport-cc", "remb", "ccfb"]
 
 SUPPORTED: dict[Kind, dict[str, int]] = {
-    "audio": {"opus": 48000},
+    "audio": {"opus": 48000, "red": 48000},
     "video": {"vp8": 90000, "vp9": 90000, "h264": 90000, "av1": 90000},
     "data": {},
 }
@@ -37,6 +37,7 @@ _ENGINE_FEEDBACK: dict[str, EngineFeedback] = {
 }
 _KEPT_PARAMETERS = {
     "opus": ("minptime", "useinbandfec", "usedtx", "stereo", "sprop-stereo"),
+    "red": (),
     "vp8": (),
     "vp9": ("profile-id",),
     "h264": ("level-asymmetry-allowed", "packetization-mode", "profile-level-id"),
@@ -73,9 +74,28 @@ def is_supported(kind: Kind, codec: RTCCodec) -> bool:
     return True
 
 
+def is_red(codec: RTCCodec) -> bool:
+    """Whether it is redundant audio (RFC 2198)."""
+    return codec.name.lower() == "red"
+
+
+def check_red(codecs: Iterable[RTCCodec]) -> list[RTCCodec]:
+    """Without RED of anything but an opus among them: its fmtp names the payload types of its blocks."""
+    codecs = list(codecs)
+    opus = {str(codec.payload_type) for codec in codecs if codec.name.lower() == "opus"}
+    return [codec for codec in codecs if not is_red(codec) or _red_blocks(codec) <= opus]
+
+
+def _red_blocks(codec: RTCCodec) -> set[str]:
+    """RFC 2198 section 5: "a=fmtp:63 111/111"; without it, nobody knows."""
+    return {block for key in codec.parameters for block in key.split("/")} or {""}
+
+
 def accept_parameters(codec: RTCCodec) -> Mapping[str, str]:
     """The fmtp parameters of our answer."""
     kept = {key: codec.parameters[key] for key in _KEPT_PARAMETERS[codec.name.lower()] if key in codec.parameters}
+    if is_red(codec):
+        return codec.parameters
     if codec.name.lower() == "h264":
         kept = {"level-asymmetry-allowed": "1"} | kept
     return MappingProxyType(kept) if kept else NO_PARAMETERS
@@ -91,7 +111,7 @@ def codec_format(codec: RTCCodec) -> int:
         detail = parameters.get("profile-id", "0")
     elif name == "av1":
         detail = parameters.get("profile", "0")
-    elif name in ("vp8", "opus"):
+    elif name in ("vp8", "opus", "red"):
         detail = ""
     else:
         fmtp = ";".join(f"{key}={parameters[key]}" for key in sorted(parameters))

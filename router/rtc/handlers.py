@@ -37,6 +37,9 @@ class ProducerHandler(Protocol):
     def on_encoding_active(self, encoding: int, ssrc: int) -> None:
         """The first authenticated packet of one encoding."""
 
+    def on_encodings_wanted(self, encodings: list[int]) -> None:
+        """Its publisher, who follows that, need not send the others."""
+
     def on_producer_silent(self, reason: str) -> None:
         """All encodings fell silent."""
 

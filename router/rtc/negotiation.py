@@ -1,9 +1,10 @@
 """Our answer to a peer's offer (RFC 9429 section 5.3, RFC 3264), as a pure function of values.
 
 m-lines keep their order and mid; ids of payload types and extensions stay as offered (RFC 8843 section 10.3). What is
-accepted: opus, VP8, VP9, H264 and AV1 with RTX, the feedback and header extensions that the router acts upon, all
-simulcast layers. Refused: RED, FEC, CN and other codecs, data channels, kinds that the socket does not carry. An offer
-that leaves nothing usable raises `RemoteSdpError` with the reason per m-line. `router.rtc.formats` knows the codecs.
+accepted: opus and RED of it, VP8, VP9, H264 and AV1 with RTX, the feedback and header extensions that the router acts
+upon, all simulcast layers. Refused: RED of video, FEC, CN and other codecs, data channels, kinds that the socket does
+not carry. An offer that leaves nothing usable raises `RemoteSdpError` with the reason per m-line.
+`router.rtc.formats` knows the codecs.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ from router.rtc.description import (
 )
 from router.rtc.formats import (
     accept_parameters,
+    check_red,
     codec_format,
     extension_ids,
     have_common_format,
@@ -248,6 +250,13 @@ def _accept_codecs(
         SENT_FEEDBACK if "send" in ways else frozenset()
     )
     limits = [constraints[way] for way in ("receive", "send") if way in ways]
+    usable = check_red(
+        codec
+        for codec in offered
+        if is_supported(kind, codec)
+        and codec.payload_type not in MUX_CONFLICTS
+        and all(limit.allows_codec(codec.name) for limit in limits)
+    )
     found = [
         replace(
             codec,
@@ -255,10 +264,7 @@ def _accept_codecs(
             feedback=_accept_feedback(codec, used, ways),
             rtx_payload_type=None if codec.rtx_payload_type in MUX_CONFLICTS else codec.rtx_payload_type,
         )
-        for codec in offered
-        if is_supported(kind, codec)
-        and codec.payload_type not in MUX_CONFLICTS
-        and all(limit.allows_codec(codec.name) for limit in limits)
+        for codec in usable
     ]
     wanted = next((limit.codecs for limit in limits if limit.codecs is not None), ())
     rank = {name.lower(): place for place, name in reversed(list(enumerate((*wanted, *preferred))))}

@@ -4,7 +4,7 @@ It names the origin: its user name fragment is the context id, to which whoever 
 its copy (design.md section 2); its password is good for all forks of this offer. SSRCs are the same for all of them,
 for each has keys of its own. Payload type and extension numbers are those of Chromium where it has any, so that the
 fewest packets change theirs. Each sending m-line is a MediaStream of its own: who is in it changes, so no two of
-them share a clock. Left out: data channels, and what `negotiation` refuses (RED, FEC, comfort noise).
+them share a clock. Left out: data channels, and what `negotiation` refuses (FEC, comfort noise).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ from router.rtc.description import (
     RTCHeaderExtension,
     RTCMediaSection,
 )
+from router.rtc.formats import SUPPORTED, check_red
 from router.rtc.negotiation import (
     ABS_CAPTURE_TIME,
     ABS_SEND_TIME,
@@ -67,6 +68,7 @@ OFFERED_CODECS: dict[str, RTCCodec] = {
         parameters=MappingProxyType({"minptime": "10", "useinbandfec": "1"}),
         feedback=("transport-cc",),
     ),
+    "red": RTCCodec("red", 63, 48000, 2, parameters=MappingProxyType({"111/111": ""}), feedback=("transport-cc",)),
     "vp8": RTCCodec("VP8", 96, 90000, feedback=VIDEO_FEEDBACK, rtx_payload_type=97),
     "vp9": RTCCodec(
         "VP9",
@@ -80,8 +82,8 @@ OFFERED_CODECS: dict[str, RTCCodec] = {
     "av1": RTCCodec("AV1", 45, 90000, feedback=VIDEO_FEEDBACK, rtx_payload_type=46),
 }
 """By lower-case name. One variant each: what every browser has."""
-DEFAULT_CODECS = ("opus", "VP8", "VP9", "H264", "AV1")
-"""VP8 first: the one codec in which every browser sends simulcast."""
+DEFAULT_CODECS = ("red", "opus", "VP8", "VP9", "H264", "AV1")
+"""VP8 first: the one codec in which every browser sends simulcast. RED of opus is sent by those who know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,8 @@ def _make_section(line: OfferedLine, parameters: OfferParameters) -> RTCMediaSec
 
 
 def _codecs_of(kind: Kind, names: Sequence[str], *, sends: bool) -> tuple[RTCCodec, ...]:
-    audio = kind == "audio"
-    chosen = [OFFERED_CODECS[name.lower()] for name in names if (name.lower() == "opus") == audio]
+    supported = SUPPORTED[kind]
+    chosen = check_red(OFFERED_CODECS[name.lower()] for name in names if name.lower() in supported)
     if not chosen:
         raise ConfigError(f"codecs: expected one for {kind}")
     return shared_parts.share_codecs(tuple(_limit_feedback(codec) for codec in chosen) if sends else tuple(chosen))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from router.errors import ConfigError, ConflictError, EngineError
-from router.rtc.constraints import stricter_limit
+from router.rtc.constraints import UNCONSTRAINED, RTCConstraints
 from router.rtc.description import RTCMediaSection
 from router.rtc.formats import extension_ids, to_engine_codecs
 from router.rtc.negotiation import compatible
@@ -35,7 +35,7 @@ class RTCSlot:
         "_limits",
         "_priority",
         "_track",
-        "_wanted_size",
+        "_wanted",
         "connection",
         "id",
         "kind",
@@ -64,7 +64,7 @@ class RTCSlot:
         """How it follows speakers, if it does; `RTCSpeakers.follow` sets it."""
         self._track: RTCMediaStreamTrack | None = None
         self._limits: SlotLimits | None = None
-        self._wanted_size: tuple[int | None, int | None] = (None, None)
+        self._wanted = UNCONSTRAINED
         self._priority: tuple[Priority, Preference] = ("ordinary", "motion")
         self.id = connection.engine.native.add_slot(
             transport,
@@ -122,9 +122,9 @@ class RTCSlot:
                 self.connection.engine.native.assign_slot(self.id, None)
             self.connection.media.on_slot_changed(self)
 
-    def want_size(self, width: int | None, height: int | None) -> None:
-        """The peer shows it no larger than this; None: it does not say."""
-        self._wanted_size = (width, height)
+    def want(self, limits: RTCConstraints) -> None:
+        """The peer has no use for more than this, whatever it shows; acts at once, as constraints do."""
+        self._wanted = limits
         self.update_limits()
 
     def set_priority(self, priority: "Priority", preference: "Preference") -> None:
@@ -142,11 +142,11 @@ class RTCSlot:
         allowed = self.connection.limits("send", track)
         published = track.connection.limits("receive", track)
         # The publisher's own bitrate limit is for its uplink; its pictures are not passed on above their limits.
-        both = allowed.stricter(replace(published, max_bitrate_bps=None))
+        both = allowed.stricter(replace(published, max_bitrate_bps=None)).stricter(self._wanted)
         limits: SlotLimits = {
             "max_bitrate_bps": both.max_bitrate_bps,
-            "max_width": stricter_limit(both.max_width, self._wanted_size[0]),
-            "max_height": stricter_limit(both.max_height, self._wanted_size[1]),
+            "max_width": both.max_width,
+            "max_height": both.max_height,
             "max_frame_rate": both.max_frame_rate,
             "max_temporal_layers": both.max_temporal_layers,
         }

@@ -23,6 +23,7 @@ class RTCMediaStreamTrack:
 
     __slots__ = (
         "__weakref__",
+        "_follows",
         "_muted",
         "_speakers",
         "contributor",
@@ -35,6 +36,7 @@ class RTCMediaStreamTrack:
         "section",
         "slots",
         "stream",
+        "wanted",
     )
 
     def __init__(
@@ -58,6 +60,9 @@ class RTCMediaStreamTrack:
         """The engine's id of it, while it is received."""
         self.slots: set[RTCSlot] = set()
         """Those that show it now."""
+        self.wanted: tuple[int, ...] | None = None
+        """The encodings in use, as told last; None: all are wanted, the publisher does not follow."""
+        self._follows = False
         self._muted = False
         self._speakers: tuple[RTCSpeakers, int] | None = None
 
@@ -87,6 +92,21 @@ class RTCMediaStreamTrack:
         if self.producer is not None:
             self.connection.engine.native.pause_producer(self.producer, muted)
 
+    @property
+    def rids(self) -> tuple[str | None, ...]:
+        """Of its encodings, in their order."""
+        return tuple(encoding.rid for encoding in self.offered.encodings) or (None,)
+
+    def follow_demand(self, follows: bool) -> None:
+        """The publisher pauses the encodings that `trackwanted` does not name; with False all are wanted again."""
+        if self.kind != "video" or follows == self._follows:
+            return
+        self._follows, self.wanted = follows, None
+        if self.producer is not None:
+            # When the engine was closed first, nobody wants anything.
+            with suppress(EngineError):
+                self.connection.engine.native.follow_demand(self.producer, follows)
+
     def request_key_frame(self) -> None:
         """Asks the publisher for one; requests are merged and throttled."""
         if self.producer is None:
@@ -110,6 +130,8 @@ class RTCMediaStreamTrack:
         engine.register_producer(self.producer, self)
         if self._muted:
             engine.native.pause_producer(self.producer, True)
+        if self._follows:
+            engine.native.follow_demand(self.producer, True)
         if self._speakers is not None:
             self._speakers[0].on_track_started(self, self._speakers[1])
 
@@ -121,6 +143,7 @@ class RTCMediaStreamTrack:
     def stop(self, reason: str) -> None:
         """Stops taking its packets; slots that show it go quiet."""
         producer, self.producer = self.producer, None
+        self.wanted = None
         if producer is None:
             return
         for slot in tuple(self.slots):
@@ -138,6 +161,12 @@ class RTCMediaStreamTrack:
         """From the engine."""
         del encoding, ssrc
         self.connection.media.on_track_active(self)
+
+    def on_encodings_wanted(self, encodings: list[int]) -> None:
+        """From the engine."""
+        if self._follows:
+            self.wanted = tuple(encodings)
+            self.connection.media.on_track_wanted(self)
 
     def on_producer_silent(self, reason: str) -> None:
         """From the engine."""

@@ -90,6 +90,11 @@ def _on_wish(conversation: Conversation, message: Message) -> None:
     conversation.room.declare_wishes(session, message.get("slots"))
 
 
+def _on_follow(conversation: Conversation, message: Message) -> None:
+    session = conversation.find_session(message)
+    conversation.room.demand.follow(session, conversation.stream, _read(message, "follows", bool))
+
+
 def _on_resync(conversation: Conversation, message: Message) -> None:
     version = _read(message, "version", int)
     if conversation.stream.catching_up:
@@ -119,6 +124,7 @@ HANDLERS: Final[Mapping[str, Callable[[Conversation, Message], None]]] = Mapping
         "ping": _on_ping,
         "publish": _on_publish,
         "wish": _on_wish,
+        "follow": _on_follow,
         "resync": _on_resync,
         "mute": _on_mute,
         "remove": _on_remove,

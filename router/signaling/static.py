@@ -12,6 +12,7 @@ from router.errors import NotFoundError
 
 _CLIENT_PARTS = (
     "contributors",
+    "demand",
     "devices",
     "events",
     "http",

@@ -24,6 +24,8 @@ export interface RoomOptions {
   slots?: { audio?: number; video?: number };
   /** Send the camera in three layers, as the offer asks; true by default. */
   simulcast?: boolean;
+  /** Do not send layers that nobody is shown; true by default. What the page itself switched off stays off. */
+  pauseUnwatched?: boolean;
   iceServers?: RTCIceServer[];
 }
 
@@ -163,7 +165,7 @@ export interface RoomEventMap {
   slotchange: CustomEvent<{ mids: string[] }>;
   speakerschange: CustomEvent<Speakers>;
   lockchange: CustomEvent<{ locked: boolean }>;
-  /** The router refused part of what `pin`, `show`, `setSize` or `pause` asked for; its pins are dropped. */
+  /** The router refused part of what `pin`, `show`, `setSize`, `setRates` or `pause` asked for; its pins are dropped. */
   wishrefused: CustomEvent<{ error: Error; slots: Record<string, Wish> }>;
   localtrack: CustomEvent<{ source: Source; track: MediaStreamTrack | null }>;
   audioblocked: CustomEvent<Record<string, never>>;
@@ -247,6 +249,11 @@ export class Room extends EventTarget {
   showDefault(): void;
   /** States the size in device pixels at which a slot is shown, so that no larger layer is sent. */
   setSize(mid: string, width: number, height: number): void;
+  /**
+   * States the most bits and frames a second that are of use in a slot; null takes a limit back, what is not named stays.
+   * With nothing that slow the slot shows the least there is, or nothing where bits are limited.
+   */
+  setRates(mid: string, rates: { maxBitrate?: number | null; maxFrameRate?: number | null }): void;
   /** Stops or resumes a video slot. */
   pause(mid: string, paused?: boolean): void;
 

@@ -153,6 +153,23 @@ def slot_stats(**changes: Any) -> dict[str, Any]:
     }
 
 
+def bandwidth_stats() -> dict[str, Any]:
+    return {
+        "estimate_bps": 840_000,
+        "limit": "delay",
+        "budget_bps": 840_000,
+        "granted_bps": 610_000,
+        "ideal_bps": 2_500_000,
+        "is_limited": True,
+        "acked_bps": None,
+        "loss": 0.01234567,
+        "queue_s": 0.02,
+        "pacer_delay_s": 0.0,
+        "padding_bytes": 9_000,
+        "refused_feedback": 0,
+    }
+
+
 def transport_stats(**changes: Any) -> dict[str, Any]:
     return {
         "id": 5,
@@ -168,6 +185,7 @@ def transport_stats(**changes: Any) -> dict[str, Any]:
         "bytes_sent": 9_500,
         "dropped": {"replay": 2},
         "current_round_trip_time_s": 0.02,
+        "bandwidth": bandwidth_stats(),
         "last_authenticated_us": 99,
         "producers": [
             {

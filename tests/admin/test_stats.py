@@ -33,6 +33,10 @@ def test_all_types_and_their_references() -> None:
     assert stats["outbound-rtp"]["trackIdentifier"] == "T_9"
     assert stats["outbound-rtp"]["reason"] == "highest layer that flows"
     assert stats["codec"]["mimeType"] == "video/VP8"
+    assert stats["candidate-pair"]["availableOutgoingBitrate"] == 840_000
+    assert stats["transport"]["bandwidth"]["limitedBy"] == "delay"
+    assert stats["transport"]["bandwidth"]["loss"] == 0.0123
+    assert "acknowledged" not in stats["transport"]["bandwidth"]
 
 
 def test_layers_quality_and_what_limits_it() -> None:
@@ -55,6 +59,7 @@ def test_absent_rather_than_a_placeholder() -> None:
             remote_address=None,
             secured=False,
             current_round_trip_time_s=None,
+            bandwidth=None,
             slots=[slot_stats(round_trip_time_s=None, codec=None, producer=None, encoding=None)],
         )
     )

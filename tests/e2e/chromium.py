@@ -1,13 +1,17 @@
 """Debian's headless Chromium through playwright, with WebRTC on every interface and no call home."""
 
+import shlex
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+from loadtest.link import Link
 
 EXECUTABLE = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
@@ -28,11 +32,26 @@ ARGUMENTS = [
     "--disable-backgrounding-occluded-windows",
 ]
 
+SMALL_SIMULCAST = "--force-fieldtrials=WebRTC-LegacySimulcastLayerLimit/Disabled/"
+"""Three layers also of pictures below 960x540, for machines that cannot encode larger ones in time."""
+
+
+@contextmanager
+def executable_inside(link: Link) -> Iterator[str]:
+    """A program that starts Chromium behind a link."""
+    with tempfile.TemporaryDirectory(prefix="chromium-") as folder:
+        program = Path(folder) / "chromium"
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(link.command(EXECUTABLE))} "$@"\n')
+        program.chmod(0o700)
+        yield str(program)
+
 
 @asynccontextmanager
-async def launch_chromium(*secure_origins: str, executable: str = EXECUTABLE) -> AsyncIterator[Browser]:
+async def launch_chromium(
+    *secure_origins: str, executable: str = EXECUTABLE, more: Sequence[str] = ()
+) -> AsyncIterator[Browser]:
     """A browser that treats these plain-HTTP origins as secure, so that they may use devices."""
-    arguments = [*ARGUMENTS]
+    arguments = [*ARGUMENTS, *more]
     if secure_origins:
         arguments.append(f"--unsafely-treat-insecure-origin-as-secure={','.join(secure_origins)}")
     async with async_playwright() as playwright:

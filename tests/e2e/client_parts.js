@@ -74,22 +74,25 @@ window.clientChecks = (() => {
     wishes.pin("T_b");
     wishes.setSize("v0", 319.6, 0);
     wishes.setSize("v0", 640, 360);
+    wishes.setRates("v1", { maxBitrate: 300_000.4, maxFrameRate: 15 });
     await later();
     wishes.setSize("v0", 640, 360);
+    wishes.setRates("v1", { maxBitrate: null });
     await later();
     wishes.pause("v0", true);
     wishes.unpin("T_b");
     await later();
-    const first = { v0: { width: 640, height: 360 }, v1: { track_id: "T_b" } };
-    equal(state.sent, [first, { v0: { paused: true }, v1: { track_id: null } }], "messages");
+    const first = { v0: { width: 640, height: 360 }, v1: { track_id: "T_b", bitrate_bps: 300_000, frame_rate: 15 } };
+    const then = [{ v1: { bitrate_bps: null } }, { v0: { paused: true }, v1: { track_id: null } }];
+    equal(state.sent, [first, ...then], "messages");
     wishes.attach("S", ["v0", "v1", "v2"]);
     await later();
-    const whole = (more) => ({ track_id: null, width: null, height: null, paused: false, ...more });
-    const again = { v0: whole({ width: 640, height: 360, paused: true }), v1: whole(), v2: whole() };
-    equal(state.sent[2], again, "all of it after a reconnect");
+    const whole = (more) => ({ track_id: null, width: null, height: null, bitrate_bps: null, frame_rate: null, paused: false, ...more });
+    const again = { v0: whole({ width: 640, height: 360, paused: true }), v1: whole({ frame_rate: 15 }), v2: whole() };
+    equal(state.sent[3], again, "all of it after a reconnect");
     wishes.attach("S2", ["v0", "v1", "v2"]);
     await later();
-    equal(state.sent[3], { v0: { width: 640, height: 360, paused: true } }, "what a new session does not know");
+    equal(state.sent[4], { v0: { width: 640, height: 360, paused: true }, v1: { frame_rate: 15 } }, "what a new session does not know");
   }
 
   async function wishesPlacePins() {
@@ -172,7 +175,7 @@ window.clientChecks = (() => {
     try {
       let known = null;
       const seen = [];
-      const channel = new EventChannel("ws://x", "token", { since: () => known, onMessage: ({ type }) => seen.push(type) });
+      const channel = new EventChannel("ws://x", "token", { since: () => known, onLost: () => seen.push("lost"), onMessage: ({ type }) => seen.push(type) });
       sockets[0].onopen();
       const receive = (socket, message) => socket.onmessage({ data: JSON.stringify(message) });
       const [agreed, refused, lost] = [1, 2, 3].map(() => channel.request({ type: "lock" }).then(() => "ok", ({ slug }) => slug));
@@ -183,7 +186,7 @@ window.clientChecks = (() => {
       known = { log: "L", version: 5 };
       sockets[0].onclose({ code: 1006 });
       equal([await agreed, await refused, await lost], ["ok", "may-not-moderate", "events-closed"], "answers");
-      equal(seen, ["error"], "an error of no request");
+      equal(seen, ["error", "lost"], "an error of no request, and the loss");
       await new Promise((resolve) => setTimeout(resolve, 1000));
       sockets[1].onopen();
       equal(sockets[1].sent[0], { type: "auth", token: "newer", since: known }, "names what it knows");
@@ -210,8 +213,40 @@ window.clientChecks = (() => {
     equal(answer, wanted.reduce((text, [to, from], i) => (i ? text.replaceAll(to, from) : text.replace(from, to)), offer), "restart");
   }
 
+  async function demandPausesOnlyWhatItMay() {
+    const { Demand } = await import("/client/demand.js");
+    const createSender = (...encodings) => ({
+      encodings,
+      busy: 0,
+      getParameters() { return { encodings: this.encodings.map((encoding) => ({ ...encoding })) }; },
+      async setParameters({ encodings }) {
+        if (this.busy-- > 0) throw new DOMException("changed in between", "InvalidStateError");
+        this.encodings = encodings;
+      },
+      get active() { return this.encodings.map(({ active }) => active); },
+    });
+    const layers = (...rids) => ["q", "h", "f"].map((rid) => ({ rid, wanted: rids.includes(rid) }));
+    const [cam, single] = [createSender(...["q", "h", "f"].map((rid) => ({ rid, active: true }))), createSender({ active: true })];
+    const demand = new Demand();
+    demand.attach(new Map([["cam", cam], ["scr", single]]));
+    await demand.follow({ cam: layers("q") });
+    equal([cam.active, single.active], [[true, false, false], [true]], "by rid");
+    cam.encodings[0].active = false;
+    await demand.follow({ cam: layers("q", "f") });
+    equal(cam.active, [false, false, true], "the page's own pause stays");
+    await demand.follow({ cam: layers(), scr: [{ rid: null, wanted: false }] });
+    equal([cam.active, single.active], [[false, false, false], [false]], "nobody is there");
+    await demand.follow({ scr: layers("h") });
+    equal(single.active, [true], "one for all, wanted by any");
+    cam.busy = 2;
+    await Promise.all([demand.follow({ cam: layers("f") }), demand.follow({ cam: layers("h") })]);
+    equal(cam.active, [false, true, false], "the last word counts, tried again");
+    await demand.follow(null);
+    equal(cam.active, [false, true, true], "everything but the page's own pause");
+  }
+
   return {
-    rosterFillsGaps, rosterStartsAnew, wishesSayOnlyWhatChanged, wishesPlacePins, wishesShowPages, slotsAreNamedInBand,
+    demandPausesOnlyWhatItMay, rosterFillsGaps, rosterStartsAnew, wishesSayOnlyWhatChanged, wishesPlacePins, wishesShowPages, slotsAreNamedInBand,
     channelComesBack, onlyRemoteDescriptionsAreEdited,
   };
 })();

@@ -86,21 +86,33 @@
       return slot;
     });
 
-  /** Looks at each frame of one m-line from now on: the longest time without one, and what its pictures spelt. */
+  const MAX_SHOWN = 2000;
+  const STALL_MS = 500;
+
+  /**
+   * Looks at each frame of one m-line from now on: the longest time without one, what its pictures spelt and how high
+   * they were, and when each was shown.
+   */
   window.watchPicture = (mid) => {
     const transceiver = receiving().find((each) => each.mid === mid);
     const video = playerOf(transceiver);
     const seen = { frames: 0, longestGapMs: 0, torn: 0, ids: {}, lastId: null, last: performance.now() };
-    const onFrame = () => {
+    Object.assign(seen, { resizes: 0, stalls: 0, heights: {}, lastHeight: 0, shown: [] });
+    const onFrame = (_, { height }) => {
       if (window.watched !== seen) return;
       const now = performance.now();
       seen.longestGapMs = Math.max(seen.longestGapMs, now - seen.last);
+      seen.stalls += now - seen.last > STALL_MS;
       seen.last = now;
       seen.frames += 1;
-      const { id, valid } = readStamp(video);
+      const { id, counter, valid } = readStamp(video);
+      if (valid && seen.shown.length < MAX_SHOWN) seen.shown.push([counter, performance.timeOrigin + now]);
       if (valid) seen.ids[id] = (seen.ids[id] ?? 0) + 1;
       else seen.torn += 1;
       seen.lastId = valid ? id : null;
+      seen.resizes += height !== seen.lastHeight && seen.frames > 1;
+      seen.lastHeight = height;
+      seen.heights[height] = (seen.heights[height] ?? 0) + 1;
       video.requestVideoFrameCallback(onFrame);
     };
     video.requestVideoFrameCallback(onFrame);

@@ -1,4 +1,4 @@
-"""The client's parts by themselves, in Chromium: roster, wishes, slots, events channel, SDP (client_parts.js)."""
+"""The client's parts alone, in Chromium: roster, wishes, slots, events channel, demand, SDP (client_parts.js)."""
 
 from pathlib import Path
 
@@ -19,6 +19,6 @@ async def test_parts_of_the_client() -> None:
         await window.goto(f"{router.url}/")
         await window.evaluate(f"(() => {{ {CHECKS} }})()")
         results = await window.evaluate(RUN_ALL)
-        assert len(results) == 8
+        assert len(results) == 9
         assert {name: result for name, result in results if result != "ok"} == {}
         assert window.errors == []

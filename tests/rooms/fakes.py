@@ -9,6 +9,7 @@ from typing import Any, cast
 from router.errors import RouterError
 from router.metrics import Metrics
 from router.rooms import JoinGrant, Room, RoomLimits, RoomRegistry, Session
+from router.rtc.constraints import RTCConstraints
 from router.rtc.description import (
     Kind,
     MediaDirection,
@@ -60,10 +61,17 @@ class FakeTrack:
         self.contributor = connection.origin.next_number()
         self.key_frames = 0
         self.muted = False
+        self.follows = False
+        self.rids: tuple[str | None, ...] = ("q", "h", "f") if offered.kind == "video" else (None,)
+        self.wanted: tuple[int, ...] | None = None
 
     @property
     def received(self) -> bool:
         return not self.connection.closed
+
+    def follow_demand(self, follows: bool) -> None:
+        if follows != self.follows:
+            self.follows, self.wanted = follows, None
 
     def request_key_frame(self) -> None:
         self.key_frames += 1
@@ -81,7 +89,8 @@ class FakeSlot:
         self.mid = section.mid
         self.track: FakeTrack | None = None
         self.assignments = 0
-        self.wanted_size: tuple[int | None, int | None] = (None, None)
+        self.wanted = RTCConstraints()
+        self.priority = ("ordinary", "motion")
 
     def can_show(self, track: FakeTrack) -> bool:
         return compatible(track.section, self.section)
@@ -91,8 +100,11 @@ class FakeSlot:
         self.track = track
         self.assignments += 1
 
-    def want_size(self, width: int | None, height: int | None) -> None:
-        self.wanted_size = (width, height)
+    def want(self, limits: RTCConstraints) -> None:
+        self.wanted = limits
+
+    def set_priority(self, priority: str, preference: str) -> None:
+        self.priority = (priority, preference)
 
 
 class FakeSpeakers:

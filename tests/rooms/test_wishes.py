@@ -7,6 +7,7 @@ import pytest
 from router.errors import RequestError
 from router.rooms import JoinGrant, Session
 from router.rooms.wishes import SlotWish
+from router.rtc import RTCConstraints
 from tests.rooms.fakes import FakeWatcher, World, fake, offer, section, shown
 
 
@@ -85,7 +86,7 @@ async def test_a_paused_slot_keeps_its_wish_and_shows_nothing() -> None:
     room = await Room3().open()
     await room.wish({"1": {"track_id": room.track(room.ada), "width": 640}})
     told = await room.wish({"1": {"paused": True}})
-    assert room.eve.wishes["1"] == SlotWish(room.track(room.ada), 640, None, True)
+    assert room.eve.wishes["1"] == SlotWish(room.track(room.ada), 640, paused=True)
     assert [(s["mid"], s["track_id"], s["paused"], s["reason"]) for s in told if s["mid"] == "1"] == [
         ("1", None, True, "paused by wish")
     ]
@@ -93,13 +94,17 @@ async def test_a_paused_slot_keeps_its_wish_and_shows_nothing() -> None:
     assert shown(room.eve)[0] == "ada"
 
 
-async def test_the_size_reaches_the_slot_and_is_no_news() -> None:
+async def test_limits_reach_the_slot_and_are_no_news() -> None:
     room = await Room3().open()
-    sizes = []
-    for wish in ({"width": 320, "height": 180}, {"height": None}, {"paused": False}):
+    limits = []
+    for wish in ({"width": 320, "height": 180}, {"height": None, "frame_rate": 15}, {"bitrate_bps": 300_000}):
         assert await room.wish({"1": wish}) == []
-        sizes.append(fake(room.eve).slots[1].wanted_size)
-    assert sizes == [(320, 180), (320, None), (320, None)]
+        limits.append(fake(room.eve).slots[1].wanted)
+    assert limits == [
+        RTCConstraints(max_width=320, max_height=180),
+        RTCConstraints(max_width=320, max_frame_rate=15),
+        RTCConstraints(max_width=320, max_frame_rate=15, max_bitrate_bps=300_000),
+    ]
 
 
 async def test_reasons_name_the_rule() -> None:
@@ -132,6 +137,9 @@ BAD: dict[str, tuple[Any, str]] = {
     "width is a fraction": ({"1": {"width": 640.5}}, "width"),
     "height is negative": ({"1": {"height": -1}}, "height"),
     "height is huge": ({"1": {"height": 2**64}}, "height"),
+    "bitrate is zero": ({"1": {"bitrate_bps": 0}}, "bitrate_bps"),
+    "bitrate is huge": ({"1": {"bitrate_bps": 2**40}}, "bitrate_bps"),
+    "frame rate is a fraction": ({"1": {"frame_rate": 7.5}}, "frame_rate"),
     "paused is a number": ({"1": {"paused": 1}}, "paused"),
     "paused is null": ({"1": {"paused": None}}, "paused"),
     "track is a number": ({"1": {"track_id": 7}}, "track_id"),

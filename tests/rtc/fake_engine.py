@@ -121,6 +121,9 @@ class FakeNative:
     def pause_producer(self, producer: int, paused: bool) -> None:
         self.find(self.producers, producer)["paused"] = paused
 
+    def follow_demand(self, producer: int, follows: bool) -> None:
+        self.find(self.producers, producer)["follows"] = follows
+
     def request_key_frame(self, producer: int) -> None:
         self.find(self.producers, producer)
         self.calls.append(("request_key_frame", producer))
@@ -142,6 +145,9 @@ class FakeNative:
 
     def set_slot_limits(self, slot: int, **limits: int | None) -> None:
         self.find(self.slots, slot)["limits"] = limits
+
+    def set_slot_priority(self, slot: int, priority: str, preference: str) -> None:
+        self.find(self.slots, slot)["priority"] = (priority, preference)
 
     def create_speakers(self, worker: int, *, max_heard: int = 3) -> int:
         id_ = next(self.ids)

@@ -312,12 +312,14 @@ async def test_send_limits_reach_slots_at_once_and_the_strictest_wins(origin: RT
     assert limits() == {"max_bitrate_bps": 1_000_000, "max_frame_rate": 15}
 
 
-async def test_a_wanted_size_is_one_more_limit_and_stays_with_the_slot(origin: RTCConnection, fake: FakeEngine) -> None:
+async def test_what_is_wanted_is_one_more_limit_and_stays_with_the_slot(
+    origin: RTCConnection, fake: FakeEngine
+) -> None:
     _, stream = publish(origin)
     receiver = origin.fork(constraints={"send": RTCConstraints(max_height=360)})
     receiver.set_description(player())
     slot = receiver.slots[1]
-    slot.want_size(320, 720)
+    slot.want(RTCConstraints(max_width=320, max_height=720, max_frame_rate=15))
     receiver.send_stream(stream)
 
     def size() -> tuple[int | None, int | None]:
@@ -325,10 +327,12 @@ async def test_a_wanted_size_is_one_more_limit_and_stays_with_the_slot(origin: R
         return limits["max_width"], limits["max_height"]
 
     assert size() == (320, 360)
-    slot.want_size(None, 180)
+    assert fake.native.slots[slot.id]["limits"]["max_frame_rate"] == 15
+    slot.want(RTCConstraints(max_height=180))
     assert size() == (None, 180)
-    slot.want_size(None, None)
+    slot.want(RTCConstraints())
     assert size() == (None, 360)
+    assert fake.native.slots[slot.id]["limits"]["max_frame_rate"] is None
 
 
 async def test_receive_limits_reach_the_peer_as_one_figure(origin: RTCConnection, fake: FakeEngine) -> None:

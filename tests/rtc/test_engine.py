@@ -194,7 +194,7 @@ M_LINE_ERRORS: list[tuple[dict[str, Any], str]] = [
     (codec(rtx_payload_type=-1), r"codecs\[0\]\.rtx_payload_type: expected 0 to 127, got -1"),
     (codec(rtx_payload_type=96), "codecs: payload type 96 is given twice"),
     ({"codecs": [CODEC, CODEC]}, "codecs: payload type 96 is given twice"),
-    (codec(codec="VP8"), r"codecs\[0\]\.codec: expected opus, vp8, .*, got .VP8."),
+    (codec(codec="VP8"), r"codecs\[0\]\.codec: expected opus, red, .*, got .VP8."),
     (codec(format=2**32), r"codecs\[0\]\.format: expected 0 to 4294967295"),
     (codec(clock_rate=0), r"codecs\[0\]\.clock_rate: expected 1000 to"),
     (codec(feedback=["rpsi"]), r"codecs\[0\]\.feedback: expected nack, .*, got .rpsi."),

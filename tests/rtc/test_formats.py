@@ -69,7 +69,9 @@ def test_only_real_rates_are_supported() -> None:
     assert is_supported("audio", RTCCodec("OPUS", 111, 48000, 2))
     assert not is_supported("audio", RTCCodec("opus", 111, 16000))
     assert not is_supported("video", RTCCodec("opus", 111, 48000))
-    assert not is_supported("audio", RTCCodec("red", 63, 48000, 2))
+    assert is_supported("audio", RTCCodec("red", 63, 48000, 2))
+    assert not is_supported("audio", RTCCodec("red", 63, 8000))
+    assert not is_supported("video", RTCCodec("red", 118, 90000))
 
 
 def test_what_the_engine_is_told_of_a_publisher() -> None:

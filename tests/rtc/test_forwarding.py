@@ -194,6 +194,9 @@ async def test_media_flows_while_the_loop_is_blocked() -> None:
                 def on_encoding_active(self, encoding: int, ssrc: int) -> None:
                     active.set()
 
+                def on_encodings_wanted(self, encodings: list[int]) -> None:
+                    pytest.fail(f"who does not follow is told nothing: {encodings}")
+
                 def on_producer_silent(self, reason: str) -> None:
                     pytest.fail(reason)
 

@@ -38,7 +38,7 @@ def test_answers_keep_what_an_answer_must_keep(name: str) -> None:
         assert mine.direction == reversed_direction.get(offered.direction, offered.direction)
         offered_codecs = {item.payload_type: item for item in offered.codecs}
         for codec in mine.codecs:
-            assert codec.name.lower() in ("opus", "vp8", "vp9", "h264", "av1")
+            assert codec.name.lower() in ("opus", "red", "vp8", "vp9", "h264", "av1")
             assert codec.rtx_payload_type == offered_codecs[codec.payload_type].rtx_payload_type
             assert set(codec.feedback) <= set(offered_codecs[codec.payload_type].feedback)
         assert {(item.id, item.uri) for item in mine.extensions} <= {(item.id, item.uri) for item in offered.extensions}
@@ -97,21 +97,47 @@ def test_publishers_get_no_ssrc_of_ours() -> None:
     assert all(item.encodings == () and item.stream_id is None and item.cname is None for item in ours.media)
 
 
-def test_red_fec_and_telephone_events_are_refused() -> None:
+def test_fec_and_telephone_events_are_refused() -> None:
     ours = answered(OFFERS["chromium-room"])
     assert [codec_names(item) for item in ours.media[:3]] == [
-        ["opus"],
+        ["opus", "red"],
         ["VP8", "H264", "AV1", "VP9"],
         ["VP8", "VP9", "H264", "AV1"],
     ]
 
 
+def test_red_is_accepted_of_an_opus_that_is() -> None:
+    offer = OFFERS["chromium-whip"]
+    assert codec_names(answered(offer).media[0]) == ["opus", "red"], "the publisher prefers opus"
+    for other in ("a=fmtp:63 111/112", "a=fmtp:63 0/111", ""):
+        assert "a=fmtp:63 111/111" in offer
+        assert codec_names(answered(offer.replace("a=fmtp:63 111/111", other)).media[0]) == ["opus"]
+    only_opus = RTCConstraints(codecs=("opus", "VP8"))
+    assert codec_names(answer(parse(offer), local=local_parameters(), receive=only_opus).media[0]) == ["opus"]
+
+
 def test_feedback_by_direction() -> None:
     publish, play = answered(OFFERS["chromium-whip"]), answered(OFFERS["chromium-whep"])
     assert set(publish.media[1].codecs[0].feedback) == {"goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"}
-    assert set(play.media[1].codecs[0].feedback) == {"ccm fir", "nack", "nack pli"}
+    assert set(play.media[1].codecs[0].feedback) == {"goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"}
     assert publish.media[0].codecs[0].feedback == ("transport-cc",)
-    assert play.media[0].codecs[0].feedback == ()
+    assert play.media[0].codecs[0].feedback == ("transport-cc",)
+
+
+@pytest.mark.parametrize(
+    ("direction", "lines", "accepted"),
+    [
+        ("recvonly", ("ack ccfb",), ("ack ccfb",)),
+        ("recvonly", ("transport-cc", "ack ccfb"), ("transport-cc",)),
+        ("sendrecv", ("ack ccfb",), ()),
+        ("sendonly", ("ack ccfb",), ()),
+    ],
+)
+def test_rfc_8888_is_heard_from_receivers_that_know_nothing_else(
+    direction: str, lines: tuple[str, ...], accepted: tuple[str, ...]
+) -> None:
+    text = small_with(*(f"a=rtcp-fb:* {line}" for line in lines)).replace("sendonly", direction)
+    assert answered(text).media[1].codecs[0].feedback == ("nack", *accepted)
 
 
 def uris(section: RTCMediaSection) -> set[str]:
@@ -127,10 +153,10 @@ def test_extensions_by_direction() -> None:
         *("mid", "rtp-stream-id", "repaired-rtp-stream-id", cc, "abs-send-time", descriptor),
         *("video-orientation", "playout-delay"),
     }
-    assert uris(play.media[0]) == {"mid", "ssrc-audio-level"}
-    assert uris(play.media[1]) == {"mid", "video-orientation", "playout-delay"}
+    assert uris(play.media[0]) == {"mid", "ssrc-audio-level", cc}
+    assert uris(play.media[1]) == {"mid", "video-orientation", "playout-delay", cc}
     room = answered(OFFERS["chromium-room"])
-    assert uris(room.media[2]) == {"mid", descriptor, "video-orientation", "playout-delay"}
+    assert uris(room.media[2]) == {"mid", descriptor, "video-orientation", "playout-delay", cc}
 
 
 def test_extension_directions_are_reversed() -> None:
@@ -139,12 +165,12 @@ def test_extension_directions_are_reversed() -> None:
         3: "sendrecv",
         4: "recvonly",
         6: "sendonly",
-        7: "recvonly",
+        7: "sendrecv",
         8: "recvonly",
         9: "recvonly",
         10: "recvonly",
     }
-    assert {item.id for item in ours.media[2].extensions} == {3, 6}, "Firefox only sends ids 8 to 10"
+    assert {item.id for item in ours.media[2].extensions} == {3, 6, 7}, "Firefox only sends ids 8 to 10"
 
 
 def small_with(*lines: str, mixed: bool = False) -> str:
@@ -195,6 +221,7 @@ def test_extension_constraints() -> None:
     ours = answer(offer, local=local_parameters(), receive=RTCConstraints(extensions=(MID, RID)))
     assert [(item.id, item.direction) for item in ours.media[1].extensions] == [
         (13, "sendonly"),
+        (3, "sendonly"),
         (5, "sendonly"),
         (4, "sendrecv"),
         (10, "recvonly"),

@@ -6,6 +6,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from router.rooms import JoinGrant, Session
+from router.rtc import RTCConstraints
 from router.signaling.event_messages import RESYNC_BURST
 from tests.rooms.fakes import FakeConnection, fake, shown
 from tests.signaling.event_clients import Message, Server, hear, hear_end, hear_until, serving, tell
@@ -46,7 +47,20 @@ async def test_a_wish_is_confirmed_and_its_owner_told() -> None:
             told = await hear(websocket)
             assert [(slot["mid"], slot["pinned"]) for slot in told["slots"]] == [("0", False), ("1", True)]
         assert shown(eve) == [None, "ada"]
-        assert fake(eve).slots[1].wanted_size == (320, None)
+        assert fake(eve).slots[1].wanted == RTCConstraints(max_width=320)
+
+
+async def test_a_publisher_that_follows_is_told_what_is_in_use() -> None:
+    async with serving() as server:
+        ada, _ = await open_call(server)
+        camera = fake(ada).streams[1].tracks[0]
+        async with server.client("ada") as websocket:
+            assert (await ask(websocket, type="follow", session=ada.id, follows=True))["type"] == "ok"
+            await tell(websocket, type="follow", session=ada.id, follows=True)
+            told = await hear_until(websocket, lambda heard: heard["type"] == "demand")
+            assert told["tracks"] == {"1": [{"rid": rid, "wanted": True} for rid in "qhf"]}
+            assert camera.follows
+    assert not camera.follows, "its events connection ended"
 
 
 @pytest.mark.parametrize(
@@ -63,6 +77,8 @@ async def test_a_wish_is_confirmed_and_its_owner_told() -> None:
         ({"type": "publish", "session": 1}, "bad-message"),
         ({"type": "publish", "session": "eve's", "tracks": {"0": {"muted": True}}}, "bad-message"),
         ({"type": "publish", "session": "ada's", "tracks": {"0": {"muted": True}}}, "not-your-session"),
+        ({"type": "follow", "session": "eve's"}, "bad-message"),
+        ({"type": "follow", "session": "ada's", "follows": True}, "not-your-session"),
         ({"type": "resync"}, "bad-message"),
         ({"type": "resync", "version": "1"}, "bad-message"),
         ({"type": "resync", "version": True}, "bad-message"),

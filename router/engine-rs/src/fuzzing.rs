@@ -15,6 +15,7 @@ use crate::ids::{PayloadType, Ssrc};
 use crate::time::Micros;
 use crate::wire::dependency_descriptor::{DependencyDescriptor, Description, restrict};
 use crate::wire::ext::{self, Element, ExtensionMap, ExtensionValues};
+use crate::wire::red::RedPayload;
 use crate::wire::rtcp::{self, RtcpMessage, TransportCc, TransportCcHead};
 use crate::wire::rtp::{self, OutgoingHeader, RtpHeader};
 use crate::wire::stun::{self, IntegrityKey, StunMessage};
@@ -196,13 +197,14 @@ fn rewrite_transport_cc(feedback: &TransportCc) {
 
 /// Payloads: the first byte chooses the codec. Descriptors whose numbers are rewritten keep everything else.
 pub fn codec(data: &[u8]) {
-    const CODECS: [Codec; 6] = [
+    const CODECS: [Codec; 7] = [
         Codec::Opus,
         Codec::Vp8,
         Codec::Vp9,
         Codec::H264,
         Codec::Av1,
         Codec::Other,
+        Codec::Red,
     ];
     let [choice, payload @ ..] = data else { return };
     let info = payloads::inspect(CODECS[*choice as usize % CODECS.len()], payload);
@@ -210,6 +212,21 @@ pub fn codec(data: &[u8]) {
     rewrite_vp8(payload);
     rewrite_vp9(payload);
     rewrite_dependency_descriptor(payload);
+    rename_red(payload);
+}
+
+fn rename_red(payload: &[u8]) {
+    let Ok(before) = RedPayload::parse(payload) else {
+        return;
+    };
+    let mut renamed = payload.to_vec();
+    let done = before.rename(&mut renamed, |of| Some(PayloadType(of.0 ^ 1)));
+    assert_eq!(done, Some(()));
+    let after = RedPayload::parse(&renamed).expect("the form is unchanged");
+    let data = before.primary.start as usize..;
+    assert_eq!(after.primary, before.primary);
+    assert_eq!(renamed[data.clone()], payload[data]);
+    assert!(!before.primary.of(payload).is_empty());
 }
 
 fn rewrite_vp8(payload: &[u8]) {

@@ -16,6 +16,8 @@ pub enum MediaKind {
 pub enum Codec {
     /// RFC 7587.
     Opus,
+    /// RFC 2198, of opus.
+    Red,
     /// RFC 7741.
     Vp8,
     /// RFC 9628.

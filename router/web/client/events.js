@@ -25,7 +25,10 @@ export class EventChannel {
   #nextId = 1;
   #waiting = new Map();
 
-  /** Hooks: `onMessage(message)`, and `since()`: the `{log, version}` that is known already, or null. */
+  /**
+   * Hooks: `onMessage(message)`; `onLost()`, of a connection that may come back; and `since()`: the `{log, version}` that
+   * is known already, or null.
+   */
   constructor(url, token, hooks) {
     this.#url = url;
     this.#token = token;
@@ -93,6 +96,7 @@ export class EventChannel {
 
   #onLost(code) {
     this.#onClosed();
+    this.#hooks.onLost();
     if (FINAL_CLOSES.includes(code)) return;
     const wait = RECONNECT_DELAYS_MS[Math.min(this.#attempt++, RECONNECT_DELAYS_MS.length - 1)];
     this.#timer = setTimeout(() => this.#open(), Math.max(wait, MIN_RECONNECT_MS) + Math.random() * JITTER_MS);

@@ -3,6 +3,8 @@
  * `replaceTrack` and nothing else. A published track outlives the session: it is attached to the next one.
  */
 
+import { Demand } from "./demand.js";
+
 /** Sources by the mid that the static offer gives them. */
 const MIDS = { microphone: "mic", camera: "cam", screen: "scr", "screen-audio": "snd" };
 const KINDS = { microphone: "audio", camera: "video", screen: "video", "screen-audio": "audio" };
@@ -22,6 +24,7 @@ export class Publications {
   #onChange;
   #entries = new Map();
   #senders = new Map();
+  #demand = new Demand();
 
   /** `onChange(source, track)` is told of every change, for the room to be told and events to be raised. */
   constructor(simulcast, onChange) {
@@ -41,7 +44,11 @@ export class Publications {
       ready.push(this.#limit(source, transceiver.sender), transceiver.sender.replaceTrack(this.#outgoing(source)));
     }
     await Promise.all(ready);
+    this.#demand.attach(new Map([...this.#senders].map(([source, sender]) => [MIDS[source], sender])));
   }
+
+  /** Takes a `demand` message: layers that nobody is shown pause. Null: everything is sent. */
+  follow(tracks) { return this.#demand.follow(tracks); }
 
   async publish(source, track, owned) {
     if (!KINDS[source]) throw new TypeError(`unknown source "${source}": expected ${Object.keys(KINDS).join(", ")}`);

@@ -45,6 +45,7 @@ export class Room extends EventTarget {
       subscribe: grant.subscribe,
       slots: {},
       simulcast: true,
+      pauseUnwatched: true,
       iceServers: [],
       ...options,
     };
@@ -153,6 +154,7 @@ export class Room extends EventTarget {
   unpin(trackIdOrMid) { this.#wishes.unpin(trackIdOrMid); }
   pause(mid, paused = true) { this.#wishes.pause(mid, paused); }
   setSize(mid, width, height) { this.#wishes.setSize(mid, width, height); }
+  setRates(mid, rates) { this.#wishes.setRates(mid, rates); }
   show(trackIds) { this.#wishes.show([...trackIds]); }
   showDefault() { this.#wishes.show(null); }
 
@@ -206,6 +208,8 @@ export class Room extends EventTarget {
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.#events = new EventChannel(url, this.#options.token, {
       since: () => this.#roster.onReconnect(),
+      // Nobody could tell what is wanted meanwhile.
+      onLost: () => this.#publications.follow(null),
       onMessage: (message) => this.#onMessage(message),
     });
   }
@@ -213,6 +217,8 @@ export class Room extends EventTarget {
   #onMessage(message) {
     if (message.type === "slots") {
       if (message.session === this.#connection.session?.id) this.#contributors.onSlots(message.slots);
+    } else if (message.type === "demand") {
+      if (message.session === this.#connection.session?.id) this.#publications.follow(message.tracks);
     } else if (message.type === "error") {
       this.#onError(new RouterError(message));
     } else if (this.#roster.handle(message)) {
@@ -227,6 +233,7 @@ export class Room extends EventTarget {
     const { session } = this.#connection;
     if (!session) return;
     this.#describe();
+    if (this.#options.pauseUnwatched) this.#events.send({ type: "follow", session: session.id, follows: true });
     this.#wishes.attach(session.id, this.receivedTracks().filter(({ track }) => track.kind === "video").map(({ mid }) => mid));
   }
 

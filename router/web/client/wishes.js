@@ -1,12 +1,12 @@
 /**
- * What this participant wants to see: pinned tracks, sizes, pauses, per video slot. Kept here as the wanted whole; only
+ * What this participant wants to see: pinned tracks, sizes, rates, pauses, per video slot. Kept here as the wanted whole; only
  * what differs from what the router was told is sent, a few messages a second at most, and all of it to a new session.
  */
 
 const FLUSH_MS = 100;
 const MAX_SIZE = 16_384;
-const NO_SIZE = { width: null, height: null };
-const UNSAID = { track_id: null, ...NO_SIZE, paused: false };
+const NO_LIMITS = { width: null, height: null, bitrate_bps: null, frame_rate: null };
+const UNSAID = { track_id: null, ...NO_LIMITS, paused: false };
 
 export class Wishes {
   #request;
@@ -18,7 +18,7 @@ export class Wishes {
   #wantedIds = [];
   #shown = null;
   #paused = new Set();
-  #sizes = new Map();
+  #limits = new Map();
   #said = new Map();
   #timer = null;
 
@@ -86,7 +86,20 @@ export class Wishes {
 
   setSize(mid, width, height) {
     const pixels = (size) => Math.min(Math.max(1, Math.round(size)), MAX_SIZE);
-    this.#sizes.set(mid, { width: pixels(width), height: pixels(height) });
+    this.#limit(mid, { width: pixels(width), height: pixels(height) });
+  }
+
+  /** Bits and frames a second; null: as much as there is. What is not named stays. */
+  setRates(mid, { maxBitrate, maxFrameRate }) {
+    const rate = (value) => value && Math.max(1, Math.round(value));
+    this.#limit(mid, {
+      ...(maxBitrate !== undefined && { bitrate_bps: rate(maxBitrate) }),
+      ...(maxFrameRate !== undefined && { frame_rate: rate(maxFrameRate) }),
+    });
+  }
+
+  #limit(mid, limits) {
+    this.#limits.set(mid, { ...this.#limits.get(mid), ...limits });
     this.#schedule();
   }
 
@@ -122,7 +135,7 @@ export class Wishes {
   #wanted(mid) {
     const trackId = this.#pins.get(mid) ?? this.#shown?.get(mid) ?? null;
     const unused = this.#shown !== null && trackId === null;
-    return { track_id: trackId, ...NO_SIZE, ...this.#sizes.get(mid), paused: unused || this.#paused.has(mid) };
+    return { track_id: trackId, ...NO_LIMITS, ...this.#limits.get(mid), paused: unused || this.#paused.has(mid) };
   }
 
   #schedule() {

@@ -391,7 +391,7 @@ impl Estimator {
         let overused = news == Some(Usage::Overuse);
         let arriving = if overused { short } else { acked };
         let target = self.aimd.target();
-        let exceeds = self.sent_rate.bps() > FAR_MORE * target;
+        let exceeds = overused || self.sent_rate.bps() > FAR_MORE * target;
         if let Some(arriving) = arriving.filter(|bps| exceeds && *bps > target) {
             self.aimd.set(now, arriving.min(MAX_BPS as f64));
         }

@@ -33,6 +33,8 @@ const WORTH: f64 = 1.05;
 const FURTHER: f64 = 0.7;
 /// Pause between probes: the first, and the longest that failures make of it.
 const PAUSE: (Micros, Micros) = (Micros::from_secs(2), Micros::from_secs(10));
+/// Pause after a result that is better than what was known, and less than what was probed for.
+const AFTER_PART: Micros = Micros::from_secs(1);
 /// Pause after congestion.
 const AFTER_CONGESTION: Micros = Micros::from_secs(3);
 /// Feedback on a probe is waited for this long beyond a round trip.
@@ -204,19 +206,15 @@ impl ProbeControl {
         let result = self.measurement.result(self.packets, self.bytes);
         let better = result.is_some_and(|result| result.bps > WORTH * estimate);
         let further = result.is_some_and(|r| !r.saturated && r.bps >= FURTHER * self.bps);
-        if better && further {
+        if better {
             self.pause = PAUSE.0;
-            self.next_at = now;
-        } else {
+            self.next_at = if further { now } else { now + AFTER_PART };
+        } else if result.is_some() {
             self.next_at = now + self.pause;
-            if better {
-                self.pause = PAUSE.0;
-            } else if result.is_some() {
-                self.pause = (self.pause + self.pause).min(PAUSE.1);
-            } else {
-                // Nothing was measured: too much of it was lost, or a large frame hid it.
-                self.next_at = now + PAUSE.0;
-            }
+            self.pause = (self.pause + self.pause).min(PAUSE.1);
+        } else {
+            // Nothing was measured: too much of it was lost, or a large frame hid it.
+            self.next_at = now + PAUSE.0;
         }
         result
     }

@@ -176,6 +176,9 @@ pub enum Command {
     Mirror(Box<ProducerConfig>),
     /// Stops forwarding a producer, server-side mute, or resumes it.
     PauseProducer(ProducerId, bool),
+    /// The publisher of a video producer pauses the encodings that are not in [`super::Event::EncodingsWanted`], or does not
+    /// any more.
+    FollowDemand(ProducerId, bool),
     /// Removes a producer; its slots go quiet.
     RemoveProducer(ProducerId),
     /// Adds a slot, showing nothing.

@@ -60,6 +60,7 @@ impl Core {
             Command::AddProducer(config) => self.add_producer(config),
             Command::Mirror(config) => self.want_mirror(*config),
             Command::PauseProducer(id, paused) => self.pause_producer(now, id, paused),
+            Command::FollowDemand(id, follows) => self.follow_demand(now, id, follows),
             Command::RemoveProducer(id) => self.remove_producer(id),
             Command::RequestKeyFrame(id) => self.request_key_frame(now, id),
             Command::AddSlot(config) => self.add_slot(config),

@@ -76,6 +76,14 @@ pub enum Event {
         /// Why.
         reason: SilentReason,
     },
+    /// What is in use of a producer whose publisher follows changed ([`super::Command::FollowDemand`]): the others may
+    /// pause. At once when more is, after a second of disuse and later each time when less is.
+    EncodingsWanted {
+        /// The producer.
+        producer: ProducerId,
+        /// Indices into the producer's configured encodings.
+        encodings: Vec<u8>,
+    },
     /// The set of CSRCs received on a producer changed (RFC 3550 section 5.1), at most 5 times a second, always ending
     /// on the true state; with levels in -dBov where RFC 6465 carries them.
     Contributors {

@@ -17,6 +17,8 @@ use super::{Core, Sink};
 use crate::ids::{ProducerId, WorkerId};
 use crate::recv::MediaPacket;
 use crate::recv::clock::Anchor;
+use crate::recv::layer_meter::MeasuredLayer;
+use crate::route::encodings::Encodings;
 use crate::route::ladder::MAX_ENCODINGS;
 use crate::time::Micros;
 use crate::wire::ext::ExtensionValues;
@@ -34,8 +36,11 @@ pub struct MirrorRef(Ix<ProducerId>);
 /// A worker that has a mirror of a producer.
 #[derive(Clone, Copy, Debug)]
 pub struct Watcher {
-    worker: WorkerId,
+    /// Which.
+    pub worker: WorkerId,
     mirror: MirrorRef,
+    /// The encodings that it uses, once it has told.
+    pub used: Option<Encodings>,
 }
 
 /// All of a packet that is handed over but its bytes.
@@ -55,7 +60,7 @@ pub struct MirrorHead {
     pub extensions: ExtensionValues,
 }
 
-/// What workers tell each other. The worker that is told is the producer's home for the first three.
+/// What workers tell each other. The worker that is told is the producer's home for the first four.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MirrorMessage {
     /// Packets are wanted from now on.
@@ -72,6 +77,29 @@ pub enum MirrorMessage {
     },
     /// A receiver of the mirror needs a key frame.
     RequestKeyFrame {
+        /// The producer.
+        producer: ProducerId,
+        /// Index of its encoding.
+        encoding: u8,
+    },
+    /// These encodings are used there (`demand.rs`).
+    Uses {
+        /// The producer.
+        producer: ProducerId,
+        /// All of them.
+        used: Encodings,
+    },
+    /// An encoding rests; one message for each layer that it had.
+    Rests {
+        /// The producer.
+        producer: ProducerId,
+        /// Index of its encoding.
+        encoding: u8,
+        /// As it was measured.
+        layer: MeasuredLayer,
+    },
+    /// The publisher was asked for an encoding that rested.
+    Wakes {
         /// The producer.
         producer: ProducerId,
         /// Index of its encoding.
@@ -151,7 +179,14 @@ impl Core {
             return self.mirror_outbox.push((worker, gone));
         };
         producer.unwatch(worker);
-        producer.watchers.push(Watcher { worker, mirror });
+        producer.watchers.push(Watcher {
+            worker,
+            mirror,
+            used: None,
+        });
+        let resting = producer.describe_rest(Encodings::ALL);
+        let resting = resting.map(|message| (worker, message));
+        self.mirror_outbox.extend(resting);
         if producer.paused {
             let (producer, paused) = (id, true);
             self.mirror_outbox
@@ -249,7 +284,10 @@ impl Core {
             }
             MirrorMessage::Unwatch { producer } => {
                 let ix = self.producers.find(producer)?;
-                self.producers.get_mut(ix)?.unwatch(from);
+                let producer = self.producers.get_mut(ix)?;
+                producer.unwatch(from);
+                producer.use_may_shrink(Some(now));
+                self.arm_producer(ix);
                 Some(())
             }
             MirrorMessage::RequestKeyFrame { producer, encoding } => {
@@ -259,6 +297,13 @@ impl Core {
                 self.arm_producer(ix);
                 Some(())
             }
+            MirrorMessage::Uses { producer, used } => self.on_uses(now, from, producer, used),
+            MirrorMessage::Rests {
+                producer,
+                encoding,
+                layer,
+            } => self.on_rests(now, producer, encoding, layer),
+            MirrorMessage::Wakes { producer, encoding } => self.on_wakes(now, producer, encoding),
             MirrorMessage::Gone { producer } => {
                 let ix = self.find_mirror(producer)?;
                 self.forget_producer(ix)
@@ -286,7 +331,7 @@ impl Core {
         }
     }
 
-    fn find_mirror(&self, id: ProducerId) -> Option<Ix<ProducerId>> {
+    pub(super) fn find_mirror(&self, id: ProducerId) -> Option<Ix<ProducerId>> {
         let ix = self.producers.find(id)?;
         self.producers.get(ix)?.is_mirror().then_some(ix)
     }
@@ -351,6 +396,7 @@ impl Core {
         for (to, message) in self.mirror_outbox.drain(..) {
             sink.mirror_message(to, message);
         }
+        self.send_events(sink);
     }
 }
 

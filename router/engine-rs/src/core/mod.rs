@@ -14,6 +14,7 @@ mod commands;
 mod compound;
 mod counters;
 mod datagram;
+mod demand;
 pub mod event;
 mod feedback;
 mod followers;
@@ -91,6 +92,8 @@ pub struct Core {
     idle_mirrors: Vec<Ix<ProducerId>>,
     /// What a call has to tell other workers.
     mirror_outbox: Vec<(WorkerId, MirrorMessage)>,
+    /// Events of the current call that have no other way out.
+    events: Vec<Event>,
 }
 
 impl Core {
@@ -116,6 +119,7 @@ impl Core {
             mirrors: 0,
             idle_mirrors: Vec::new(),
             mirror_outbox: Vec::new(),
+            events: Vec::new(),
         }
     }
 

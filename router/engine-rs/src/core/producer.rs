@@ -3,6 +3,7 @@
 use super::Event;
 use super::arena::Ix;
 use super::command::ProducerConfig;
+use super::demand::Demand;
 use super::event::SilentReason;
 use super::mirror::Watcher;
 use super::reselect::Reselect;
@@ -12,6 +13,7 @@ use crate::ids::{SlotId, TransportId, WorkerId};
 use crate::recv::contributors::Contributors;
 use crate::recv::packet::MediaPacket;
 use crate::recv::stream::ReceiveStream;
+use crate::route::encodings::Encodings;
 use crate::route::ladder::Ladder;
 use crate::route::slot::Incoming;
 use crate::send::assessment::Assessment;
@@ -61,6 +63,10 @@ pub struct Producer {
     pub reselect: Reselect,
     /// The ways to show it, as measured when its slots chose last.
     pub ladder: Option<Box<Ladder>>,
+    /// What is in use of it, where its publisher follows that.
+    pub demand: Option<Box<Demand>>,
+    /// What the home of a mirror was told of it.
+    pub told_used: Option<Encodings>,
     /// Workers that mirror it.
     pub watchers: Vec<Watcher>,
     /// A mirror that nobody uses is removed then.
@@ -92,6 +98,8 @@ impl Producer {
             next_select: None,
             reselect: Reselect::default(),
             ladder: None,
+            demand: None,
+            told_used: None,
             watchers: Vec::new(),
             idle_until: None,
         }
@@ -143,7 +151,7 @@ impl Producer {
     ) -> Option<Event> {
         let before = self.active.contains(&true);
         for (index, stream) in self.streams.iter().enumerate() {
-            if self.active[index] && ended(index, stream) {
+            if self.active[index] && !self.may_be_silent(index) && ended(index, stream) {
                 self.active[index] = false;
             }
         }
@@ -160,13 +168,10 @@ impl Producer {
     /// When it wants attention: losses, key frame requests, silence, contributors.
     pub fn deadline(&self) -> Option<Micros> {
         let timeout = self.config.media_timeout;
-        let alive = self
-            .streams
-            .iter()
-            .zip(&self.active)
-            .filter(|(_, active)| **active);
+        let alive = self.streams.iter().enumerate();
         let silence = alive
-            .filter_map(|(stream, _)| Some(stream.last_packet()? + timeout))
+            .filter(|(index, _)| self.active[*index] && !self.may_be_silent(*index))
+            .filter_map(|(_, stream)| Some(stream.last_packet()? + timeout))
             .max();
         let feedback = self
             .streams
@@ -185,7 +190,8 @@ impl Producer {
 
     /// When slots choose anew after `now`: while anything flows and anyone watches.
     pub fn plan_select(&mut self, now: Micros) {
-        let busy = !self.route.is_empty() && self.active.contains(&true);
+        let in_use = !self.route.is_empty() || self.has_open_demand();
+        let busy = in_use && self.active.contains(&true);
         self.next_select = busy.then(|| now + SELECT_INTERVAL);
     }
 

@@ -12,6 +12,7 @@ use super::timers::Owner;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId};
 use crate::recv::Measured;
+use crate::route::encodings::Encodings;
 use crate::route::ladder::{Ladder, MAX_ENCODINGS};
 use crate::route::select::Reason;
 use crate::route::{Slot, SlotSeed};
@@ -209,6 +210,7 @@ impl Core {
             return;
         }
         producer.route.swap_remove(position);
+        producer.use_may_shrink(None);
         if producer.is_mirror() && producer.route.is_empty() {
             self.idle_mirrors.push(producer_ix);
         }
@@ -321,18 +323,23 @@ impl Core {
             route,
             reselect,
             ladder: known,
+            demand,
             ..
         } = producer;
-        let measured: ArrayVec<Measured, MAX_ENCODINGS> = streams
+        let mut measured: ArrayVec<Measured, MAX_ENCODINGS> = streams
             .iter_mut()
             .take(MAX_ENCODINGS)
             .map(|stream| stream.measure(now))
             .collect();
+        if let Some(demand) = demand {
+            demand.recall(streams, &mut measured, now);
+        }
         let ladder = Ladder::new(&measured);
         **known.get_or_insert_default() = ladder.clone();
         let is_due = only.is_some() || reselect.is_due(&ladder, now);
         let chosen = only.as_ref().map_or(&route[..], std::slice::from_ref);
         let mut waiting = false;
+        let mut used = Encodings::NONE;
         for slot in chosen.iter().filter(|_| is_due) {
             let Some(entry) = self.slots.get_mut(*slot) else {
                 continue;
@@ -350,6 +357,7 @@ impl Core {
                 self.timers
                     .arm(&mut receiver.alarm, Owner::Transport(entry.transport), now);
             }
+            used = used.or(entry.slot.uses(config.id));
             if entry.has_changed() {
                 self.changed.push(*slot);
             }
@@ -360,12 +368,14 @@ impl Core {
         }
         match only {
             None if is_due => reselect.on_visited(waiting, now),
-            Some(_) if waiting => reselect.unsettle(),
+            Some(_) if waiting || demand.is_some() => reselect.unsettle(),
             _ => {}
         }
         if producer.next_select.is_none() || only.is_none() {
             producer.plan_select(now);
         }
+        let complete = only.is_none() && is_due;
+        self.settle_demand(now, ix, used, complete, &measured);
         self.arm_producer(ix);
         self.leave_former_routes();
     }

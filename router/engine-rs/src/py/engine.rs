@@ -411,6 +411,11 @@ impl PyEngine {
         self.command(py, id.0, Command::PauseProducer(id, paused))
     }
 
+    fn follow_demand(&self, py: Python<'_>, producer: Number, follows: bool) -> PyResult<()> {
+        let id = self.registry().producer(producer.id())?;
+        self.command(py, id.0, Command::FollowDemand(id, follows))
+    }
+
     fn remove_producer(&self, py: Python<'_>, producer: Number) -> PyResult<()> {
         let id = self.registry().producer(producer.id())?;
         self.command(py, id.0, Command::RemoveProducer(id))?;

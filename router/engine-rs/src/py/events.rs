@@ -59,6 +59,8 @@ macro_rules! show_as_python {
 }
 
 type Address = (String, u16);
+/// Not `Vec<u8>`, which Python would get as bytes.
+type Encodings = Vec<u16>;
 type Sources = Vec<(u32, Option<u8>)>;
 type Stages = Vec<Vec<Option<u64>>>;
 type Levels = Vec<(u64, u8)>;
@@ -69,6 +71,7 @@ show_as_python!(
     u64,
     Option<u64>,
     Vec<u64>,
+    Encodings,
     Address,
     Sources,
     Stages,
@@ -89,6 +92,10 @@ event!(EncodingActive {
     producer: u64,
     encoding: u8,
     ssrc: u32
+});
+event!(EncodingsWanted {
+    producer: u64,
+    encodings: Encodings
 });
 event!(ProducerSilent { producer: u64, reason: &'static str });
 event!(Contributors {
@@ -190,6 +197,16 @@ pub fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
                 producer: producer.0,
                 encoding,
                 ssrc: ssrc.0,
+            },
+        ),
+        Event::EncodingsWanted {
+            producer,
+            encodings,
+        } => object(
+            py,
+            EncodingsWanted {
+                producer: producer.0,
+                encodings: encodings.into_iter().map(u16::from).collect(),
             },
         ),
         Event::ProducerSilent { producer, reason } => object(

@@ -17,8 +17,9 @@ const MAX_CODECS: usize = 128;
 /// Encodings of one track at most.
 const MAX_ENCODINGS: usize = 8;
 
-const CODECS: [(&str, Codec); 6] = [
+const CODECS: [(&str, Codec); 7] = [
     ("opus", Codec::Opus),
+    ("red", Codec::Red),
     ("vp8", Codec::Vp8),
     ("vp9", Codec::Vp9),
     ("h264", Codec::H264),

@@ -25,6 +25,7 @@ use crate::recv::freezes::FreezeMeter;
 use crate::time::Micros;
 use crate::wire::DropReason;
 use crate::wire::ext::{ExtensionMap, ExtensionValues};
+use crate::wire::red::RedPayload;
 use crate::wire::rtcp::ReportBlock;
 use crate::wire::rtp::RtpHeader;
 use crate::wire::rtx;
@@ -136,6 +137,7 @@ impl ReceiveStream {
             .iter()
             .position(|codec| codec.payload_type == header.payload_type);
         let index = index.ok_or(DropReason::UnknownPayloadType)?;
+        self.check_redundancy(index, header.payload.of(bytes))?;
         let restarted = self.ssrc.is_some_and(|ssrc| ssrc != header.ssrc);
         if restarted {
             self.restart();
@@ -178,11 +180,12 @@ impl ReceiveStream {
         now: Micros,
     ) -> Result<Option<MediaPacket<'a>>, DropReason> {
         let ssrc = self.ssrc.ok_or(DropReason::RtxUnknown)?;
-        let codec = self
+        let index = self
             .codecs
             .iter()
-            .find(|codec| codec.rtx_payload_type == Some(header.payload_type));
-        let payload_type = codec.ok_or(DropReason::RtxUnknown)?.payload_type;
+            .position(|codec| codec.rtx_payload_type == Some(header.payload_type))
+            .ok_or(DropReason::RtxUnknown)?;
+        let payload_type = self.codecs[index].payload_type;
         self.rtx_ssrc = Some(header.ssrc);
         self.counters.rtx_packets += 1;
         let original = rtx::decapsulate(bytes, header, ssrc, payload_type)
@@ -190,6 +193,7 @@ impl ReceiveStream {
         let Some(original) = original else {
             return Ok(None);
         };
+        self.check_redundancy(index, original.payload.of(bytes))?;
         let seq = self.number(self.seqs.peek(original.seq));
         let arrival = self.reception.on_retransmission(seq);
         if !arrival.is_new() {
@@ -201,6 +205,17 @@ impl ReceiveStream {
         self.note_beginning(&mut packet);
         self.take(&packet);
         Ok(Some(packet))
+    }
+
+    /// The blocks of a RED payload must be of a codec that was negotiated: they may have to be taken out, or renamed.
+    fn check_redundancy(&self, index: usize, payload: &[u8]) -> Result<(), DropReason> {
+        if self.codecs[index].codec != Codec::Red || payload.is_empty() {
+            return Ok(());
+        }
+        let red = RedPayload::parse(payload).map_err(|_| DropReason::RedMalformed)?;
+        let opus = self.codecs.iter().filter(|it| it.codec == Codec::Opus);
+        let known = red.consists_of(payload, |of| opus.clone().any(|it| it.payload_type == of));
+        known.then_some(()).ok_or(DropReason::RedMalformed)
     }
 
     /// A stream with parameter sets of its own begins at these, not at the slices behind them.

@@ -23,6 +23,7 @@ use arrayvec::ArrayVec;
 use plain_header::PlainHeader;
 
 mod plain_header;
+mod redundant;
 
 /// Largest plain RTP packet: a datagram less the tag of `AEAD_AES_128_GCM`, the longest one (RFC 7714 section 13.2).
 pub const MAX_RTP: usize = MAX_DATAGRAM - 16;
@@ -46,9 +47,30 @@ pub struct PlannedCodec {
     pub codec: Codec,
     /// Ticks per second.
     pub clock_rate: u32,
+    /// What becomes of redundancy.
+    pub redundancy: Redundancy,
+}
+
+/// What becomes of redundant audio (RFC 2198) on the way to a receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redundancy {
+    /// The codec has none of that kind.
+    #[default]
+    None,
+    /// The receiver gets the primary block alone.
+    Removed,
+    /// It is passed on.
+    Kept,
 }
 
 impl PlannedCodec {
+    /// The same stream goes on, with redundancy or without, packet by packet.
+    pub fn goes_on_in(self, next: Self) -> bool {
+        let is_audio = |codec| matches!(codec, Codec::Opus | Codec::Red);
+        let same_clock = self.clock_rate == next.clock_rate;
+        self.from == next.from || is_audio(self.codec) && is_audio(next.codec) && same_clock
+    }
+
     /// The receiver's decoder can begin only at a key frame.
     pub fn waits_for_key_frame(self) -> bool {
         matches!(
@@ -185,6 +207,20 @@ impl RewritePlan {
 
     /// Writes the packet. `None` when it does not fit a datagram whatever is left out.
     pub fn write(
+        &self,
+        packet: &MediaPacket,
+        codec: PlannedCodec,
+        numbers: Numbers,
+        form: Form,
+        out: &mut [u8],
+    ) -> Option<Written> {
+        if codec.redundancy != Redundancy::None {
+            return self.write_redundant(packet, codec, numbers, form, out);
+        }
+        self.write_payload_as_is(packet, codec, numbers, form, out)
+    }
+
+    fn write_payload_as_is(
         &self,
         packet: &MediaPacket,
         codec: PlannedCodec,
@@ -495,15 +531,23 @@ fn pad(out: &mut [u8], len: usize, padding: u8) -> u8 {
 }
 
 fn plan_codec(codec: &CodecConfig, accepted: &[CodecConfig]) -> Option<PlannedCodec> {
-    let to = accepted
+    let same = accepted
         .iter()
-        .find(|to| to.codec == codec.codec && to.format == codec.format)?;
+        .find(|to| to.codec == codec.codec && to.format == codec.format);
+    // Who did not negotiate redundancy is sent what it is of.
+    let plain = || accepted.iter().find(|to| to.codec == Codec::Opus);
+    let (to, redundancy) = match (codec.codec, same) {
+        (Codec::Red, Some(to)) if plain().is_some() => (to, Redundancy::Kept),
+        (Codec::Red, _) => (plain()?, Redundancy::Removed),
+        (_, to) => (to?, Redundancy::None),
+    };
     Some(PlannedCodec {
         from: codec.payload_type,
         to: to.payload_type,
         rtx: to.rtx_payload_type,
-        codec: codec.codec,
+        codec: to.codec,
         clock_rate: codec.clock_rate,
+        redundancy,
     })
 }
 

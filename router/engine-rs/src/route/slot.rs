@@ -8,6 +8,7 @@
 //! has up to two producers (`slot/source.rs`). Invariant: one waits only while another is shown.
 
 use super::budget::RepairBudget;
+use super::encodings::Encodings;
 use super::ladder::Ladder;
 use super::picture::{PictureMapper, PictureNumbers, PictureShift};
 use super::rewrite::{Form, Numbers, PlannedCodec, Written};
@@ -252,11 +253,13 @@ impl Slot {
             return waiting.waits_for(None);
         }
         let current = self.current.as_mut().filter(|it| it.producer == producer)?;
-        let goes_on = current.select(self.shown, ladder, &self.allowed, now);
-        self.pictures.set_target(current.target);
-        if !goes_on {
+        if !current.select(self.shown, ladder, &self.allowed, now) {
             self.stop();
             return None;
+        }
+        match current.forwarded(self.shown, ladder, &self.allowed) {
+            Some(layer) => self.pictures.set_target(layer),
+            None => self.interrupt(),
         }
         // Its layers too are entered at a key frame, where nothing else lets them in.
         let layers = self.shown.filter(|_| self.pictures.wants_key_frame());
@@ -269,6 +272,16 @@ impl Slot {
         current
             .waits_for(self.shown)
             .filter(|_| self.config.kind == MediaKind::Video)
+    }
+
+    /// The encodings of a producer that the slot shows or waits for.
+    pub fn uses(&self, producer: ProducerId) -> Encodings {
+        let of = |source: Option<&Source>, shown: Option<u8>| {
+            let source = source.filter(|it| it.producer == producer);
+            source.map_or(Encodings::NONE, |it| it.uses(shown))
+        };
+        let waiting = of(self.waiting.as_deref(), None);
+        waiting.or(of(self.current.as_deref(), self.shown))
     }
 
     /// A packet of a producer that the slot shows or waits for. Returns how many bytes of `out` to send, if any. `out`
@@ -292,7 +305,7 @@ impl Slot {
             let begins = current.can_begin(packet, codec);
             if begins && current.wants(encoding, self.shown) {
                 self.switch(from, packet, codec);
-            } else if self.shown == Some(encoding) && self.is_new_stream(packet) {
+            } else if self.shown == Some(encoding) && self.is_new_stream(packet, codec) {
                 self.restart(begins, from, packet, codec);
             }
         }
@@ -332,6 +345,7 @@ impl Slot {
         self.codec = Some(codec);
         if let Some(current) = &mut self.current {
             current.on_shown(from.encoding);
+            self.pictures.set_target(current.target);
         }
         self.seq.switch(packet.seq);
         self.timestamps.switch(point(packet, codec, from.anchor));
@@ -341,8 +355,8 @@ impl Slot {
     }
 
     /// The shown stream jumped, changed its SSRC, or goes on in another codec.
-    fn is_new_stream(&self, packet: &MediaPacket) -> bool {
-        let same = self.codec.map(|codec| codec.from) == Some(packet.header.payload_type);
+    fn is_new_stream(&self, packet: &MediaPacket, codec: PlannedCodec) -> bool {
+        let same = self.codec.is_some_and(|shown| shown.goes_on_in(codec));
         packet.restarts || !same && self.seq.is_newest(packet.seq)
     }
 
@@ -528,6 +542,7 @@ fn point(packet: &MediaPacket, codec: PlannedCodec, anchor: Option<Anchor>) -> S
 pub const fn codec_name(codec: Codec) -> &'static str {
     match codec {
         Codec::Opus => "opus",
+        Codec::Red => "red",
         Codec::Vp8 => "vp8",
         Codec::Vp9 => "vp9",
         Codec::H264 => "h264",

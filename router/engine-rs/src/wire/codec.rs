@@ -43,7 +43,7 @@ impl PictureSize {
 /// Looks into a payload. `Codec::Other` and malformed payloads give the default.
 pub fn inspect(codec: Codec, payload: &[u8]) -> FrameInfo {
     let info = match codec {
-        Codec::Opus => opus::inspect(payload),
+        Codec::Opus | Codec::Red => opus::inspect(payload),
         Codec::Vp8 => vp8::inspect(payload),
         Codec::Vp9 => vp9::inspect(payload),
         Codec::H264 => h264::inspect(payload),

@@ -53,6 +53,7 @@ drop_reasons! {
     RtpMalformed = "rtp-malformed", "Not a well-formed RTP packet.";
     UnknownStream = "unknown-stream", "No MID, RID, SSRC or payload type leads to a producer.";
     UnknownPayloadType = "unknown-payload-type", "A payload type that its m-line did not negotiate.";
+    RedMalformed = "red-malformed", "A RED payload without primary data, or with blocks of a codec that was not negotiated.";
     RtxMalformed = "rtx-malformed", "A retransmission without an original sequence number.";
     RtxUnknown = "rtx-unknown", "A retransmission that belongs to no known stream.";
     Duplicate = "duplicate", "A packet that was already received, by RTX or repetition.";

@@ -15,6 +15,7 @@ pub mod ext;
 pub mod h264;
 pub mod opus;
 pub mod picture_id;
+pub mod red;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtx;

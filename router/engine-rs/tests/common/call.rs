@@ -36,17 +36,22 @@ impl Call {
             publisher.transport,
             rids,
         )));
-        let mut call = Self {
-            world,
-            publisher,
-            subscribers: Vec::new(),
-            rtx_seq: 0,
-        };
+        let mut call = Self::of(world, publisher);
         for _ in 0..receivers {
             call.join(rtx);
         }
         call.world.take_events();
         call
+    }
+
+    /// A call without receivers, whatever its publisher publishes.
+    pub fn of(world: World, publisher: Peer) -> Self {
+        Self {
+            world,
+            publisher,
+            subscribers: Vec::new(),
+            rtx_seq: 0,
+        }
     }
 
     /// One more receiver that shows the video.
@@ -70,7 +75,7 @@ impl Call {
         SlotId(u64::from(number))
     }
 
-    fn add(&mut self, mut peer: Peer, slot: SlotConfig) {
+    pub fn add(&mut self, mut peer: Peer, slot: SlotConfig) {
         self.world.connect(&mut peer);
         self.world.command(Command::AddSlot(slot.clone()));
         let view = Receiver::new(slot.ssrc, slot.rtx_ssrc);

@@ -11,6 +11,8 @@ pub struct FrameLog {
     highest: u64,
     forwarded: u64,
     dropped: u64,
+    /// Referred to by a frame that was forwarded.
+    wanted: u64,
 }
 
 impl FrameLog {
@@ -39,6 +41,7 @@ impl FrameLog {
         let ahead = u32::try_from(frame.saturating_sub(self.highest)).unwrap_or(u32::MAX);
         self.forwarded = self.forwarded.checked_shl(ahead).unwrap_or(0);
         self.dropped = self.dropped.checked_shl(ahead).unwrap_or(0);
+        self.wanted = self.wanted.checked_shl(ahead).unwrap_or(0);
         self.highest = self.highest.max(frame);
         let Some(back) = self.back(frame) else { return };
         if forwarded {
@@ -46,6 +49,19 @@ impl FrameLog {
         } else {
             self.dropped |= 1 << back;
         }
+    }
+
+    /// Notes what a forwarded frame refers to.
+    pub fn want(&mut self, references: References, frame: u64) {
+        let Some(back) = self.back(frame) else { return };
+        let near = references.near.checked_shl(back + 1);
+        self.wanted |= near.unwrap_or(0);
+    }
+
+    /// A frame that was forwarded refers to it.
+    pub fn is_wanted(&self, frame: u64) -> bool {
+        let back = self.back(frame);
+        back.is_some_and(|back| self.wanted >> back & 1 == 1)
     }
 
     /// None of the frames it refers to was dropped. One that has not come yet may come.

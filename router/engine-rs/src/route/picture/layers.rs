@@ -127,14 +127,13 @@ impl LayerFilter {
         earlier.map(|earlier| earlier.cut).chain([self.cut])
     }
 
-    /// A cut of a frame's picture needs it. A late one may be needed by what was forwarded meanwhile; where that cannot be
-    /// told, only if no cut was opened behind it.
-    fn is_needed(&self, layers: &FrameLayers, picture: u64) -> bool {
+    /// The cut of a frame's picture needs it. Or, of a late one, what was forwarded meanwhile does: a frame that refers to
+    /// it, or a later cut that was not opened behind it.
+    fn is_needed(&self, layers: &FrameLayers, frame: Option<u64>, picture: u64) -> bool {
         let mut cuts = self.cuts_since(picture);
         let own = cuts.next().is_some_and(|cut| layers.needed.contains(cut));
-        let by_reference = matches!(layers.evidence, Evidence::References(_));
-        let counts = by_reference || picture >= self.opened;
-        own || counts && cuts.any(|cut| layers.needed.contains(cut))
+        own || frame.is_some_and(|frame| self.log.is_wanted(frame))
+            || picture >= self.opened && cuts.any(|cut| layers.needed.contains(cut))
     }
 
     fn widen(&self, timestamp: u32) -> u64 {
@@ -181,10 +180,13 @@ impl LayerFilter {
             .is_some_and(|it| it.descriptor.has_structure)
             && layers.layer.spatial <= self.cut.spatial;
         let passes = brings_structure && restarts
-            || self.is_needed(layers, picture) && self.is_decodable(layers, frame, picture);
+            || self.is_needed(layers, frame, picture) && self.is_decodable(layers, frame, picture);
         self.note(layers, frame, picture, passes);
         if let Some(frame) = frame {
             self.log.decide(frame, passes);
+            if let (true, Evidence::References(references)) = (passes, layers.evidence) {
+                self.log.want(references, frame);
+            }
         }
         passes
     }
@@ -239,8 +241,14 @@ impl LayerFilter {
         let is_certain = match (layers.evidence, frame) {
             _ if self.has_dropped_behind(frame) && self.dropped > picture => false,
             (Evidence::References(references), Some(frame)) => {
+                // One of its picture that comes yet is decodable where all below it are.
                 let own_picture = (1 << layers.layer.spatial) - 1;
-                self.log.has_forwarded(references, own_picture, frame)
+                let below = References {
+                    near: own_picture,
+                    far: false,
+                };
+                (references.near & own_picture == 0 || self.log.has(below, frame))
+                    && self.log.has_forwarded(references, own_picture, frame)
             }
             (Evidence::References(_), None) => false,
             (Evidence::Layer { .. }, _) => true,

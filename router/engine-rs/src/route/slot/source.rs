@@ -1,8 +1,9 @@
 //! A producer in a slot: the one shown, the one that waits for its key frame, or the one shown before.
 
+use super::super::encodings::Encodings;
 use super::super::ladder::Ladder;
 use super::super::rewrite::{PlannedCodec, RewritePlan};
-use super::super::select::{Allowed, Decision, Reason, Selector};
+use super::super::select::{Allowed, Decision, Reason, Selector, Share, TOLERANCE_PERCENT};
 use crate::core::command::{ProducerConfig, SlotConfig};
 use crate::ids::ProducerId;
 use crate::recv::MediaPacket;
@@ -99,12 +100,40 @@ impl Source {
         self.wanted != Wanted::Nothing
     }
 
+    /// The layers to forward of the encoding shown. Until the key frame of another one comes, these are what its share
+    /// pays for: all of it would only fill the receiver's link. `None` when that is nothing.
+    pub fn forwarded(
+        &self,
+        shown: Option<u8>,
+        ladder: &Ladder,
+        allowed: &Allowed,
+    ) -> Option<Layer> {
+        let waits = self.waits_for(shown).is_some();
+        let (Share::Rung { bps, .. }, Some(shown), true) = (allowed.share, shown, waits) else {
+            return Some(self.target);
+        };
+        let most = bps + bps / 100 * TOLERANCE_PERCENT;
+        let mut own = ladder.rungs().iter().rev();
+        let rung = own.find(|rung| rung.encoding == shown && rung.bps <= most)?;
+        Some(Layer::new(rung.spatial, rung.temporal))
+    }
+
     /// The encoding whose key frame it waits for, while this one is shown.
     pub fn waits_for(&self, shown: Option<u8>) -> Option<u8> {
         match self.wanted {
             Wanted::Encoding(encoding) => Some(encoding).filter(|_| shown != Some(encoding)),
             Wanted::Any if shown.is_none() && self.single => Some(0),
             _ => None,
+        }
+    }
+
+    /// The encodings that it needs, while this one is shown.
+    pub fn uses(&self, shown: Option<u8>) -> Encodings {
+        let shown = shown.map_or(Encodings::NONE, Encodings::one);
+        match self.wanted {
+            Wanted::Nothing => Encodings::NONE,
+            Wanted::Any => Encodings::ALL,
+            Wanted::Encoding(encoding) => shown.or(Encodings::one(encoding)),
         }
     }
 

@@ -118,12 +118,13 @@ impl<'a> Messages<'a> {
             .ok_or(ParseError::BadLength)?;
         let mut body = &message[4..];
         if first & 0x20 != 0 {
-            // Only the last message is padded, and the padding keeps it a multiple of four (section 6.4.1).
+            // Only the last message is padded, and the padding keeps it a multiple of four (section 6.4.1). But libwebrtc
+            // fills up its transport-wide feedback with one to three bytes and says so by the same bit.
             let padding = body.last().copied().unwrap_or(0) as usize;
+            let fills_up = packet_type == TRANSPORT_FEEDBACK && padding < 4;
             if padding == 0
-                || !padding.is_multiple_of(4)
                 || padding > body.len()
-                || !rest.is_empty()
+                || !fills_up && !(padding.is_multiple_of(4) && rest.is_empty())
             {
                 return Err(ParseError::BadPadding);
             }

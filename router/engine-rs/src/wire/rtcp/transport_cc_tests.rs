@@ -41,6 +41,31 @@ fn feedback(count: u16, chunks_and_deltas: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// libwebrtc says by the padding bit that it filled the message up, also before another message (`transport_feedback.cc`).
+#[test]
+fn what_libwebrtc_fills_up_is_read() {
+    for count in 1..=8_u8 {
+        let mut bytes = feedback(count.into(), &[0x20, count]);
+        bytes.truncate(22);
+        bytes.extend((0..count).map(|delta| 4 * delta));
+        let filled = bytes.len().next_multiple_of(4) - bytes.len();
+        if filled > 0 {
+            bytes[0] |= 0x20;
+            bytes.resize(bytes.len() + filled - 1, 0);
+            bytes.push(filled as u8);
+        }
+        bytes[3] = (bytes.len() / 4 - 1) as u8;
+        let compound = [&bytes[..], &bytes[..]].concat();
+        assert_eq!(messages(&compound).filter(Result::is_ok).count(), 2);
+        let statuses = read(&compound).expect("valid");
+        let between = statuses
+            .windows(2)
+            .map(|pair| Some(pair[1].1? - pair[0].1?));
+        let expected = (1..i64::from(count)).map(|delta| Some(1_000 * delta));
+        assert!(between.eq(expected), "{count}: {statuses:?}");
+    }
+}
+
 #[test]
 fn a_run_of_small_deltas() {
     let bytes = write(&ms(&[64, 65, 66, 67, 68, 69, 70, 71]));
