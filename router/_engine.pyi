@@ -9,7 +9,7 @@ Times are microseconds of the engine's monotonic clock unless a name says otherw
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self, TypedDict, final, type_check_only
 
-from router.quality import Census, LayerStats, LimitedBy, Quality
+from router.engine_stats import Census, EncodingStats, LimitedBy, Quality
 
 __all__ = [
     "Contributors",
@@ -269,39 +269,6 @@ class WorkerCounters(TypedDict):
     """Histogram of the time from receiving a batch to sending it, upper bounds 50, 100, 250, 500, 1000, 2500, 5000,
     10000, 50000 us and infinity."""
     census: Census
-
-@type_check_only
-class EncodingStats(TypedDict):
-    """Received stream, W3C inbound-rtp meanings in snake_case."""
-
-    ssrc: int | None
-    rtx_ssrc: int | None
-    rid: str | None
-    packets_received: int
-    bytes_received: int
-    header_bytes_received: int
-    packets_lost: int
-    packets_duplicated: int
-    packets_repaired: int
-    """Arrived by RTX or late after a NACK."""
-    retransmitted_packets_received: int
-    nack_count: int
-    pli_count: int
-    fir_count: int
-    key_frames_received: int
-    frames_received: int
-    jitter_s: float
-    frame_width: int | None
-    frame_height: int | None
-    frames_per_second: float
-    bitrate_bps: int
-    layers: list[LayerStats]
-    """Of video that flows; at least one then."""
-    freeze_count: int
-    """Freezes of the picture that arrives: frames no less than max(3 d, d + 150 ms) apart, d being their average
-    distance. Counted as soon as it is one; a publisher that pauses by itself freezes once."""
-    total_freezes_duration_s: float
-    last_packet_us: int | None
 
 @type_check_only
 class ProducerStats(TypedDict):

@@ -1,4 +1,4 @@
-"""What the engine says of quality: parts of its statistics (`_engine.pyi`); engine-rs/docs/quality.md tells how."""
+"""Parts of the engine's statistics (`_engine.pyi`); engine-rs/docs/quality.md tells how quality is known."""
 
 from typing import Literal, TypedDict
 
@@ -55,3 +55,36 @@ class LayerStats(TypedDict):
     frame_width: int | None
     frame_height: int | None
     frames_per_second: float
+
+
+class EncodingStats(TypedDict):
+    """Received stream, W3C inbound-rtp meanings in snake_case."""
+
+    ssrc: int | None
+    rtx_ssrc: int | None
+    rid: str | None
+    packets_received: int
+    bytes_received: int
+    header_bytes_received: int
+    packets_lost: int
+    packets_duplicated: int
+    packets_repaired: int
+    """Arrived by RTX or late after a NACK."""
+    retransmitted_packets_received: int
+    nack_count: int
+    pli_count: int
+    fir_count: int
+    key_frames_received: int
+    frames_received: int
+    jitter_s: float
+    frame_width: int | None
+    frame_height: int | None
+    frames_per_second: float
+    bitrate_bps: int
+    layers: list[LayerStats]
+    """Of video that flows; at least one then."""
+    freeze_count: int
+    """Freezes of the picture that arrives: frames no less than max(3 d, d + 150 ms) apart, d being their average
+    distance. Counted as soon as it is one; a publisher that pauses by itself freezes once."""
+    total_freezes_duration_s: float
+    last_packet_us: int | None
