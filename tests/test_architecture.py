@@ -18,7 +18,7 @@ MAY_USE = {
     "rtc": {"router._engine"},
     "rooms": {"router.rtc"},
     "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens"},
-    "admin": {"router.rooms", "router.rtc", "router.problems", "router._engine"},
+    "admin": {"router.rooms", "router.rtc", "router.problems", "router.engine_stats", "router._engine"},
     "cluster": {"router.rooms", "router.config_model"},
 }
 ONLY_IMPORTERS = {

@@ -13,7 +13,8 @@ from router.rooms.registry import RoomRegistry
 from router.rtc.description import Kind
 
 if TYPE_CHECKING:
-    from router._engine import Scores, WorkerCounters
+    from router._engine import WorkerCounters
+    from router.engine_stats import Scores
 
 SCORE_BOUNDS: Final = (1.2, 2.0, 2.58, 3.1, 3.6, 4.0, 4.3)
 FORWARD_DELAY_BOUNDS_US: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10_000, 50_000)

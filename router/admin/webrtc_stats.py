@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from router._engine import BandwidthStats, EncodingStats, LayerStats, ProducerStats, SlotStats, TransportStats
+    from router._engine import BandwidthStats, ProducerStats, SlotStats, TransportStats
+    from router.engine_stats import EncodingStats, LayerStats
 
 Stat = dict[str, Any]
 

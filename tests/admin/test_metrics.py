@@ -62,14 +62,14 @@ async def test_quality_is_summed_over_workers(router: Router, client: httpx.Asyn
     ]
     metrics = await scrape(client)
     buckets = metrics["sfu_quality_score_bucket"]
-    assert [buckets[("video", "out", bound)] for bound in ("1.2", "3.1", "3.6", "4.3", "+Inf")] == [1, 1, 2, 2, 4]
+    assert [buckets[("out", "video", bound)] for bound in ("1.2", "3.1", "3.6", "4.3", "+Inf")] == [1, 1, 2, 2, 4]
     assert metrics["sfu_quality_score_count"] == {
-        ("audio", "in"): 0,
-        ("audio", "out"): 0,
-        ("video", "in"): 0,
-        ("video", "out"): 4,
+        ("in", "audio"): 0,
+        ("out", "audio"): 0,
+        ("in", "video"): 0,
+        ("out", "video"): 4,
     }
-    assert metrics["sfu_quality_score_sum"][("video", "out")] == 13.5
+    assert metrics["sfu_quality_score_sum"][("out", "video")] == 13.5
     assert (metrics["sfu_freezes_total"][()], metrics["sfu_frozen_seconds_total"][()]) == (3, 1.5)
     assert metrics["sfu_video_slots_limited"] == {("none",): 3, ("bandwidth",): 1, ("size",): 0}
     assert metrics["sfu_video_slots_shown"] == {("180",): 1, ("720",): 4, ("none",): 0}

@@ -1,5 +1,7 @@
 //! The words that the wire formats share with the configuration: kinds, codecs, header extensions.
 
+use crate::time::Micros;
+
 /// Audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaKind {
@@ -59,3 +61,18 @@ pub enum Extension {
 /// The ids of the extensions one m-line agreed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionIds(pub Vec<(Extension, u8)>);
+
+/// What a stream counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Packets of which it is known whether they arrived.
+    pub packets: u64,
+    /// Of those, lost at first.
+    pub lost: u64,
+    /// Of the lost ones, repaired.
+    pub repaired: u64,
+    /// Frames.
+    pub frames: u64,
+    /// How long the picture stood still.
+    pub frozen: Micros,
+}

@@ -9,7 +9,7 @@ use fork_router_engine::core::Command;
 use fork_router_engine::core::command::Limits;
 use fork_router_engine::core::stats::{ProducerStats, SlotStats};
 use fork_router_engine::ids::{ProducerId, SlotId, Ssrc};
-use fork_router_engine::send::limited::LimitedBy;
+use fork_router_engine::route::limited::LimitedBy;
 use fork_router_engine::send::quality::{BEST, Category, Impairment, WORST};
 use fork_router_engine::wire::rtcp::{ReportBlock, write_receiver_report};
 use proptest::prelude::*;

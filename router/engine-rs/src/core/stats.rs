@@ -5,7 +5,7 @@ use super::census::CensusCounters;
 use super::command::MediaKind;
 use crate::ids::{Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId, Tuple};
 use crate::recv::layer_meter::MeasuredLayers;
-use crate::send::limited::LimitedBy;
+use crate::route::limited::LimitedBy;
 use crate::send::quality::Quality;
 use crate::time::Micros;
 use std::borrow::Cow;
@@ -109,7 +109,7 @@ pub struct EncodingStats {
     pub bitrate_bps: u64,
     /// Video: what is measured of each layer that flows, with those below that its receivers need.
     pub layers: MeasuredLayers,
-    /// How often the picture that arrives stood still ([`crate::send::freezes`]).
+    /// How often the picture that arrives stood still ([`crate::recv::freezes`]).
     pub freeze_count: u64,
     /// How long, in seconds.
     pub total_freezes_duration_s: f64,
@@ -204,7 +204,7 @@ pub struct SlotStats {
     pub frame_height: Option<u16>,
     /// Frames sent per second.
     pub frames_per_second: f64,
-    /// How often the receiver's picture stood still ([`crate::send::freezes`]).
+    /// How often the receiver's picture stood still ([`crate::recv::freezes`]).
     pub freeze_count: u64,
     /// How long, in seconds.
     pub total_freezes_duration_s: f64,

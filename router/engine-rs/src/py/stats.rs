@@ -10,7 +10,7 @@ use crate::core::stats::{BandwidthStats, DropCounts, EncodingStats, ProducerStat
 use crate::io::stats::WorkerCounters;
 use crate::media::MediaKind;
 use crate::recv::layer_meter::MeasuredLayer;
-use crate::send::limited::LimitedBy;
+use crate::route::limited::LimitedBy;
 use crate::send::quality::{Quality, model};
 use crate::time::Micros;
 use pyo3::prelude::*;

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod content;
 pub mod contributors;
 pub mod dependencies;
+pub mod freezes;
 pub mod history;
 pub mod keyframe;
 pub mod layer_meter;

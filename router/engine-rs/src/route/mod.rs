@@ -5,6 +5,7 @@ pub mod budget;
 pub mod encodings;
 pub mod epoch;
 pub mod ladder;
+pub mod limited;
 pub mod picture;
 pub mod rewrite;
 pub mod select;

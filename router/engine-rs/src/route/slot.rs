@@ -83,16 +83,6 @@ struct Counters {
     trimmed: u64,
 }
 
-/// What the receiver asked for.
-#[derive(Clone, Copy, Debug, Default)]
-struct Requests {
-    nacks: u64,
-    plis: u64,
-    firs: u64,
-    /// Packets that were sent again, however often.
-    repaired_packets: u64,
-}
-
 /// One sending m-line. In this order: what every packet needs comes first, and is fetched ahead ([`Slot::HOT`]).
 #[derive(Clone, Debug)]
 #[repr(C)]
@@ -120,8 +110,7 @@ pub struct Slot {
     copies: CopyLog,
     rtx_seq: u16,
     receiver: ReceiverView,
-    requests: Requests,
-    /// Once something was sent.
+    /// Once something was sent or asked for.
     judged: Option<Box<Judged>>,
 }
 
@@ -149,7 +138,6 @@ impl Slot {
             budget: RepairBudget::default(),
             receiver: ReceiverView::default(),
             frame: seed.timestamp.wrapping_sub(1),
-            requests: Requests::default(),
             judged: None,
             codec: None,
             counters: Counters::default(),
@@ -453,16 +441,15 @@ impl Slot {
     /// The receiver lost the picture (PLI). Returns the encoding to ask for a key frame, of what is shown: the one that
     /// waits is asked anyway.
     pub fn on_pli(&mut self, now: Micros) -> Option<u8> {
-        self.requests.plis += 1;
-        if let Some(judged) = &mut self.judged {
-            judged.freezes.on_picture_loss(self.receiver.rtt(), now);
-        }
+        let judged = self.judged.get_or_insert_default();
+        judged.plis += 1;
+        judged.freezes.on_picture_loss(self.receiver.rtt(), now);
         self.key_frame_source()
     }
 
     /// The receiver wants a key frame (FIR). Returns the encoding to ask.
     pub fn on_fir(&mut self) -> Option<u8> {
-        self.requests.firs += 1;
+        self.judged.get_or_insert_default().firs += 1;
         self.key_frame_source()
     }
 

@@ -3,27 +3,13 @@
 //! Left out: who calls this and when (`core/census.rs`).
 
 use super::quality::{Quality, smoothed};
+use crate::media::Counted;
 use crate::time::Micros;
 
 /// Nothing is judged by less.
 const SHORTEST: Micros = Micros::from_millis(500);
 /// Parts of a report block's fraction (RFC 3550 section 6.4.1).
 const FRACTIONS: u64 = 256;
-
-/// What a stream counted so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// Packets of which it is known whether they arrived.
-    pub packets: u64,
-    /// Of those, lost at first.
-    pub lost: u64,
-    /// Of the lost ones, repaired.
-    pub repaired: u64,
-    /// Frames.
-    pub frames: u64,
-    /// How long the picture stood still.
-    pub frozen: Micros,
-}
 
 /// What an interval was like.
 #[derive(Clone, Copy, Debug, PartialEq)]

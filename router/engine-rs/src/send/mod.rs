@@ -2,8 +2,6 @@
 //! what it sends only to find out how much a receiver's link carries.
 
 pub mod assessment;
-pub mod freezes;
-pub mod limited;
 pub mod probe_packets;
 pub mod quality;
 pub mod report;

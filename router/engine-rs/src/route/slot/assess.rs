@@ -5,9 +5,10 @@ use super::super::ladder::{Ladder, Rung};
 use super::super::select::Reason;
 use super::Slot;
 use crate::core::command::{Limits, MediaKind};
-use crate::send::assessment::{Assessment, Counted, Interval, ReportedLoss};
-use crate::send::freezes::{FreezeMeter, Freezes};
-use crate::send::limited::LimitedBy;
+use crate::media::Counted;
+use crate::recv::freezes::{FreezeMeter, Freezes};
+use crate::route::limited::LimitedBy;
+use crate::send::assessment::{Assessment, Interval, ReportedLoss};
 use crate::send::quality::{AudioView, Quality, VideoView, Way, of_audio, of_video};
 use crate::time::Micros;
 
@@ -24,9 +25,17 @@ pub struct Circumstances<'a> {
     pub round_trip: Option<Micros>,
 }
 
-/// What is known of a slot's quality.
+/// What the receiver asked for, and what is known of the slot's quality.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Judged {
+    /// NACK messages.
+    pub nacks: u64,
+    /// Picture loss indications.
+    pub plis: u64,
+    /// Full intra requests.
+    pub firs: u64,
+    /// Packets that were sent again, however often.
+    pub repaired_packets: u64,
     /// Of the receiver's picture.
     pub freezes: FreezeMeter,
     /// By the receiver's reports.
@@ -74,7 +83,7 @@ impl Slot {
         let counted = Counted {
             packets,
             lost,
-            repaired: self.requests.repaired_packets,
+            repaired: judged.repaired_packets,
             frames: freezes.frames,
             frozen: freezes.duration,
         };

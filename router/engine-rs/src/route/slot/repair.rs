@@ -14,7 +14,7 @@ use crate::wire::DropReason;
 impl Slot {
     /// A NACK message arrived; its packets follow by [`Self::repair`].
     pub fn on_nack(&mut self) {
-        self.requests.nacks += 1;
+        self.judged.get_or_insert_default().nacks += 1;
     }
 
     /// Sends one packet named in a NACK again, if it may be. `stream` finds an encoding of a producer, which need not be
@@ -154,7 +154,8 @@ impl Slot {
         if !self.budget.take(written.len, now) {
             return Err(DropReason::NackBudget);
         }
-        self.requests.repaired_packets += u64::from(self.copies.of(number).count == 0);
+        let is_first = self.copies.of(number).count == 0;
+        self.judged.get_or_insert_default().repaired_packets += u64::from(is_first);
         self.copies.add(number, now);
         self.counters.repair_packets += 1;
         self.counters.repair_bytes += (written.len - written.header_len) as u64;

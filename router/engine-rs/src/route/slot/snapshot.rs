@@ -2,13 +2,13 @@
 
 use super::{Slot, codec_name};
 use crate::core::stats::SlotStats;
-use crate::send::limited::LimitedBy;
+use crate::route::limited::LimitedBy;
 use crate::time::Micros;
 
 impl Slot {
     /// Snapshot of the counters.
     pub fn stats(&mut self, now: Micros) -> SlotStats {
-        let (counters, requests) = (self.counters, self.requests);
+        let counters = self.counters;
         let reason = self.reason();
         let judged = self.judged.as_mut();
         let freezes = judged.map(|it| it.freezes.read(now)).unwrap_or_default();
@@ -34,9 +34,9 @@ impl Slot {
             trimmed_packets_sent: counters.trimmed,
             retransmitted_packets_sent: counters.repair_packets,
             retransmitted_bytes_sent: counters.repair_bytes,
-            nack_count: requests.nacks,
-            pli_count: requests.plis,
-            fir_count: requests.firs,
+            nack_count: judged.nacks,
+            pli_count: judged.plis,
+            fir_count: judged.firs,
             bitrate_bps: self.budget.bps(now),
             frames_sent: freezes.frames,
             key_frames_sent: freezes.key_frames,

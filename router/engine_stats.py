@@ -1,0 +1,90 @@
+"""Parts of the engine's statistics (`_engine.pyi`); engine-rs/docs/quality.md tells how quality is known."""
+
+from typing import Literal, TypedDict
+
+
+class Scores(TypedDict):
+    """How often which quality score was given."""
+
+    buckets: list[int]
+    """Upper bounds 1.2, 2.0, 2.58, 3.1, 3.6, 4.0, 4.3 and infinity, each without those below."""
+    sum: float
+
+
+LimitedBy = Literal["none", "bandwidth", "size", "frame-rate", "bitrate", "codec", "publisher", "paused"]
+"""What keeps a slot from showing the best that its track has: the receiver's link, limits of the application on size,
+frame rate or bits per second, no common codec, a publisher that sends nothing, a pause by the server."""
+
+
+class Census(TypedDict):
+    """How good all is; each track and slot is judged every two seconds."""
+
+    audio_received: Scores
+    audio_sent: Scores
+    video_received: Scores
+    video_sent: Scores
+    freezes: int
+    """Of receivers' pictures."""
+    frozen_us: int
+    limited: dict[LimitedBy, int]
+    """Video slots that are assigned something, by what limits them now."""
+    pictures: dict[str, int]
+    """Those by the shorter side of the picture they show now: up to 90, 180, 360, 540, 720, 1080 or 2160 pixels,
+    larger, unknown or none."""
+
+
+class Quality(TypedDict):
+    """How good a track is, by what is known without decoding it; see engine-rs/docs/quality.md."""
+
+    score: float
+    """Mean opinion score, 1.0 to 4.5."""
+    category: Literal["good", "fair", "poor", "lost"]
+    impairment: Literal["none", "loss", "delay", "size", "frame-rate", "freezes", "paused"]
+    """What costs most."""
+    model: Literal["e-model", "shown-of-wanted"]
+    """ITU-T G.107 for audio, ours for video."""
+
+
+class LayerStats(TypedDict):
+    """A layer that flows, as measured over the last second, with those below that its receivers need."""
+
+    spatial: int
+    temporal: int | None
+    """Absent where the stream does not name its layers."""
+    bitrate_bps: int
+    frame_width: int | None
+    frame_height: int | None
+    frames_per_second: float
+
+
+class EncodingStats(TypedDict):
+    """Received stream, W3C inbound-rtp meanings in snake_case."""
+
+    ssrc: int | None
+    rtx_ssrc: int | None
+    rid: str | None
+    packets_received: int
+    bytes_received: int
+    header_bytes_received: int
+    packets_lost: int
+    packets_duplicated: int
+    packets_repaired: int
+    """Arrived by RTX or late after a NACK."""
+    retransmitted_packets_received: int
+    nack_count: int
+    pli_count: int
+    fir_count: int
+    key_frames_received: int
+    frames_received: int
+    jitter_s: float
+    frame_width: int | None
+    frame_height: int | None
+    frames_per_second: float
+    bitrate_bps: int
+    layers: list[LayerStats]
+    """Of video that flows; at least one then."""
+    freeze_count: int
+    """Freezes of the picture that arrives: frames no less than max(3 d, d + 150 ms) apart, d being their average
+    distance. Counted as soon as it is one; a publisher that pauses by itself freezes once."""
+    total_freezes_duration_s: float
+    last_packet_us: int | None
