@@ -49,7 +49,12 @@ RUST_MAY_USE = {
     "route": {"route", "recv", "send", "wire", "core::command", "core::stats", *PLAIN_VALUES},
     "speakers": {"speakers", *PLAIN_VALUES},
     "bwe": {"bwe", "wire", *PLAIN_VALUES},
-    "core": {"core", "bwe", "ice", "recv", "route", "send", "speakers", "srtp", "wire", *PLAIN_VALUES},
+    "alloc": {"alloc", "route::ladder", "route::select", "core::command", *PLAIN_VALUES},
+    "pace": {"pace", "wire", "core::sink", *PLAIN_VALUES},
+    "core": {
+        *("core", "alloc", "bwe", "ice", "pace", "recv", "route", "send", "speakers", "srtp", "wire"),
+        *PLAIN_VALUES,
+    },
 }
 UNSAFE_ALLOWED = ("io/", "py/", "srtp/libsrtp.rs")
 

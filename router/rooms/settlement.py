@@ -16,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from router import clock
 from router.errors import RouterError
@@ -25,9 +24,7 @@ from router.rooms.participant import PublishedTrack
 from router.rooms.ranking import Ranking, TrackView
 from router.rooms.session import Session
 from router.rooms.wishes import NO_WISH, FindTrack, SlotWish
-
-if TYPE_CHECKING:
-    from router._engine import Priority
+from router.rtc.slot import Priority
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,12 @@ from router.rtc.negotiation import compatible
 from router.rtc.stream import RTCMediaStreamTrack
 
 if TYPE_CHECKING:
-    from router._engine import Preference, Priority
     from router.rtc.connection import RTCConnection
     from router.rtc.speakers import Listening
+
+
+Priority = Literal["ordinary", "preferred", "pinned"]
+Preference = Literal["motion", "detail"]
 
 
 class SlotLimits(TypedDict):

@@ -47,7 +47,9 @@ def reading(number: int, **changes: object) -> Reading:
         shown=[(number, 1_000.0 + 500 * number + 180)],
         drawn={number: 1_000.0 + 500 * number},
         streams=[stream],
-        router=RouterView(1_500_000, "the best layer", 1_000_000, {"nackCount": number}, {"nack-budget": 2 * number}),
+        router=RouterView(
+            1_500_000, {}, "the best layer", 1_000_000, {"nackCount": number}, {"nack-budget": 2 * number}
+        ),
         down=Use(bytes=62_500, lost=1, overflowed=0, queue_us=40_000),
         busy_s=0.4 * number,
     )
@@ -135,7 +137,7 @@ def test_a_busy_machine_says_nothing(samples: list[Sample]) -> None:
 def test_the_router_is_read_with_and_without_an_estimate() -> None:
     slot = {"type": "outbound-rtp", "mid": "v0", "reason": "largest", "bitrate": 5}
     transport = {"type": "transport", "dropped": {"pacer-full": 1}}
-    assert RouterView.parse([transport, slot]) == RouterView(None, "largest", 5, slot, {"pacer-full": 1})
+    assert RouterView.parse([transport, slot]) == RouterView(None, {}, "largest", 5, slot, {"pacer-full": 1})
     pair = {"type": "candidate-pair", "availableOutgoingBitrate": 7}
     assert RouterView.parse([transport, pair, slot]).estimate_bps == 7
 

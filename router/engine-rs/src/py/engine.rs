@@ -7,7 +7,7 @@
 
 use super::arguments::{
     Number, PyAddress, address_to_python, bind_address, buffer_bytes, datagram, limit,
-    optional_short_id, optional_ssrc, password, peer_address, text, timeout, ufrag,
+    optional_short_id, optional_ssrc, password, text, timeout, ufrag,
 };
 use super::errors::{config, guard, system};
 use super::events::event_to_python;
@@ -62,33 +62,12 @@ impl PyEngine {
         self.registry().transport(id.id())
     }
 
-    /// A tuple on a living socket of the transport's worker.
-    fn tuple(
-        &self,
-        transport: TransportId,
-        socket: Number,
-        address: &PyAddress,
-    ) -> PyResult<Tuple> {
-        let tuple = self.target(socket, address)?;
-        if worker_of_socket(tuple.socket) != worker_of(transport.0) {
-            return Err(config(
-                "socket: it lives on another worker than the transport",
-            ));
-        }
-        Ok(tuple)
+    fn tuple(&self, id: TransportId, socket: Number, address: &PyAddress) -> PyResult<Tuple> {
+        self.registry().tuple(id, socket, address)
     }
 
     fn target(&self, socket: Number, address: &PyAddress) -> PyResult<Tuple> {
-        let (socket, ipv4) = self.registry().socket(socket.id())?;
-        let address = peer_address(address)?;
-        if address.is_ipv4() != ipv4 {
-            let family = if ipv4 { "IPv4" } else { "IPv6" };
-            return Err(config(format!(
-                "address: the socket is {family}, got {}",
-                address.ip()
-            )));
-        }
-        Ok(Tuple { socket, address })
+        self.registry().target(socket, address)
     }
 }
 

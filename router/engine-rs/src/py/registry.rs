@@ -2,9 +2,10 @@
 //!
 //! Ids carry the worker in their top 16 bits, count upwards from 1 and are never reused.
 
+use super::arguments::{Number, PyAddress, peer_address};
 use super::errors::{config, refused, state};
 use crate::core::command::{MediaKind, ProducerConfig};
-use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, WorkerId};
+use crate::ids::{GroupId, ProducerId, SlotId, SocketId, TransportId, Tuple, WorkerId};
 use pyo3::prelude::PyResult;
 use std::collections::{HashMap, HashSet};
 
@@ -96,6 +97,36 @@ impl Registry {
     /// The socket is open.
     pub fn add_socket(&mut self, id: SocketId, ipv4: bool) {
         self.sockets.insert(id, ipv4);
+    }
+
+    /// A tuple on a living socket of the transport's worker.
+    pub fn tuple(
+        &self,
+        transport: TransportId,
+        socket: Number,
+        address: &PyAddress,
+    ) -> PyResult<Tuple> {
+        let tuple = self.target(socket, address)?;
+        if worker_of_socket(tuple.socket) != worker_of(transport.0) {
+            return Err(config(
+                "socket: it lives on another worker than the transport",
+            ));
+        }
+        Ok(tuple)
+    }
+
+    /// A peer's address on a living socket of its family.
+    pub fn target(&self, socket: Number, address: &PyAddress) -> PyResult<Tuple> {
+        let (socket, ipv4) = self.socket(socket.id())?;
+        let address = peer_address(address)?;
+        if address.is_ipv4() != ipv4 {
+            let family = if ipv4 { "IPv4" } else { "IPv6" };
+            return Err(config(format!(
+                "address: the socket is {family}, got {}",
+                address.ip()
+            )));
+        }
+        Ok(Tuple { socket, address })
     }
 
     /// A living socket, and whether it is IPv4.

@@ -124,7 +124,7 @@ impl<'a> Messages<'a> {
             let fills_up = packet_type == TRANSPORT_FEEDBACK && padding < 4;
             if padding == 0
                 || padding > body.len()
-                || !fills_up && !(padding.is_multiple_of(4) && rest.is_empty())
+                || !(fills_up || padding.is_multiple_of(4) && rest.is_empty())
             {
                 return Err(ParseError::BadPadding);
             }

@@ -56,7 +56,7 @@ fn what_libwebrtc_fills_up_is_read() {
         }
         bytes[3] = (bytes.len() / 4 - 1) as u8;
         let compound = [&bytes[..], &bytes[..]].concat();
-        assert_eq!(messages(&compound).filter(Result::is_ok).count(), 2);
+        assert_eq!(messages(&compound).flatten().count(), 2);
         let statuses = read(&compound).expect("valid");
         let between = statuses
             .windows(2)
