@@ -68,6 +68,13 @@ pub struct Decided {
 
 /// See the module.
 pub struct Bandwidth {
+    /// The pacer lets everything pass; of what leaves only the bytes count.
+    is_open: bool,
+    is_unnumbered: bool,
+    /// A packet waits, or something has changed: the timer must be looked at.
+    restless: bool,
+    /// Bytes that left without a number, of which the estimator has not heard.
+    unnumbered_bytes: usize,
     estimator: Estimator,
     pacer: Pacer,
     headroom: Headroom,
@@ -79,8 +86,6 @@ pub struct Bandwidth {
     /// The estimate that was last looked at.
     seen_estimate: u64,
     fraction_lost: f32,
-    /// A packet waits, or something has changed: the timer must be looked at.
-    restless: bool,
     decided: Decided,
     padding_bytes: u64,
 }
@@ -89,6 +94,9 @@ impl Bandwidth {
     /// Nothing was sent yet.
     pub fn new(now: Micros, numbering: Numbering) -> Self {
         Self {
+            is_open: true,
+            is_unnumbered: numbering == Numbering::default(),
+            unnumbered_bytes: 0,
             estimator: Estimator::new(now, ESTIMATOR_START_BPS),
             pacer: Pacer::default(),
             headroom: Headroom::default(),
@@ -107,6 +115,7 @@ impl Bandwidth {
     /// Another m-line was agreed upon.
     pub fn set_numbering(&mut self, numbering: Numbering) {
         self.numbering = numbering;
+        self.is_unnumbered = numbering == Numbering::default();
     }
 
     /// Says what becomes of a packet that was written.
@@ -118,6 +127,13 @@ impl Bandwidth {
         is_repair: bool,
         now: Micros,
     ) -> Admission {
+        if self.is_open {
+            return Admission::Pass;
+        }
+        self.admit_to(packet, class, is_repair, now)
+    }
+
+    fn admit_to(&mut self, packet: &[u8], class: Class, is_repair: bool, now: Micros) -> Admission {
         let paced = Paced {
             ssrc: ssrc_of(packet),
             class,
@@ -132,13 +148,22 @@ impl Bandwidth {
     /// A packet leaves, for a probe or not: it gets its number.
     #[inline]
     pub fn on_leaving(&mut self, packet: &mut [u8], probe: Option<ProbeCluster>, now: Micros) {
+        if self.is_unnumbered {
+            self.unnumbered_bytes += packet.len();
+        } else {
+            self.number(packet, probe, now);
+        }
+    }
+
+    fn number(&mut self, packet: &mut [u8], probe: Option<ProbeCluster>, now: Micros) {
         let number = self.next_number;
         let numbered = self
             .numbering
             .id
             .is_some_and(|id| write_number(packet, id, number));
         if !numbered && !self.numbering.by_name {
-            return self.estimator.on_unnumbered(packet.len());
+            self.unnumbered_bytes += packet.len();
+            return;
         }
         self.next_number = number.wrapping_add(1);
         self.estimator.on_sent(number, packet.len(), now, probe);
@@ -185,6 +210,8 @@ impl Bandwidth {
     /// A report block on one of its video slots came.
     pub fn on_report(&mut self, fraction_lost: f64, round_trip: Option<Micros>, now: Micros) {
         self.fraction_lost = fraction_lost as f32;
+        let bytes = std::mem::take(&mut self.unnumbered_bytes);
+        self.estimator.on_unnumbered(bytes);
         self.estimator.on_report(fraction_lost, round_trip, now);
         self.look(now);
     }
@@ -202,7 +229,7 @@ impl Bandwidth {
             self.seen_estimate = estimate;
             self.reallocate(now);
         }
-        self.pacer.set_rate(self.pace(), now);
+        self.set_pace(now);
     }
 
     /// What slots want has changed: it is shared out anew at the next wake-up.
@@ -231,6 +258,13 @@ impl Bandwidth {
             self.look(now);
         }
         self.pacer.rest(now);
+        self.is_open = self.pacer.is_open();
+    }
+
+    /// None while the first value is looked for.
+    fn set_pace(&mut self, now: Micros) {
+        self.pacer.set_rate(self.pace(), now);
+        self.is_open = self.pacer.is_open();
     }
 
     /// Padding to be sent now.
@@ -306,10 +340,10 @@ impl Bandwidth {
             (true, false) => CALM,
         };
         self.next_allocation = now + pause;
-        self.pacer.set_rate(self.pace(), now);
+        self.set_pace(now);
     }
 
-    /// The pace: none while the first value is looked for.
+    /// The estimate, once there is one.
     fn pace(&self) -> Option<u64> {
         (!self.estimator.is_finding()).then(|| self.estimator.estimate())
     }

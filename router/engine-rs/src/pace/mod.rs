@@ -77,6 +77,11 @@ impl Pacer {
         self.gate.set_rate(estimate, now);
     }
 
+    /// Everything passes, whatever comes.
+    pub fn is_open(&self) -> bool {
+        !self.gate.is_limited() && self.held.is_none()
+    }
+
     /// Says what becomes of a packet, and takes it in if it waits.
     #[inline]
     pub fn admit(&mut self, packet: &Paced, now: Micros) -> Admission {
