@@ -358,7 +358,8 @@ impl Slot {
         Some(written.len)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "its only caller is the hot path")]
+    #[inline(always)]
     fn send(
         &mut self,
         from: Incoming,
@@ -378,7 +379,9 @@ impl Slot {
             picture,
         };
         let written = plan.write(packet, codec, numbers, Form::Media, out)?;
-        self.timestamps.on_sent(point(packet, codec, from.anchor));
+        if self.timestamps.is_newest(packet.header.timestamp) {
+            self.timestamps.on_sent(point(packet, codec, from.anchor));
+        }
         self.count(written, packet.arrived);
         Some(written.len)
     }
