@@ -509,7 +509,7 @@ fn copy_payload(packet: &MediaPacket, picture: PictureNumbers, out: &mut [u8]) -
     let payload = packet.payload();
     let body = out.get_mut(..payload.len())?;
     body.copy_from_slice(payload);
-    if let Some(descriptor) = packet.content.descriptor {
+    if let Some(descriptor) = &packet.content.descriptor {
         descriptor.rewrite(body, picture.picture_id, picture.tl0_picture_index);
     }
     Some(payload.len())

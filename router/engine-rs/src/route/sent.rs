@@ -103,16 +103,23 @@ impl<T: Copy + PartialEq> SentNumbers<T> {
         if !is_newest {
             self.insert(out, given, note);
         } else if !self.newest.is_some_and(|run| run.holds(out, given, note)) {
-            match self.newest.replace(Run { out, given, note }) {
-                Some(before) => self.older.push_back(before),
-                // A switch to another source, later on, must not allocate.
-                None => self.older.reserve(RESERVED),
-            }
-            self.forget();
+            self.begin(Run { out, given, note });
         }
     }
 
+    /// A run begins that is the newest.
+    #[cold]
+    fn begin(&mut self, run: Run<T>) {
+        match self.newest.replace(run) {
+            Some(before) => self.older.push_back(before),
+            // A switch to another source, later on, must not allocate.
+            None => self.older.reserve(RESERVED),
+        }
+        self.forget();
+    }
+
     /// A late one: it belongs to the run around it, or parts it.
+    #[cold]
     fn insert(&mut self, out: u64, given: Given, note: T) {
         let runs = &mut self.older;
         runs.extend(self.newest.take());

@@ -392,7 +392,8 @@ impl Slot {
         Some(written.len)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "its only caller is the hot path")]
+    #[inline(always)]
     fn send(
         &mut self,
         from: Incoming,
@@ -412,7 +413,9 @@ impl Slot {
             picture,
         };
         let written = plan.write(packet, codec, numbers, Form::Media, out)?;
-        self.timestamps.on_sent(point(packet, codec, from.anchor));
+        if self.timestamps.is_newest(packet.header.timestamp) {
+            self.timestamps.on_sent(point(packet, codec, from.anchor));
+        }
         if self.frame != numbers.timestamp {
             self.frame = numbers.timestamp;
             self.on_frame(packet, codec);

@@ -96,20 +96,23 @@ impl TimestampMapper {
 
     /// Notes a packet that is sent for the first time.
     pub fn on_sent(&mut self, point: SwitchPoint) {
-        let timestamp = self.map(point.timestamp);
-        if self
-            .newest
-            .is_none_or(|newest| timestamp.wrapping_sub(newest.timestamp) as i32 > 0)
-        {
+        if self.is_newest(point.timestamp) {
             let captured = point
                 .anchor
                 .map(|anchor| anchor.time_of(point.timestamp, point.clock_rate));
             self.newest = Some(Newest {
-                timestamp,
+                timestamp: self.map(point.timestamp),
                 arrived: point.arrived,
                 captured,
             });
         }
+    }
+
+    /// Nothing was sent of this timestamp or a later one: of a frame's packets, the first is to be noted.
+    #[inline]
+    pub fn is_newest(&self, timestamp: u32) -> bool {
+        let ahead_of = |newest: Newest| self.map(timestamp).wrapping_sub(newest.timestamp) as i32;
+        self.newest.is_none_or(|newest| ahead_of(newest) > 0)
     }
 
     /// The newest timestamp sent.

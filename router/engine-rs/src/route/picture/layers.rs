@@ -45,8 +45,6 @@ pub struct LayerFilter {
     since: u64,
     /// The newest.
     picture: u64,
-    /// The newest of which a frame was dropped.
-    dropped: u64,
     /// The newest with which all cuts began anew: nothing before it is needed for those behind it.
     restarted: u64,
     /// From which on the target is not reached; zero when it is.
@@ -63,7 +61,6 @@ impl Default for LayerFilter {
             earlier: [Earlier::default(); EARLIER],
             since: 0,
             picture: ORIGIN,
-            dropped: 0,
             restarted: 0,
             has_passed: false,
             behind_since: 0,
@@ -240,7 +237,7 @@ impl LayerFilter {
     /// may still come: that is forwarded with it.
     fn opened_by(&self, layers: &FrameLayers, frame: Option<u64>, picture: u64) -> Layers {
         let is_certain = match (layers.evidence, frame) {
-            _ if self.has_dropped_behind(frame) && self.dropped > picture => false,
+            _ if self.has_dropped_behind(frame) && picture < self.picture => false,
             (Evidence::References(references), Some(frame)) => {
                 // One of its picture that comes yet is decodable where all below it are.
                 let own_picture = (1 << layers.layer.spatial) - 1;
@@ -333,7 +330,6 @@ impl LayerFilter {
             }
             return;
         }
-        self.dropped = self.dropped.max(picture);
         if picture >= self.restarted {
             self.intact = self.intact.without(layers.needed);
         }
