@@ -16,21 +16,17 @@ MAX_RETURN_MS = 1000.0
 async def test_layers_pause_and_come_back() -> None:
     async with run_router() as router, call(router) as (ada, eve):
         await wait_sending(ada, "f")
-        pauses, returns, shows = [], [], []
-        for _ in range(2):
-            asked = await want(eve, 240)
-            layers = await wait_sending(ada, "q")
-            pauses.append(layers["f"]["last"] - asked)
-            # What is woken often is paused later.
-            await eve.evaluate("new Promise((done) => setTimeout(done, 31_000))")
-            asked = await want(eve, 960)
-            await wait_for(eve, "frames_shown[960]", "the large picture")
-            shows.append((await eve.evaluate("frames_shown"))["960"]["first"] - asked)
-            returns.append((await ada.evaluate("layers"))["f"]["first"] - asked)
-        print(f"paused after {pauses} ms, sent again after {returns} ms, shown after {shows} ms")
-        assert max(pauses) < MAX_PAUSE_MS
-        assert max(returns) < MAX_RETURN_MS
-        assert max(shows) < MAX_RETURN_MS
+        asked = await want(eve, 240)
+        layers = await wait_sending(ada, "q")
+        paused = layers["f"]["last"] - asked
+        asked = await want(eve, 960)
+        await wait_for(eve, "frames_shown[960]", "the large picture")
+        shown = (await eve.evaluate("frames_shown"))["960"]["first"] - asked
+        returned = (await ada.evaluate("layers"))["f"]["first"] - asked
+        print(f"paused after {paused} ms, sent again after {returned} ms, shown after {shown} ms")
+        assert paused < MAX_PAUSE_MS
+        assert returned < MAX_RETURN_MS
+        assert shown < MAX_RETURN_MS
 
 
 @pytest.mark.browser
