@@ -13,8 +13,9 @@ from loadtest.links.scene_run import run_scene
 from loadtest.links.scenes import Scene, Step, bottleneck
 from loadtest.links.stage import missing, open_stage
 
-SECONDS = 24.0
-FALLS, RISES = 1 / 4, 7 / 12
+SECONDS = 34.0
+FALLS, RISES = 6 / 34, 14 / 34
+"""After the rise there is time for a raise that did not hold to be tried again, and for the next probe."""
 SCENE = Scene(
     "fall",
     "2, 0.5, 2 Mbit/s",

@@ -32,7 +32,7 @@ const WORTH: f64 = 1.05;
 /// A result of at least this share of its probe makes another one.
 const FURTHER: f64 = 0.7;
 /// Pause between probes: the first, and the longest that failures make of it.
-const PAUSE: (Micros, Micros) = (Micros::from_secs(2), Micros::from_secs(5));
+const PAUSE: (Micros, Micros) = (Micros::from_secs(2), Micros::from_secs(8));
 /// Pause after a result that is better than what was known, and less than what was probed for.
 const AFTER_PART: Micros = Micros::from_secs(1);
 /// Pause after congestion.

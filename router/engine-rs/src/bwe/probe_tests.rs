@@ -130,7 +130,7 @@ fn good_results_go_on_and_bad_ones_pause_longer_and_longer() {
     let mut now = START + Micros::from_secs(1);
     assert!(control.conclude(now, 1e6).is_some());
     assert_eq!(next_begins(&mut control, now, &CALM), now);
-    for pause in [2, 4, 5, 5, 5] {
+    for pause in [2, 4, 8, 8, 8] {
         send(&mut control, 1e6);
         now = now + Micros::from_secs(1);
         assert!(

@@ -7,7 +7,6 @@
 use super::command::{CodecConfig, Extension, Feedback, SlotConfig};
 use super::sink::Class;
 use super::stats::BandwidthStats;
-use crate::alloc::allocator::MARGIN_PERCENT;
 use crate::alloc::{Allocation, Budget, Headroom};
 use crate::bwe::{Estimator, Probe, ProbeCluster};
 use crate::ids::Ssrc;
@@ -325,9 +324,10 @@ impl Bandwidth {
             ideal_bps: allocation.ideal_bps,
             is_limited,
         };
-        // Also while a raise must wait: what ends the wait is more bandwidth, and only probes find that.
-        let ideal = allocation.ideal_bps / 100 * (100 + MARGIN_PERCENT);
-        let wanted = if is_limited { ideal } else { 0 };
+        let wanted = match allocation.wanted_bps {
+            0 => 0,
+            next => allocation.ideal_bps.max(next),
+        };
         self.estimator.set_wanted(wanted);
         let wants_video = allocation
             .grants

@@ -1,14 +1,15 @@
 //! Slots: made, assigned, limited, emptied and removed. What a slot does with packets is `route::Slot`'s business.
 
 use super::allocate::SlotShare;
-use super::arena::Ix;
+use super::arena::{Arena, Ix};
 use super::command::{Limits, MediaKind, SlotConfig};
 use super::compound::Compound;
 use super::followers::Follows;
 use super::mirror::MirrorMessage;
 use super::producer::Producer;
 use super::stats::SlotStats;
-use super::timers::Owner;
+use super::timers::{Owner, Timers};
+use super::transport::Transport;
 use super::{Core, Sink};
 use crate::ids::{ProducerId, SlotId, Ssrc, TransportId};
 use crate::recv::Measured;
@@ -335,7 +336,20 @@ impl Core {
             demand.recall(streams, &mut measured, now);
         }
         let ladder = Ladder::new(&measured);
-        **known.get_or_insert_default() = ladder.clone();
+        // What has just begun costs nobody knows how much.
+        let begun = |encoding: u8| {
+            let stream = streams.get(usize::from(encoding));
+            stream.is_some_and(|stream| !stream.is_young(now))
+        };
+        let known = known.get_or_insert_default();
+        let before = known.rungs().len();
+        **known = ladder.filtered(begun);
+        if known.rungs().len() != before {
+            for slot in &*route {
+                let peer = self.slots.get(*slot).map(|entry| entry.transport);
+                share_anew(now, peer, &mut self.transports, &mut self.timers);
+            }
+        }
         let is_due = only.is_some() || reselect.is_due(&ladder, now);
         let chosen = only.as_ref().map_or(&route[..], std::slice::from_ref);
         let mut waiting = false;
@@ -344,18 +358,15 @@ impl Core {
             let Some(entry) = self.slots.get_mut(*slot) else {
                 continue;
             };
-            let receiver = self.transports.get_mut(entry.transport);
-            let Some(receiver) = receiver.filter(|receiver| receiver.can_send(now)) else {
+            let receiver = self.transports.get(entry.transport);
+            if !receiver.is_some_and(|receiver| receiver.can_send(now)) {
                 continue;
-            };
+            }
             let flowed = entry.slot.reason() != Reason::NothingFlows;
             let wanted = entry.slot.select(config.id, &ladder, now);
-            if flowed != (entry.slot.reason() != Reason::NothingFlows)
-                && let Some(bandwidth) = &mut receiver.bandwidth
-            {
-                bandwidth.reallocate(now);
-                self.timers
-                    .arm(&mut receiver.alarm, Owner::Transport(entry.transport), now);
+            if flowed != (entry.slot.reason() != Reason::NothingFlows) {
+                let peer = Some(entry.transport);
+                share_anew(now, peer, &mut self.transports, &mut self.timers);
             }
             used = used.or(entry.slot.uses(config.id));
             if entry.has_changed() {
@@ -446,5 +457,21 @@ impl Core {
             compound.push(|buffer| write_bye(buffer, ssrcs));
             compound.flush(now, transport, sink, &mut self.totals);
         }
+    }
+}
+
+/// What a peer's slots can show has changed.
+fn share_anew(
+    now: Micros,
+    peer: Option<Ix<TransportId>>,
+    transports: &mut Arena<TransportId, Transport>,
+    timers: &mut Timers,
+) {
+    let found = peer.and_then(|peer| Some((peer, transports.get_mut(peer)?)));
+    if let Some((peer, transport)) = found
+        && let Some(bandwidth) = &mut transport.bandwidth
+    {
+        bandwidth.reallocate(now);
+        timers.arm(&mut transport.alarm, Owner::Transport(peer), now);
     }
 }

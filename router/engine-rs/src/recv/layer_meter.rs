@@ -153,6 +153,12 @@ impl LayerMeter {
         Self::per_second(frames, started, now)
     }
 
+    /// It has just begun: of a picture in several packets only some were counted, which tells nothing of what it costs.
+    pub fn is_young(&self, now: Micros) -> bool {
+        let started = self.started.iter().flatten().min();
+        started.is_some_and(|started| now - *started < BUCKET + BUCKET)
+    }
+
     /// Frames counted so far.
     pub fn total_frames(&self) -> u64 {
         self.total_frames

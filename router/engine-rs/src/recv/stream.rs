@@ -455,6 +455,11 @@ impl ReceiveStream {
         }
     }
 
+    /// It has just begun: what is measured of it is no measure yet of what it costs.
+    pub fn is_young(&self, now: Micros) -> bool {
+        self.meter.is_young(now)
+    }
+
     /// Interarrival jitter.
     pub fn jitter(&self) -> Micros {
         Micros((self.reception.jitter_s() * 1e6) as u64)

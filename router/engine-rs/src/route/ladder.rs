@@ -108,6 +108,13 @@ impl Ladder {
         }
     }
 
+    /// Those of the encodings that are `kept`.
+    #[must_use]
+    pub fn filtered(&self, kept: impl Fn(u8) -> bool) -> Self {
+        let rungs = self.rungs.iter().copied();
+        rungs.filter(|rung| kept(rung.encoding)).collect()
+    }
+
     /// All, worst first.
     pub fn rungs(&self) -> &[Rung] {
         &self.rungs

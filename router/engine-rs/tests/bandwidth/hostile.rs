@@ -1,7 +1,7 @@
 //! Receivers who lie: the estimate stays within its limits, what is not believed is counted, and whoever returns to the
 //! truth is believed again.
 
-use crate::random::Random;
+use crate::paths::random::Random;
 use fork_router_engine::bwe::{Estimator, MAX_BPS, MIN_BPS};
 use fork_router_engine::ids::Ssrc;
 use fork_router_engine::time::Micros;

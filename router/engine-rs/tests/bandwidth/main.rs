@@ -8,7 +8,8 @@ mod cost;
 mod hostile;
 mod impairments;
 mod link;
-mod random;
+#[path = "../paths/mod.rs"]
+mod paths;
 mod rfc8867;
 mod sender;
 mod sharing;

@@ -1,6 +1,6 @@
 //! What a receiver is sent: audio, and video at 30 frames a second whose rate follows the estimate, at will or in steps.
 
-use crate::random::Random;
+use crate::paths::random::Random;
 use fork_router_engine::time::Micros;
 
 const AUDIO_GAP: Micros = Micros::from_millis(20);

@@ -1,0 +1,42 @@
+//! Two receivers of one room behind one link: the ladder's steps make it that one is a rung ahead for a while.
+
+use crate::paths::link::Link;
+use crate::receiver::Manner;
+use crate::room::Room;
+
+/// Of the mean, over one and a half minutes.
+const APART: f64 = 0.25;
+const SEEDS: [u64; 4] = [301, 302, 303, 304];
+
+#[test]
+fn two_share_a_link() {
+    for seed in SEEDS {
+        for (bps, top) in [(1.6e6, 1_700e3), (4.5e6, 1_600e3)] {
+            let mut room = Room::new(seed, 1, top, vec![Link::typical(bps, seed)]);
+            room.join(Manner::TransportCc, 0, &[0]);
+            room.run(5.0);
+            room.join(Manner::TransportCc, 0, &[0]);
+            room.run(100.0);
+            let received = [0, 1].map(|at| room.receivers[at].trace.received(15.0, 105.0));
+            Room::print_head("two");
+            for at in [5, 20, 60, 100] {
+                for receiver in 0..2 {
+                    room.print_line(receiver, f64::from(at), f64::from(at + 5));
+                }
+            }
+            let mean = received[0].midpoint(received[1]);
+            println!(
+                "{:.0} and {:.0}: {:.0} % apart, {:.2} of the link",
+                received[0] / 1e3,
+                received[1] / 1e3,
+                100.0 * (received[0] - mean).abs() / mean,
+                2.0 * mean / bps
+            );
+            assert!(
+                (received[0] - mean).abs() <= APART * mean,
+                "seed {seed}: {received:?}"
+            );
+            assert!(2.0 * mean >= 0.65 * bps, "seed {seed}: {received:?}");
+        }
+    }
+}
