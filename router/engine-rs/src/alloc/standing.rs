@@ -108,6 +108,13 @@ impl Standing {
         self.granted.as_ref()
     }
 
+    /// Somebody wishes for something else: that need not wait for the end of the dwell time, nor of a back-off.
+    pub fn on_wish(&mut self) {
+        self.dwells_until = Micros(0);
+        self.failed = None;
+        self.failures = 0;
+    }
+
     /// It has this rung, whatever that costs now.
     pub(super) fn holds(&self, rung: &Rung) -> bool {
         self.granted.is_some_and(|granted| is_same(&granted, rung))

@@ -194,6 +194,11 @@ impl Estimator {
         self.wanted = bps;
     }
 
+    /// Much more is wanted than before: the next probe need not wait.
+    pub const fn hasten_probe(&mut self) {
+        self.probe.hasten();
+    }
+
     /// Lets time pass. Call it at [`Self::deadline`].
     pub fn tick(&mut self, now: Micros) {
         self.sent_rate.update(now);

@@ -2,7 +2,7 @@
 
 use super::arena::{Arena, Ix};
 use super::bandwidth::Bandwidth;
-use super::command::MediaKind;
+use super::command::{Limits, MediaKind};
 use super::producer::Producer;
 use super::slots::SlotEntry;
 use super::{Core, Sink};
@@ -29,6 +29,11 @@ pub struct SlotShare {
 }
 
 impl SlotShare {
+    /// Something else is assigned or allowed.
+    pub fn on_wish(&mut self) {
+        self.standing.on_wish();
+    }
+
     /// Why it has what it has, when bandwidth decided that.
     pub fn reason(&self) -> Option<&Reason> {
         Some(&self.reason).filter(|reason| reason.cause.is_bandwidth())
@@ -146,16 +151,24 @@ fn claim_of<'a>(
             Wants::Audio(ladder.rungs().last().map_or(0, |rung| rung.bps))
         }
     };
-    let share = entry.share.as_deref();
+    let (share, limits) = (entry.share.as_deref(), entry.slot.limits());
     Claim {
         slot: index as u16,
         wants,
         priority: share.map_or(Priority::default(), |it| it.priority),
         preference: share.map_or(Preference::default(), |it| it.preference),
-        shown_at: None,
-        limits: entry.slot.limits(),
+        shown_at: place_of(&limits),
+        limits,
         standing: share.map_or(Standing::default(), |it| it.standing),
     }
+}
+
+/// The place on the screen, which the client's wish made a limit: a wish for more need not wait.
+fn place_of(limits: &Limits) -> Option<(u16, u16)> {
+    let (width, height) = (limits.max_width, limits.max_height);
+    let known = width.is_some() || height.is_some();
+    let side = |side: Option<u16>| side.unwrap_or(u16::MAX);
+    known.then_some((side(width), side(height)))
 }
 
 /// What it costs to show something everywhere.

@@ -25,6 +25,8 @@ const UNHEARD: Micros = Micros::from_secs(3);
 const BUSY: Micros = Micros::from_millis(100);
 const CALM: Micros = Micros::from_millis(500);
 const IDLE: Micros = Micros::from_secs(2);
+/// With so much more wanted, in percent of what was, the next probe does not wait.
+const MUCH_MORE_PERCENT: u64 = 150;
 /// An estimate that changed by so many percent is looked at without waiting.
 const NEWS_PERCENT: u64 = 5;
 
@@ -318,6 +320,9 @@ impl Bandwidth {
             .grants
             .iter()
             .any(|grant| grant.reason.cause.is_bandwidth());
+        if allocation.ideal_bps > self.decided.ideal_bps / 100 * MUCH_MORE_PERCENT {
+            self.estimator.hasten_probe();
+        }
         self.decided = Decided {
             budget_bps: budget.estimate,
             spent_bps: allocation.spent_bps,

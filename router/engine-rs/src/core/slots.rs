@@ -148,6 +148,9 @@ impl Core {
         }
         entry.slot.assign(Some(&producer.config));
         entry.slot.set_paused(producer.config.id, producer.paused);
+        if let Some(share) = &mut entry.share {
+            share.on_wish();
+        }
         let (peer, kind) = (entry.transport, entry.slot.config().kind);
         self.move_to_route(ix, producer_ix);
         if kind == MediaKind::Video {
@@ -272,6 +275,9 @@ impl Core {
         let ix = self.slots.find(id)?;
         let entry = self.slots.get_mut(ix)?;
         entry.slot.set_limits(limits);
+        if let Some(share) = &mut entry.share {
+            share.on_wish();
+        }
         let peer = entry.transport;
         self.select_all_of(now, ix);
         self.reallocate(now, peer);
