@@ -3,6 +3,7 @@
 
 use super::arena::{Arena, Ix};
 use super::pending::{Outbound, Received, even_sizes};
+use super::producer::find_stream;
 use super::sink::Class;
 use super::slots::SlotEntry;
 use super::timers::Owner;
@@ -137,10 +138,7 @@ impl Core {
             MediaKind::Video => Class::Video,
         };
         for seq in nack.lost().take(MAX_NACKED) {
-            let stream = |producer, encoding: u8| {
-                let producer = producers.get(producers.find(producer)?)?;
-                producer.streams.get(encoding as usize)
-            };
+            let stream = |producer, encoding| find_stream(producers, producer, encoding);
             match entry.slot.repair(seq, now, stream, sink.scratch()) {
                 Ok(len) => {
                     let outgoing = Outgoing::media(len, class);

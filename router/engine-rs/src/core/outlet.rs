@@ -2,6 +2,7 @@
 
 use super::arena::Ix;
 use super::bandwidth::Bandwidth;
+use super::producer::find_stream;
 use super::transport::Outgoing;
 use super::{Core, Sink};
 use crate::ids::TransportId;
@@ -76,10 +77,7 @@ impl Core {
                 if left == 0 {
                     return;
                 }
-                let stream = |producer, encoding: u8| {
-                    let producer = producers.get(producers.find(producer)?)?;
-                    producer.streams.get(encoding as usize)
-                };
+                let stream = |producer, encoding| find_stream(producers, producer, encoding);
                 let written = entry
                     .slot
                     .write_probe((nth, left), now, stream, sink.scratch());

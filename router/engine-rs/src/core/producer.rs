@@ -1,7 +1,7 @@
 //! A published track: its received encodings, who shows it, and when it counts as alive.
 
 use super::Event;
-use super::arena::Ix;
+use super::arena::{Arena, Ix};
 use super::command::ProducerConfig;
 use super::demand::Demand;
 use super::event::SilentReason;
@@ -9,7 +9,7 @@ use super::mirror::Watcher;
 use super::reselect::Reselect;
 use super::speakers::Speaker;
 use super::timers::Alarm;
-use crate::ids::{SlotId, TransportId, WorkerId};
+use crate::ids::{ProducerId, SlotId, TransportId, WorkerId};
 use crate::recv::contributors::Contributors;
 use crate::recv::packet::MediaPacket;
 use crate::recv::stream::ReceiveStream;
@@ -220,4 +220,14 @@ impl Producer {
     pub fn stream(&mut self, encoding: u8) -> Option<&mut ReceiveStream> {
         self.streams.get_mut(encoding as usize)
     }
+}
+
+/// An encoding of a producer, by the producer's id: what a slot repeats need not come from the one it shows now.
+pub fn find_stream(
+    producers: &Arena<ProducerId, Producer>,
+    id: ProducerId,
+    encoding: u8,
+) -> Option<&ReceiveStream> {
+    let producer = producers.get(producers.find(id)?)?;
+    producer.streams.get(usize::from(encoding))
 }
