@@ -23,8 +23,10 @@ use crate::time::Micros;
 
 /// An encoding rests when it was not in use for so long: with all that is on the way, the publisher pauses it within 2 s.
 pub const HOLD: Micros = Micros::from_millis(1_000);
-/// The longest that [`HOLD`] becomes, doubled each time something is woken...
-const MAX_HOLD: Micros = Micros::from_secs(16);
+/// [`HOLD`] is doubled each time something is woken, from the third time on, for people may change their mind...
+const FREE_WAKINGS: u32 = 3;
+/// ...at most so often...
+const MAX_DOUBLINGS: u32 = 4;
 /// ...until nothing was for so long.
 const CALM: Micros = Micros::from_secs(30);
 /// What is woken must come within this time.
@@ -59,7 +61,8 @@ pub struct Demand {
     encodings: Vec<Encoding>,
     /// By slots here, when all were looked at last, and since.
     used: Encodings,
-    hold: Micros,
+    /// Less than [`CALM`] apart, and the last of them.
+    wakings: u32,
     last_woken: Option<Micros>,
 }
 
@@ -75,7 +78,6 @@ impl Demand {
     fn new(count: usize) -> Self {
         Self {
             encodings: vec![Encoding::default(); count.min(MAX_ENCODINGS)],
-            hold: HOLD,
             ..Self::default()
         }
     }
@@ -124,7 +126,7 @@ impl Demand {
         self.used = if complete { used } else { self.used.or(used) };
         let used = self.used.or(watched);
         let mut change = Change::default();
-        let (follows, hold) = (self.follows, self.hold);
+        let (follows, hold) = (self.follows, self.hold());
         for ((index, encoding), measured) in self.indexed().zip(measured) {
             if used.contains(index) {
                 encoding.unused_since = None;
@@ -142,12 +144,18 @@ impl Demand {
         change
     }
 
+    /// An encoding rests when it was not in use for so long.
+    fn hold(&self) -> Micros {
+        let doublings = self.wakings.saturating_sub(FREE_WAKINGS - 1);
+        Micros(HOLD.0 << doublings.min(MAX_DOUBLINGS))
+    }
+
     fn note_woken(&mut self, now: Micros) {
         let again = self.last_woken.is_some_and(|last| now - last < CALM);
-        self.hold = if again {
-            MAX_HOLD.min(self.hold + self.hold)
+        self.wakings = if again {
+            self.wakings.saturating_add(1)
         } else {
-            HOLD
+            1
         };
         self.last_woken = Some(now);
     }
