@@ -6,7 +6,7 @@ use super::claim::{Claim, Wants};
 use super::fill::{Bidder, fill};
 use super::grant::{Cause, Grant, Reason};
 use super::path::{Level, Path, find};
-use super::standing::{Headroom, Standing, Step};
+use super::standing::{Headroom, Standing, Step, is_same};
 use crate::time::Micros;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -175,22 +175,18 @@ impl Allocator {
         let start = self.levels.len();
         self.levels.extend_from_slice(&path.levels);
         let held = held(&standing, &path.levels);
-        let brake = if !is_limited {
-            None
-        } else if standing.backs_off(now) {
-            Some(Cause::BackingOff)
-        } else if held > 0 && standing.must_wait(claim.shown_at, now) {
-            Some(Cause::Settling)
-        } else {
-            None
-        };
+        let (brake, most) = brake(claim, &path.levels, held, now)
+            .filter(|_| is_limited)
+            .map_or((None, path.levels.len()), |(cause, most)| {
+                (Some(cause), most)
+            });
         self.bidders.push(Bidder {
             slot: claim.slot,
             entry: self.entries.len(),
             weight: claim.weight(),
             levels: start..self.levels.len(),
             held,
-            most: brake.map_or(path.levels.len(), |_| held),
+            most,
             ..Bidder::default()
         });
         self.entries.push(Entry {
@@ -300,6 +296,18 @@ struct Limit {
     bps: u64,
     available: u64,
     is_squeezed: bool,
+}
+
+/// Why a claim may not have all levels now, and how many it may.
+fn brake(claim: &Claim, levels: &[Level], held: usize, now: Micros) -> Option<(Cause, usize)> {
+    let standing = &claim.standing;
+    if held > 0 && standing.must_wait(claim.shown_at, now) {
+        return Some((Cause::Settling, held));
+    }
+    let failed = standing.backs_off(now)?;
+    let is_less = |level: &&Level| !is_same(&level.rung, &failed) && level.rung.bps < failed.bps;
+    let less = levels.iter().take_while(is_less).count();
+    Some((Cause::BackingOff, held.max(less)))
 }
 
 /// Why a bidder has not got more.

@@ -23,7 +23,7 @@ pub mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use allocator::{Allocation, Allocator, Budget};
+pub use allocator::{Allocation, Allocator, Budget, MARGIN_PERCENT};
 pub use claim::{Claim, Preference, Priority, Wants};
 pub use grant::{Cause, Grant, Reason};
 pub use standing::{Headroom, Standing};

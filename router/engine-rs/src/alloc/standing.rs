@@ -81,6 +81,8 @@ pub struct Standing {
     raised: Option<(Micros, u64)>,
     dwells_until: Micros,
     failed: Option<Micros>,
+    /// What failed last.
+    failed_rung: Option<Rung>,
     /// Available when it failed last.
     not_enough: u64,
     failures: u8,
@@ -95,6 +97,7 @@ impl Default for Standing {
             raised: None,
             dwells_until: Micros(0),
             failed: None,
+            failed_rung: None,
             not_enough: 0,
             failures: 0,
             shown_at: None,
@@ -131,11 +134,12 @@ impl Standing {
         shown_at == self.shown_at && now < self.dwells_until
     }
 
-    /// Its last raises failed, and it is not time to try again.
-    pub(super) fn backs_off(&self, now: Micros) -> bool {
+    /// Its last raises failed, and it is not time to try that again: it may have less than this rung.
+    pub(super) fn backs_off(&self, now: Micros) -> Option<Rung> {
         let doublings = self.failures.saturating_sub(1).min(MAX_DOUBLINGS);
         let back_off = Micros(FIRST_BACK_OFF.0 << doublings);
-        self.failed.is_some_and(|at| now - at < back_off)
+        let failed = self.failed.filter(|at| now - *at < back_off);
+        self.failed_rung.filter(|_| failed.is_some())
     }
 
     /// There is so much now. Plenty more than what did not suffice ends the wait, from the next decision on: in one, what
@@ -194,6 +198,7 @@ impl Standing {
             self.failures.saturating_add(1)
         };
         self.failed = Some(now);
+        self.failed_rung = self.granted;
         self.not_enough = available;
     }
 }
@@ -209,7 +214,7 @@ pub(super) enum Step {
     Squeezed,
 }
 
-fn is_same(one: &Rung, other: &Rung) -> bool {
+pub(super) fn is_same(one: &Rung, other: &Rung) -> bool {
     let place = |rung: &Rung| (rung.encoding, rung.spatial, rung.temporal);
     place(one) == place(other)
 }
@@ -274,11 +279,16 @@ mod tests {
             standing.grant(Some(RUNG), Step::Up(800), None, ms(at));
             standing.grant(None, Step::Squeezed, None, ms(at + 4_000));
             standing.on_available(1_000);
-            assert!(standing.backs_off(ms(at + 4_000 + wait - 1)), "{failure}");
-            assert!(!standing.backs_off(ms(at + 4_000 + wait)), "{failure}");
+            let failed = Some(RUNG);
+            assert_eq!(
+                standing.backs_off(ms(at + 3_999 + wait)),
+                failed,
+                "{failure}"
+            );
+            assert_eq!(standing.backs_off(ms(at + 4_000 + wait)), None, "{failure}");
             let mut rich = standing;
             rich.on_available(1_001);
-            assert!(!rich.backs_off(ms(at + 4_001)), "ample");
+            assert_eq!(rich.backs_off(ms(at + 4_001)), None, "ample");
         }
     }
 
@@ -287,7 +297,7 @@ mod tests {
         let mut standing = Standing::default();
         standing.grant(Some(RUNG), Step::Up(800), None, ms(0));
         standing.grant(None, Step::Squeezed, None, ms(5_000));
-        assert!(!standing.backs_off(ms(5_001)));
+        assert_eq!(standing.backs_off(ms(5_001)), None);
     }
 
     #[test]
