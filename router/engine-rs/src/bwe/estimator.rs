@@ -40,6 +40,10 @@ const GREAT_DROP: f64 = 0.66;
 const FINDING: Micros = Micros::from_secs(2);
 /// Who follows the estimate sends no more than this share of it.
 const FAR_MORE: f64 = 1.5;
+/// Who sends less than the estimate, and of it this share arrives, is not who sends too much.
+const ARRIVES: f64 = 0.85;
+/// For so long after an outage overuse does not postpone probes: what waited comes all at once, and what was is wanted back.
+const RECOVERY: Micros = Micros::from_secs(3);
 /// What an outage leaves of the rate before it, until a probe tells.
 const AFTER_OUTAGE: f64 = 0.5;
 
@@ -141,11 +145,14 @@ impl Estimator {
             return;
         }
         let offset = self.reference_clock.offset_us(feedback.reference_time);
+        let mut is_news = false;
         for (seq, arrival) in feedback.statuses() {
             let arrived_at = arrival.map(|arrival| arrival.saturating_add(offset));
-            self.on_status(seq, arrival.is_some(), arrived_at, now);
+            is_news |= self.on_status(seq, arrival.is_some(), arrived_at, now);
         }
-        self.end_feedback(now);
+        if is_news {
+            self.end_feedback(now);
+        }
     }
 
     /// Feedback of RFC 8888 came.
@@ -158,6 +165,7 @@ impl Estimator {
             return;
         }
         let reported_at = self.report_clock.widen_us(feedback.report_timestamp);
+        let mut is_news = false;
         for back in (1..=count).rev() {
             let seq = next.wrapping_sub(back);
             let Some(status) = self.names.status_of(seq, &blocks) else {
@@ -165,9 +173,11 @@ impl Estimator {
             };
             let offset = status.offset.map(before_report_us);
             let arrived_at = offset.map(|offset| reported_at.saturating_sub(offset));
-            self.on_status(seq, status.received, arrived_at, now);
+            is_news |= self.on_status(seq, status.received, arrived_at, now);
         }
-        self.end_feedback(now);
+        if is_news {
+            self.end_feedback(now);
+        }
     }
 
     /// A report block of RTCP came: share of packets lost, and the round trip when it can be told.
@@ -284,9 +294,10 @@ impl Estimator {
         true
     }
 
-    fn on_status(&mut self, seq: u16, received: bool, arrived_at: Option<i64>, now: Micros) {
+    /// Whether it says something of a packet that was sent, and was not said before.
+    fn on_status(&mut self, seq: u16, received: bool, at: Option<i64>, now: Micros) -> bool {
         match self.sent.tell(seq, received, now) {
-            Told::Received { packet, late } => self.on_received(&packet, late, arrived_at, now),
+            Told::Received { packet, late } => self.on_received(&packet, late, at, now),
             Told::Lost(packet) => {
                 self.probe.on_lost(&packet);
                 // Probes are meant to find the limit; their losses are no news.
@@ -294,9 +305,13 @@ impl Estimator {
                     self.loss.on_packet(&packet, true);
                 }
             }
-            Told::Known => {}
-            Told::Unknown => self.counters.unknown_packets += 1,
+            Told::Known => return false,
+            Told::Unknown => {
+                self.counters.unknown_packets += 1;
+                return false;
+            }
         }
+        true
     }
 
     fn on_received(&mut self, packet: &SentPacket, late: bool, at: Option<i64>, now: Micros) {
@@ -358,13 +373,19 @@ impl Estimator {
         }
         self.find(now, (acked, short), news);
         let before = self.aimd.target();
+        // Somebody else's traffic is too much for the link then, and who sends least would be lowered most.
+        let is_bystander = self.sent_rate.leaves_unused(before)
+            && acked.is_some_and(|acked| acked >= ARRIVES * self.sent_rate.bps());
+        let too_much = if is_bystander { Some(before) } else { short };
         match news {
-            Some(Usage::Overuse) if self.aimd.decrease(now, short, round_trip) => {
-                let link = short.unwrap_or(before);
+            Some(Usage::Overuse) if self.aimd.decrease(now, too_much, round_trip) => {
+                let link = too_much.unwrap_or(before);
                 let waiting_us = standing_us.max(latest_wait_us);
                 self.drain.begin(now, link, waiting_us);
                 let great = self.aimd.target() < GREAT_DROP * before;
-                self.probe.on_congestion(now, great);
+                if now - self.ignored_before > RECOVERY {
+                    self.probe.on_congestion(now, great);
+                }
             }
             Some(Usage::Normal) if self.drain.limit().is_none() => {
                 self.aimd.increase(now, acked, round_trip);

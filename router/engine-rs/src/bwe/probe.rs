@@ -16,6 +16,9 @@ const GAP: Micros = Micros::from_millis(10);
 const MAX_GAP: Micros = Micros::from_millis(40);
 /// Slow probes are prolonged until a burst has this many bytes.
 const MIN_BURST_BYTES: f64 = 500.0;
+/// And until it has this many packets, one more than a measurement needs: padding comes in packets as large as those it
+/// repeats, of which a few are all that a slow probe asks for.
+const MIN_PACKETS: u32 = 5;
 /// Less than this is not worth a packet of padding.
 const MIN_PADDING: f64 = 60.0;
 /// A sender that has not sent it after this many gaps cannot.
@@ -27,12 +30,12 @@ const SCALE_USED: f64 = 1.5;
 const SCALE_FIRST: f64 = 3.0;
 /// At most this much of what is wanted.
 const MAX_OF_WANTED: f64 = 1.25;
-/// Less than this above the estimate is not worth a probe.
-const WORTH: f64 = 1.05;
+/// A result is better when it is so much above the estimate.
+const BETTER: f64 = 1.05;
 /// A result of at least this share of its probe makes another one.
 const FURTHER: f64 = 0.7;
 /// Pause between probes: the first, and the longest that failures make of it.
-const PAUSE: (Micros, Micros) = (Micros::from_secs(2), Micros::from_secs(8));
+const PAUSE: (Micros, Micros) = (Micros::from_secs(2), Micros::from_secs(5));
 /// Pause after a result that is better than what was known, and less than what was probed for.
 const AFTER_PART: Micros = Micros::from_secs(1);
 /// Pause after congestion.
@@ -122,7 +125,7 @@ impl ProbeControl {
 
     /// Begins a probe when it is time and worth it; whether it will be when it is time.
     pub fn consider(&mut self, now: Micros, situation: &Situation) -> bool {
-        let worth = situation.wanted > WORTH * situation.estimate;
+        let worth = situation.wanted > situation.estimate;
         let allowed = worth && !situation.congested;
         if self.stage != Stage::Idle || now < self.next_at || !allowed {
             return allowed;
@@ -204,7 +207,7 @@ impl ProbeControl {
         }
         self.stage = Stage::Idle;
         let result = self.measurement.result(self.packets, self.bytes);
-        let better = result.is_some_and(|result| result.bps > WORTH * estimate);
+        let better = result.is_some_and(|result| result.bps > BETTER * estimate);
         let further = result.is_some_and(|r| !r.saturated && r.bps >= FURTHER * self.bps);
         if better {
             self.pause = PAUSE.0;
@@ -263,7 +266,12 @@ impl ProbeControl {
     /// Bytes missing after so many gaps.
     fn owed(&self, gaps: u64) -> f64 {
         let burst = self.bps * self.gap.as_secs_f64() / 8.0;
-        burst * (gaps + 1).min(BURSTS) as f64 - f64::from(self.bytes)
+        let bursts = if self.packets < MIN_PACKETS {
+            gaps + 1
+        } else {
+            (gaps + 1).min(BURSTS)
+        };
+        burst * bursts as f64 - f64::from(self.bytes)
     }
 
     fn end_sending(&mut self, now: Micros) {
@@ -271,7 +279,8 @@ impl ProbeControl {
             return;
         }
         let gaps = self.gaps(now);
-        let complete = gaps + 1 >= BURSTS && self.owed(gaps) < MIN_PADDING;
+        let full = gaps + 1 >= BURSTS && self.packets >= MIN_PACKETS;
+        let complete = full && self.owed(gaps) < MIN_PADDING;
         if complete || gaps >= MAX_GAPS {
             self.stage = Stage::Awaiting {
                 until: now + self.patience,

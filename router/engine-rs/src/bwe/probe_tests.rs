@@ -53,7 +53,7 @@ fn next_begins(control: &mut ProbeControl, from: Micros, situation: &Situation) 
 fn nothing_is_probed_without_a_need_or_into_congestion() {
     let refused = [
         Situation {
-            wanted: 1.04e6,
+            wanted: 1e6,
             ..CALM
         },
         Situation {
@@ -123,6 +123,29 @@ fn slow_probes_last_longer_and_jitter_stretches_them() {
 }
 
 #[test]
+fn padding_larger_than_a_burst_is_sent_more_slowly_until_it_can_be_measured() {
+    let mut control = ProbeControl::new();
+    control.begin(START, 500e3, RTT, Micros(0));
+    let mut sent = Vec::new();
+    for ms in 0..400 {
+        let now = START + Micros::from_millis(ms);
+        if let Some(probe) = control.poll(now) {
+            let packet = SentPacket {
+                sent_at: now,
+                bytes: 1_200,
+                cluster: control.on_sent(1_200, Some(probe.cluster)),
+            };
+            control.on_arrival(&packet, now.0 as i64);
+            sent.push(ms);
+        }
+    }
+    assert_eq!(sent, [0, 20, 30, 50, 70]);
+    let result = control.conclude(START + Micros::from_millis(400), 350e3);
+    let bps = result.expect("measured").bps;
+    assert!((bps - 548e3).abs() < 1e3, "{bps}");
+}
+
+#[test]
 fn good_results_go_on_and_bad_ones_pause_longer_and_longer() {
     let mut control = ProbeControl::new();
     control.consider(START, &CALM);
@@ -130,7 +153,7 @@ fn good_results_go_on_and_bad_ones_pause_longer_and_longer() {
     let mut now = START + Micros::from_secs(1);
     assert!(control.conclude(now, 1e6).is_some());
     assert_eq!(next_begins(&mut control, now, &CALM), now);
-    for pause in [2, 4, 8, 8, 8] {
+    for pause in [2, 4, 5, 5, 5] {
         send(&mut control, 1e6);
         now = now + Micros::from_secs(1);
         assert!(

@@ -7,7 +7,7 @@
 use super::command::{CodecConfig, Extension, Feedback, SlotConfig};
 use super::sink::Class;
 use super::stats::BandwidthStats;
-use crate::alloc::{Allocation, Budget, Headroom};
+use crate::alloc::{Allocation, Budget, Headroom, MARGIN_PERCENT};
 use crate::bwe::{Estimator, Probe, ProbeCluster};
 use crate::ids::Ssrc;
 use crate::pace::{Admission, Paced, Pacer, Released};
@@ -329,15 +329,12 @@ impl Bandwidth {
             ideal_bps: allocation.ideal_bps,
             is_limited,
         };
-        let wanted = match allocation.wanted_bps {
-            0 => 0,
-            next => allocation.ideal_bps.max(next),
-        };
-        self.estimator.set_wanted(wanted);
         let wants_video = allocation
             .grants
             .iter()
             .any(|grant| grant.reason.wanted.is_some());
+        self.estimator
+            .set_wanted(self.aim(allocation, wants_video, is_limited));
         let finds = self.estimator.is_finding() && self.estimator.is_heard();
         let pause = match (wants_video, is_limited || finds) {
             (false, _) => IDLE,
@@ -346,6 +343,20 @@ impl Bandwidth {
         };
         self.next_allocation = now + pause;
         self.set_pace(now);
+    }
+
+    /// What probes aim at. All that is wanted, with the margin of a raise; until the first value is found at least what is
+    /// taken for granted, for a wish may come at any time.
+    fn aim(&self, allocation: &Allocation, wants_video: bool, is_limited: bool) -> u64 {
+        let ideal = allocation.ideal_bps;
+        let all = ideal.saturating_add(ideal / 100 * MARGIN_PERCENT);
+        let aim = if is_limited || allocation.wanted_bps > 0 {
+            all.max(allocation.wanted_bps)
+        } else {
+            0
+        };
+        let finds = wants_video && self.estimator.is_finding();
+        aim.max(if finds { START_BPS } else { 0 })
     }
 
     /// The estimate, once there is one.

@@ -13,7 +13,7 @@ const WIDE: f64 = 2.5e6;
 const NARROW: f64 = 0.6e6;
 
 /// Seconds from a time until half a second long such an encoding was shown at so many frames a second or more.
-fn until(room: &Room, from_s: f64, wanted: impl Fn(u8) -> bool, frame_rate: u32) -> f64 {
+pub fn until(room: &Room, from_s: f64, wanted: impl Fn(u8) -> bool, frame_rate: u32) -> f64 {
     let mut at = from_s;
     while at + 0.5 < room.seconds() {
         let view = &room.receivers[0].streams[0].view;
@@ -26,7 +26,7 @@ fn until(room: &Room, from_s: f64, wanted: impl Fn(u8) -> bool, frame_rate: u32)
     f64::INFINITY
 }
 
-fn is_best(encoding: u8) -> bool {
+pub fn is_best(encoding: u8) -> bool {
     encoding == 2
 }
 

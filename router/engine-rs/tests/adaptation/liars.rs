@@ -55,8 +55,9 @@ fn lies_cost_only_the_liar() {
             }
             let (before, after) = (&honest.receivers[0].trace, &room.receivers[0].trace);
             let (before, after) = (before.received(10.0, S), after.received(10.0, S));
+            // A key frame that the liar asks for is one for all.
             assert!(
-                (after / before - 1.0).abs() < 0.01,
+                (after / before - 1.0).abs() < 0.02,
                 "seed {seed}, {lie:?}: {before} {after}"
             );
             let early = room.receivers[0].trace.received(0.0, 10.0);

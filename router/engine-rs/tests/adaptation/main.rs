@@ -16,6 +16,7 @@ mod reports;
 mod room;
 mod sharing;
 mod steady;
+mod survey;
 mod table;
 mod trace;
 mod view;

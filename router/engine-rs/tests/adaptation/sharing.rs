@@ -4,14 +4,20 @@ use crate::paths::link::Link;
 use crate::receiver::Manner;
 use crate::room::Room;
 
-/// Of the mean, over one and a half minutes.
-const APART: f64 = 0.25;
 const SEEDS: [u64; 4] = [301, 302, 303, 304];
+/// Bits per second of the link, and of the best layer; how far apart the two may be over one and a half minutes, of the
+/// mean. On the third link there is room for one large picture beside a small one, so they take turns.
+const LINKS: [(f64, f64, f64); 4] = [
+    (1.45e6, 1_700e3, 0.2),
+    (1.6e6, 1_700e3, 0.2),
+    (2.2e6, 1_700e3, 0.3),
+    (4.5e6, 1_600e3, 0.2),
+];
 
 #[test]
 fn two_share_a_link() {
     for seed in SEEDS {
-        for (bps, top) in [(1.6e6, 1_700e3), (4.5e6, 1_600e3)] {
+        for (bps, top, apart) in LINKS {
             let mut room = Room::new(seed, 1, top, vec![Link::typical(bps, seed)]);
             room.join(Manner::TransportCc, 0, &[0]);
             room.run(5.0);
@@ -33,10 +39,10 @@ fn two_share_a_link() {
                 2.0 * mean / bps
             );
             assert!(
-                (received[0] - mean).abs() <= APART * mean,
+                (received[0] - mean).abs() <= apart * mean,
                 "seed {seed}: {received:?}"
             );
-            assert!(2.0 * mean >= 0.65 * bps, "seed {seed}: {received:?}");
+            assert!(2.0 * mean >= 0.6 * bps, "seed {seed}: {received:?}");
         }
     }
 }

@@ -25,7 +25,9 @@ fn elastic_source_fills_a_steady_link_within_ten_seconds() {
                 wait.as_millis()
             );
             assert!(late >= 0.85, "seed {seed}: {late} of {bps}");
-            assert!(wait < Micros::from_millis(150), "seed {seed}: {wait:?}");
+            // Five packets, where those take longer.
+            let allowed = f64::max(150e3, 5.0 * 9_600.0 / bps * 1e6) as u64;
+            assert!(wait < Micros(allowed), "seed {seed}: {wait:?}");
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::time::Micros;
 
 /// How far back packets are repeated, newest first: what is older has been played.
 const REPEATED: u16 = 32;
+/// A packet may be so many bytes larger than what is wanted.
+const SPARE: usize = 64;
 
 impl Slot {
     /// Writes the packet with index `nth` of a probe that still wants so many bytes. `stream` finds an encoding of a
@@ -27,6 +29,8 @@ impl Slot {
     ) -> Option<usize> {
         let ssrc = self.config.rtx_ssrc?;
         let repeated = self.repeat_unasked(ssrc, nth, now, stream, out);
+        // A slow probe's burst is less than a packet: as much again would be a queue of its own.
+        let repeated = repeated.filter(|len| *len <= wanted + SPARE);
         let len = repeated.or_else(|| self.pad(ssrc, wanted, out))?;
         self.rtx_seq = self.rtx_seq.wrapping_add(1);
         Some(len)
@@ -122,6 +126,17 @@ mod tests {
         let old = probe(&mut world, 0, 2_000).expect("padding");
         assert_eq!(old.payload.len(), 0, "too old to be repeated");
         assert_eq!(old.seq, padding.seq + 1, "one line of numbers");
+    }
+
+    #[test]
+    fn a_packet_larger_than_what_is_wanted_is_not_repeated() {
+        let (mut world, sent) = shown(true);
+        let len = sent[4].bytes.len();
+        let padding = probe(&mut world, 0, len - SPARE).expect("padding");
+        assert_eq!(
+            (padding.payload.len(), padding.bytes.len()),
+            (0, len - SPARE)
+        );
     }
 
     #[test]
