@@ -1,7 +1,7 @@
 //! How much may be sent again to one receiver (`threats-and-faults.md` R4): a NACK is a request, not a right.
 //!
-//! Per packet: few copies, most of a round trip apart. Per slot: a share of what it sends for the first time, measured over the
-//! same second, with a floor that honest loss on a slow stream needs.
+//! Per packet: few copies, most of a round trip apart. Per slot: a share of what it sends for the first time, measured
+//! over the same second, with a floor that honest loss on a slow stream needs.
 
 use crate::recv::bitrate::RateMeter;
 use crate::recv::nack::{DEFAULT_RTT, MAX_RTT, MIN_RETRY};

@@ -1,7 +1,7 @@
 //! Who publishes a camera in three simulcast encodings and a microphone, over a clean uplink: paces what it sends, obeys
 //! requests for key frames after a while with all encodings at once, as libwebrtc's encoder does.
 
-use crate::common::media::{MID_ID, OPUS, audio_producer, video_producer};
+use crate::common::media::{MID_ID, OPUS, audio_producer, camera_report, video_producer};
 use crate::common::plain_srtp::TAG;
 use crate::common::{Peer, World};
 use crate::encoder::{Encoder, FRAME, Shape, Stamp, write};
@@ -9,9 +9,7 @@ use fork_router_engine::core::Command;
 use fork_router_engine::ids::{ProducerId, Ssrc};
 use fork_router_engine::time::Micros;
 use fork_router_engine::wire::ext::Element;
-use fork_router_engine::wire::rtcp::{
-    CompoundWriter, RtcpMessage, SenderInfo, messages, write_cname, write_sender_report,
-};
+use fork_router_engine::wire::rtcp::{RtcpMessage, messages};
 use fork_router_engine::wire::rtp::OutgoingHeader;
 use std::collections::VecDeque;
 
@@ -110,7 +108,7 @@ impl Publisher {
         leaving.extend(self.queue.drain(..pace));
         if self.next_report <= now {
             let infos = self.encoders.each_ref().map(|encoder| encoder.report(now));
-            leaving.extend(infos.iter().map(report));
+            leaving.extend(infos.iter().map(camera_report));
             self.next_report = self.next_report + Micros::from_secs(1);
         }
         for datagram in &mut leaving {
@@ -159,15 +157,4 @@ impl Publisher {
             }
         }
     }
-}
-
-fn report(info: &SenderInfo) -> Vec<u8> {
-    let mut buffer = [0; 200];
-    let mut writer = CompoundWriter::new(&mut buffer);
-    let written = writer.push(|buffer| write_sender_report(buffer, info, &[]));
-    written.expect("room");
-    let named = writer.push(|buffer| write_cname(buffer, &[info.ssrc], "camera"));
-    named.expect("room");
-    let len = writer.len();
-    buffer[..len].to_vec()
 }

@@ -7,6 +7,9 @@ use fork_router_engine::core::command::{
 use fork_router_engine::ids::{Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId};
 use fork_router_engine::time::Micros;
 use fork_router_engine::wire::ext::Element;
+use fork_router_engine::wire::rtcp::{
+    CompoundWriter, SenderInfo, write_cname, write_sender_report,
+};
 use fork_router_engine::wire::rtp::{OutgoingHeader, RtpHeader, write_header};
 use std::collections::BTreeMap;
 
@@ -339,4 +342,16 @@ impl Receiver {
             .map(|seq| seq as u16)
             .collect()
     }
+}
+
+/// A camera's sender report with its name, as one compound packet.
+pub fn camera_report(info: &SenderInfo) -> Vec<u8> {
+    let mut buffer = [0; 200];
+    let mut writer = CompoundWriter::new(&mut buffer);
+    let written = writer.push(|buffer| write_sender_report(buffer, info, &[]));
+    written.expect("room");
+    let named = writer.push(|buffer| write_cname(buffer, &[info.ssrc], "camera"));
+    named.expect("room");
+    let len = writer.len();
+    buffer[..len].to_vec()
 }

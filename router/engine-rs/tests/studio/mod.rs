@@ -6,6 +6,7 @@ pub mod camera;
 pub mod receiver;
 pub mod references;
 
+use crate::common::media::camera_report;
 use crate::common::world::WALL_OFFSET;
 use crate::common::{Peer, World};
 use crate::media::{Impairment, Link};
@@ -18,10 +19,7 @@ use fork_router_engine::core::command::{
 use fork_router_engine::core::stats::SlotStats;
 use fork_router_engine::ids::{PayloadType, ProducerId, SlotId, Ssrc, TransportId};
 use fork_router_engine::time::Micros;
-use fork_router_engine::wire::rtcp::{
-    CompoundWriter, RtcpMessage, SenderInfo, messages, write_cname, write_nack, write_pli,
-    write_sender_report,
-};
+use fork_router_engine::wire::rtcp::{RtcpMessage, SenderInfo, messages, write_nack, write_pli};
 use receiver::{PAYLOAD_TYPE_SHIFT, Receiver};
 
 const SLOT: Ssrc = Ssrc(0x5000_0000);
@@ -197,7 +195,7 @@ impl Studio {
         }
         if now_ms % 510 < TICK_MS {
             let info = publisher.camera.report(now_ms);
-            let data = publisher.peer.protect_rtcp(&report(&info));
+            let data = publisher.peer.protect_rtcp(&camera_report(&info));
             self.world.receive(publisher.peer.tuple, &data);
         }
     }
@@ -258,17 +256,6 @@ impl Studio {
         let data = self.viewer.protect_rtcp(plain);
         self.world.receive(self.viewer.tuple, &data);
     }
-}
-
-fn report(info: &SenderInfo) -> Vec<u8> {
-    let mut buffer = [0; 200];
-    let mut writer = CompoundWriter::new(&mut buffer);
-    let written = writer.push(|buffer| write_sender_report(buffer, info, &[]));
-    written.expect("room");
-    let named = writer.push(|buffer| write_cname(buffer, &[info.ssrc], "camera"));
-    named.expect("room");
-    let len = writer.len();
-    buffer[..len].to_vec()
 }
 
 /// When a timestamp was captured, by a sender report: in milliseconds of engine time.
