@@ -19,6 +19,8 @@ class Camera:
     codec: str = "VP8"
     scalability: str = ""
     """A scalability mode (webrtc-svc) of one stream with several layers; none is simulcast."""
+    grain: bool = True
+    """Noise, for simulcast. An SVC encoder shares bitrate out by size alone: noise would starve it."""
 
     @property
     def name(self) -> str:
@@ -38,8 +40,8 @@ class Camera:
 
     @property
     def look(self) -> str:
-        """The options of `installStamp`. An SVC encoder shares bitrate out by size alone: noise would starve it."""
-        grain = "false" if self.scalability else "true"
+        """The options of `installStamp`."""
+        grain = "true" if self.grain and not self.scalability else "false"
         return f"{{width: {WIDTH}, height: {HEIGHT}, grain: {grain}}}"
 
 

@@ -1,7 +1,9 @@
 """Layers switched two hundred times a minute: a watcher's slot is wished small and large in turns over the events API.
 
 There is no link in between. Every decoded frame is looked at: gaps, changes of size, torn pictures, and what the
-decoder refused.
+decoder refused. The picture has no noise: three key frames of it a second are more than an encoder's bitrate, and what
+is seen then are the frames it leaves out. Chromium's encoders answer a request for a key frame each 300 ms at most, so
+that simulcast cannot change layers much more than 180 times a minute.
 """
 
 import asyncio
@@ -110,7 +112,7 @@ def _result(camera: str, grown: dict[str, Any], seen: dict[str, Any], idle: floa
 async def run_switching(camera: Camera, seconds: float) -> SwitchingResult:
     """On a stage of its own; a camera that this Chromium has not is skipped by name."""
     try:
-        async with open_stage(camera) as stage:
+        async with open_stage(replace(camera, grain=False)) as stage:
             return await switch_layers(stage, seconds)
     except NotEncoded as error:
         return SwitchingResult(camera=camera.name, skipped=f"skipped: {error}")

@@ -255,3 +255,52 @@ fn a_receiver_without_keys_costs_no_key_frame() {
     call.publish(&encoders[0].frame(true, 1));
     assert_eq!(call.world.take_media(&mut late).0.len(), 1);
 }
+
+/// libwebrtc's encoder answers a request with key frames of all encodings, and for 300 ms ignores what else it is asked
+/// for: a wish that comes just then is asked for as soon as the encoder listens, not when the unanswered is repeated.
+#[test]
+fn an_encoder_is_asked_when_it_listens() {
+    let mut call = Call::new(19, &["q", "h", "f"], 1, true);
+    let mut encoders = layers();
+    play(&mut call, &mut encoders, 60);
+    let limit = |call: &mut Call, max_width| {
+        let limits = Limits {
+            max_width: Some(max_width),
+            ..Limits::default()
+        };
+        call.world.command(Command::SetLimits(SlotId(100), limits));
+    };
+    let mut answered: Option<u64> = None;
+    let (mut shown, mut wishes) = (Vec::new(), 0);
+    for ms in 0..6_000_u64 {
+        if let Some(max_width) = match ms % 1_000 {
+            0 => Some(320),
+            150 => Some(640),
+            _ => None,
+        } {
+            limit(&mut call, max_width);
+            wishes += 1;
+        }
+        call.pass(1);
+        let asked = !call.serve_publisher(&encoders).is_empty();
+        let listens = answered.is_none_or(|at| ms >= at + 300);
+        let key = asked && listens;
+        if asked {
+            assert!(
+                listens,
+                "asked in vain at {ms} ms, answered at {answered:?}"
+            );
+            answered = Some(ms);
+        }
+        if key || ms % 33 == 0 {
+            for encoder in &mut encoders {
+                call.publish(&encoder.frame(key, 1));
+            }
+        }
+        let encoding = call.slot_stats(0).encoding;
+        if shown.last() != Some(&encoding) {
+            shown.push(encoding);
+        }
+    }
+    assert_eq!(shown.len(), wishes, "each wish is granted: {shown:?}");
+}

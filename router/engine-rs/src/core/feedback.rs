@@ -132,10 +132,17 @@ fn write_requests(
     compound: &mut Compound,
     totals: &mut Totals,
 ) {
+    let listens = producer.encoder.defer(now) == now;
     for stream in &mut producer.streams {
         write_lost(now, sender, stream, compound, totals);
-        let Some(media) = stream.ssrc() else { continue };
-        match stream.poll_key_frame(now) {
+        let Some(media) = stream.ssrc().filter(|_| listens) else {
+            continue;
+        };
+        let feedback = stream.poll_key_frame(now);
+        if feedback.is_some() {
+            producer.encoder.on_request(now);
+        }
+        match feedback {
             Some(Feedback::Fir) => {
                 producer.fir_sequence = producer.fir_sequence.wrapping_add(1);
                 let entry = FirEntry {

@@ -11,6 +11,7 @@ use super::speakers::Speaker;
 use super::timers::Alarm;
 use crate::ids::{ProducerId, SlotId, TransportId, WorkerId};
 use crate::recv::contributors::Contributors;
+use crate::recv::keyframe::Encoder;
 use crate::recv::packet::MediaPacket;
 use crate::recv::stream::ReceiveStream;
 use crate::route::encodings::Encodings;
@@ -53,6 +54,8 @@ pub struct Producer {
     pub audio_level: Option<u8>,
     /// Sequence number of the last FIR sent (RFC 5104 section 4.3.1.1).
     pub fir_sequence: u8,
+    /// Whether key frames may be asked for.
+    pub encoder: Encoder,
     /// How good what arrives is.
     pub assessment: Assessment,
     /// How often it was forwarded: whose turn it is to be served first.
@@ -93,6 +96,7 @@ impl Producer {
             contributors: Contributors::default(),
             audio_level: None,
             fir_sequence: 0,
+            encoder: Encoder::default(),
             assessment: Assessment::default(),
             turn: 0,
             next_select: None,
@@ -173,15 +177,17 @@ impl Producer {
             .filter(|(index, _)| self.active[*index] && !self.may_be_silent(*index))
             .filter_map(|(_, stream)| Some(stream.last_packet()? + timeout))
             .max();
-        let feedback = self
+        let losses = self.streams.iter().filter_map(ReceiveStream::nack_deadline);
+        let key_frames = self
             .streams
             .iter()
-            .filter_map(ReceiveStream::deadline)
-            .min();
+            .filter_map(ReceiveStream::key_frame_deadline)
+            .map(|at| self.encoder.defer(at));
         let contributors = self.contributors.deadline();
         silence
             .into_iter()
-            .chain(feedback)
+            .chain(losses)
+            .chain(key_frames)
             .chain(contributors)
             .chain(self.next_select)
             .chain(self.idle_until)

@@ -3,11 +3,15 @@
 //! Requests of any number of receivers merge into one that stays pending until a key frame starts to arrive: it is
 //! repeated, because PLI travels unprotected from loss, and never sent more than twice a second
 //! (`threats-and-faults.md` R3). A receiver that joins thus sees a key frame within a second, if the publisher obeys.
+//! Requests for several encodings of one track go together: see [`Encoder`].
 
 use crate::time::Micros;
 
 /// Least time between two requests for one encoding: two per second.
 pub const MIN_INTERVAL: Micros = Micros::from_millis(500);
+/// For so long after a request an encoder ignores others: 300 ms in libwebrtc (`EncoderRtcpFeedback`), and what two
+/// packets may move towards each other on their way.
+pub const ENCODER_INTERVAL: Micros = Micros::from_millis(310);
 /// A request nobody renews is given up after this long: the publisher does not obey, or the encoding is silent.
 pub const PATIENCE: Micros = Micros::from_millis(10_000);
 
@@ -61,6 +65,25 @@ impl KeyFrameRequests {
     /// Requests sent.
     pub fn sent(&self) -> u64 {
         self.sent
+    }
+}
+
+/// The one encoder of all encodings of a track. It answers a request for one of them with key frames of all, and ignores
+/// what is asked for soon after: a request that waits until it listens is answered half a second before its repetition.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Encoder {
+    listens_from: Micros,
+}
+
+impl Encoder {
+    /// When a request that is due at `at` may be sent.
+    pub fn defer(&self, at: Micros) -> Micros {
+        at.max(self.listens_from)
+    }
+
+    /// Requests are sent now.
+    pub fn on_request(&mut self, now: Micros) {
+        self.listens_from = now + ENCODER_INTERVAL;
     }
 }
 

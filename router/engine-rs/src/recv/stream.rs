@@ -421,15 +421,18 @@ impl ReceiveStream {
         asked
     }
 
-    /// When [`Self::poll_nack`] or [`Self::poll_key_frame`] has something to do.
-    pub fn deadline(&self) -> Option<Micros> {
+    /// When [`Self::poll_nack`] has something to do.
+    pub fn nack_deadline(&self) -> Option<Micros> {
         let nacks = self
             .config()
             .is_some_and(|codec| codec.feedback.contains(&Feedback::Nack));
-        let nack = self.nack.deadline().filter(|_| nacks);
+        self.nack.deadline().filter(|_| nacks)
+    }
+
+    /// When [`Self::poll_key_frame`] has something to do.
+    pub fn key_frame_deadline(&self) -> Option<Micros> {
         let ready = self.ssrc.is_some() && self.key_frame_feedback().is_some();
-        let key_frame = self.key_frames.deadline().filter(|_| ready);
-        nack.into_iter().chain(key_frame).min()
+        self.key_frames.deadline().filter(|_| ready)
     }
 
     /// Measures for the choice of a layer.

@@ -106,7 +106,7 @@ fn loss_is_asked_for_and_repaired_by_rtx() {
     for seq in [10, 11, 14] {
         receive(&mut stream, &rtp(seq), 0).expect("new");
     }
-    assert_eq!(stream.deadline(), Some(Micros::from_millis(10)));
+    assert_eq!(stream.nack_deadline(), Some(Micros::from_millis(10)));
     assert_eq!(asked(&mut stream, 10), [12, 13]);
     let bytes = rtx_of(12, 900);
     let repaired = receive_rtx(&mut stream, &bytes, 60)
@@ -282,13 +282,13 @@ fn key_frames_are_asked_by_what_was_agreed() {
         stream.request_key_frame(Micros(0));
         assert_eq!(stream.poll_key_frame(Micros(0)), None, "nobody to ask yet");
         receive(&mut stream, &rtp(1), 0).expect("new");
-        assert_eq!(stream.deadline().is_some(), expected.is_some());
+        assert_eq!(stream.key_frame_deadline().is_some(), expected.is_some());
         assert_eq!(stream.poll_key_frame(Micros(0)), expected);
     }
     let mut audio = ReceiveStream::new(&producer(1, Codec::Opus, 1), 0);
     receive(&mut audio, &rtp(1), 0).expect("new");
     audio.request_key_frame(Micros(0));
-    assert_eq!(audio.deadline(), None);
+    assert_eq!(audio.key_frame_deadline(), None);
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn without_nack_nothing_is_asked() {
     for seq in [1, 5] {
         receive(&mut audio, &rtp(seq), 0).expect("new");
     }
-    assert_eq!(audio.deadline(), None);
+    assert_eq!(audio.nack_deadline(), None);
     assert!(asked(&mut audio, 1_000).is_empty());
 }
 
@@ -310,7 +310,10 @@ fn gives_up_and_asks_for_a_key_frame() {
     let mut now = Micros(0);
     let mut plis = 0;
     while let Some(deadline) = stream
-        .deadline()
+        .nack_deadline()
+        .into_iter()
+        .chain(stream.key_frame_deadline())
+        .min()
         .filter(|&deadline| deadline < Micros::from_secs(3))
     {
         now = now.max(deadline);
