@@ -12,11 +12,12 @@ OUTPUT = HERE / "output"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is e2e; browser tests need their browsers."""
+    """Everything here is e2e, with the machine to itself; browser tests need their browsers."""
     for item in items:
         if HERE not in item.path.parents:
             continue
         item.add_marker(pytest.mark.e2e)
+        item.add_marker(pytest.mark.alone)
         if item.get_closest_marker("browser") and shutil.which("chromium") is None:
             item.add_marker(pytest.mark.skip(reason="needs Debian's chromium"))
         if item.get_closest_marker("firefox") and (shutil.which("firefox-esr") is None or not netns.available()):
