@@ -105,7 +105,7 @@ fuzz: setup ## Fuzz every parser, FUZZ_SECONDS (60) each
 	router/engine-rs/fuzz/run $(FUZZ_SECONDS)
 
 soak: setup ## Long runs: joins and leaves, switches, streams whose numbers wrap many times (SOAK_SEED repeats one)
-	$(CARGO) test --locked --package fork-router-engine --test wraps -- --ignored
+	$(CARGO) test --locked --package fork-router-engine --test core wraps -- --ignored
 	$(BIN)/python -m pytest -m soak --timeout 0
 
 lock: $(INSTALLED) ## Update the lock files

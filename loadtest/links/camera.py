@@ -28,6 +28,11 @@ class Camera:
         return f"{self.codec} {self.scalability or 'simulcast'}"
 
     @property
+    def is_noisy(self) -> bool:
+        """Whether the encoder gets as much noise as it can use."""
+        return self.grain and not self.scalability
+
+    @property
     def encodings(self) -> dict[str, dict[str, Any]]:
         """Parameters by rid; "" is the only stream."""
         if self.scalability:
@@ -41,7 +46,7 @@ class Camera:
     @property
     def look(self) -> str:
         """The options of `installStamp`."""
-        grain = "true" if self.grain and not self.scalability else "false"
+        grain = "true" if self.is_noisy else "false"
         return f"{{width: {WIDTH}, height: {HEIGHT}, grain: {grain}}}"
 
 

@@ -93,7 +93,7 @@ async def _join(window: Window, router: RouterProcess, name: str, **options: Any
 async def _warm_up(publisher: Window, camera: Camera) -> None:
     """Until all layers are sent, the highest with most of its bitrate."""
     streams, top = 1 if camera.scalability else len(LAYERS), "" if camera.scalability else "f"
-    target = 0 if camera.scalability else ENCODING_SHARE * LAYERS["f"][1]
+    target = ENCODING_SHARE * LAYERS["f"][1] if camera.is_noisy else 0
     sent = "(await readSent()).streams.filter(({frameHeight, framesPerSecond}) => frameHeight && framesPerSecond)"
     full = f"rid === '{top}' && frameHeight === {HEIGHT} && targetBitrate >= {target}"
     ready = f"(async () => {{ const sent = {sent}; return sent.length === {streams}"
@@ -101,7 +101,7 @@ async def _warm_up(publisher: Window, camera: Camera) -> None:
     try:
         await wait_for(publisher, ready, f"all layers of {camera.name}")
     except AssertionError as error:
-        raise NotEncoded(f"{camera.name}: {await publisher.evaluate('readSent()')}") from error
+        raise NotEncoded(f"{camera.name}: {(await publisher.evaluate('readSent()'))['streams']}") from error
     codecs = await publisher.evaluate("readSentCodecs()")
     if codecs != [f"video/{camera.codec}"]:
         raise NotEncoded(f"{camera.name}: sent {codecs}")

@@ -5,6 +5,7 @@ use crate::changes::{is_best, until};
 use crate::paths::link::{Link, Outage};
 use crate::receiver::Manner;
 use crate::room::Room;
+use crate::sharing::{FROM, TO};
 use crate::table::best_fit;
 use crate::view::Shown;
 use fork_router_engine::time::Micros;
@@ -63,11 +64,11 @@ fn shared(seed: u64, bps: f64, top: f64) -> Found {
     let mut room = joined(seed, bps, top);
     room.run(5.0);
     room.join(Manner::TransportCc, 0, &[0]);
-    room.run(100.0);
-    let received = [0, 1].map(|at| room.receivers[at].trace.received(15.0, 105.0));
+    room.run(TO - 5.0);
+    let received = [0, 1].map(|at| room.receivers[at].trace.received(FROM, TO));
     let mean = received[0].midpoint(received[1]);
     let apart = 100.0 * (received[0] - mean).abs() / mean;
-    let frozen = [0, 1].map(|at| room.frozen_s((at, 0), 15.0, 105.0));
+    let frozen = [0, 1].map(|at| room.frozen_s((at, 0), FROM, TO));
     vec![
         (
             format!("two on {:.2} Mbit/s: frozen, s", bps / 1e6),

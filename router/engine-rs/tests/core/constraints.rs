@@ -1,18 +1,12 @@
 //! Limits act within a second, on slots that show something, without a word to the receiver; the times are printed.
-#![allow(missing_docs)]
 
-mod cameras;
-mod common;
-mod media;
-mod scalable;
-
-use cameras::Camera;
-use common::scalability::{InterLayer, Mode};
+use crate::cameras::Camera;
+use crate::common::scalability::{InterLayer, Mode};
+use crate::media::CLEAN;
+use crate::scalable::{Scene, Stream};
 use fork_router_engine::core::Command;
 use fork_router_engine::core::command::{Codec, Limits};
 use fork_router_engine::ids::{ProducerId, SlotId};
-use media::CLEAN;
-use scalable::{Scene, Stream};
 
 /// In which all of it must be in force.
 const SECOND: u64 = 1_000;

@@ -1,11 +1,9 @@
 //! Switching between producers and between layers under loss: the receiver sees one line of numbers, time that goes
 //! on, key frames at each switch, and nothing of a former source after it.
 
-mod media;
-
+use crate::media::{CLEAN, Impairment, LOSSY, Link, Rng, Source, Track, World};
 use fork_router_engine::core::command::{Codec, Limits};
 use fork_router_engine::route::SlotSeed;
-use media::{CLEAN, Impairment, LOSSY, Link, Rng, Source, Track, World};
 
 const SEED: SlotSeed = SlotSeed {
     seq: 32_000,

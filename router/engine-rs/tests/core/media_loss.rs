@@ -1,12 +1,10 @@
 //! Loss of 5 %, reordering and duplicates on both links, over sequence and timestamp wrap: every packet arrives once,
 //! under one number, in order; without RTX the repeats are bit for bit the same.
 
-mod media;
-
+use crate::media::{CLEAN, Impairment, LOSSY, Link, Source, Track, World};
 use fork_router_engine::core::command::Codec;
 use fork_router_engine::route::SlotSeed;
 use fork_router_engine::wire::DropReason;
-use media::{CLEAN, Impairment, LOSSY, Link, Source, Track, World};
 
 /// Just below every wrap: the publisher's numbers, the slot's are chosen by `core` below 2^15.
 const SEED: SlotSeed = SlotSeed {

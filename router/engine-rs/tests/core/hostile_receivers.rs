@@ -1,12 +1,9 @@
 //! Receivers that flood, lie or vanish (`threats-and-faults.md` I6, R3-R5).
-#![allow(missing_docs)]
 
-mod common;
-
-use common::Call;
-use common::call::play;
-use common::media::Encoder;
-use common::media::video_slot;
+use crate::common::Call;
+use crate::common::call::play;
+use crate::common::media::Encoder;
+use crate::common::media::video_slot;
 use fork_router_engine::core::Command;
 use fork_router_engine::ids::{ProducerId, SlotId, Ssrc};
 use fork_router_engine::wire::rtcp::{ReportBlock, write_pli, write_receiver_report};

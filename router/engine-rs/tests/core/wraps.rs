@@ -2,10 +2,8 @@
 //! loss, reordering, repairs and changes of camera: every packet is authentic, nothing is lost for good, and at the end
 //! the core holds what it held before. Time is virtual.
 
-mod common;
-
-use common::media::{Encoder, SLOT_VP8_RTX, video_producer, video_slot};
-use common::{Peer, World};
+use crate::common::media::{Encoder, SLOT_VP8_RTX, video_producer, video_slot};
+use crate::common::{Peer, World};
 use fork_router_engine::core::Command;
 use fork_router_engine::ids::{ProducerId, SlotId, Ssrc};
 use fork_router_engine::time::Micros;

@@ -1,11 +1,8 @@
 //! Packets that arrive together: forwarded receiver by receiver, evened out in size, and otherwise as if each had come
 //! alone.
-#![allow(missing_docs)]
 
-mod common;
-
-use common::media::{Encoder, video_producer};
-use common::{Call, Peer};
+use crate::common::media::{Encoder, video_producer};
+use crate::common::{Call, Peer};
 use fork_router_engine::core::Command;
 use fork_router_engine::ids::{Mid, ProducerId, Ssrc, Tuple};
 use fork_router_engine::wire::rtcp::write_nack;

@@ -1,12 +1,8 @@
 //! Layers that nobody watches pause at a publisher that follows, and come back (`core/demand.rs`).
-#![allow(missing_docs)]
 
-mod cameras;
-mod common;
-
-use cameras::{Camera, LAYERS, encoders};
-use common::House;
-use common::media::Encoder;
+use crate::cameras::{Camera, LAYERS, encoders};
+use crate::common::House;
+use crate::common::media::Encoder;
 use fork_router_engine::core::command::Limits;
 use fork_router_engine::core::{Command, Event};
 use fork_router_engine::time::Micros;

@@ -1,11 +1,8 @@
 //! Redundant audio (RED, RFC 2198) to receivers that negotiated it and to those that did not.
-#![allow(missing_docs)]
 
-mod common;
-
-use common::call::Call;
-use common::media::{Encoder, OPUS, Receiver, SLOT_OPUS, audio_producer, audio_slot, opus};
-use common::{Peer, World};
+use crate::common::call::Call;
+use crate::common::media::{Encoder, OPUS, Receiver, SLOT_OPUS, audio_producer, audio_slot, opus};
+use crate::common::{Peer, World};
 use fork_router_engine::core::Command;
 use fork_router_engine::core::command::{Codec, CodecConfig};
 use fork_router_engine::ids::{PayloadType, ProducerId, SlotId};

@@ -1,15 +1,10 @@
 //! A slot that shows some layers of a scalable stream, and other ones a moment later, stays decodable: whatever the codec
 //! and the mode, with loss and reordering on the way up.
-#![allow(missing_docs)]
 
-mod common;
-mod media;
-mod scalable;
-
-use common::scalability::{InterLayer, Mode};
+use crate::common::scalability::{InterLayer, Mode};
+use crate::media::{CLEAN, Impairment, LOSSY, Rng};
+use crate::scalable::{Scene, Stream};
 use fork_router_engine::core::command::{Codec, Limits};
-use media::{CLEAN, Impairment, LOSSY, Rng};
-use scalable::{Scene, Stream};
 
 const fn mode(spatial: u8, temporal: u8, inter_layer: InterLayer) -> Mode {
     Mode::new(spatial, temporal, inter_layer)

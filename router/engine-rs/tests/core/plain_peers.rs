@@ -1,11 +1,8 @@
 //! Peers without ICE: two fixed addresses, RTCP on its own port, no packet moves them (`threats-and-faults.md` S1).
-#![allow(missing_docs)]
 
-mod common;
-
-use common::media::{Encoder, Receiver, video_producer, video_slot};
-use common::peer::tuple;
-use common::{Peer, World};
+use crate::common::media::{Encoder, Receiver, video_producer, video_slot};
+use crate::common::peer::tuple;
+use crate::common::{Peer, World};
 use fork_router_engine::core::{Command, Event};
 use fork_router_engine::ice::PlainPeer;
 use fork_router_engine::ids::{ProducerId, SlotId, SocketId, Ssrc, Tuple};
@@ -163,7 +160,7 @@ fn packets_from_elsewhere_are_dropped_and_move_nothing() {
 fn only_authentic_packets_keep_a_plain_peer_alive() {
     let mut world = World::new(4);
     let (mut quiet, mut forged) = (connect(&mut world, 10), connect(&mut world, 20));
-    forged.srtp = common::toy_srtp::ToySrtp::new(901, 902);
+    forged.srtp = crate::common::toy_srtp::ToySrtp::new(901, 902);
     let info = SenderInfo {
         ssrc: Ssrc(5),
         ntp: NtpTime(1),

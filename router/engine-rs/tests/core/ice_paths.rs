@@ -1,10 +1,7 @@
 //! Paths of a peer: checks, nomination, challenge, replay, consent, restart (`threats-and-faults.md` I1-I7, I9, I11).
-#![allow(missing_docs)]
 
-mod common;
-
-use common::peer::{credentials, tuple};
-use common::{Peer, World};
+use crate::common::peer::{credentials, tuple};
+use crate::common::{Peer, World};
 use fork_router_engine::core::event::LostReason;
 use fork_router_engine::core::{Command, Event};
 use fork_router_engine::ids::TransportId;

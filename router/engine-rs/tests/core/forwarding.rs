@@ -1,13 +1,10 @@
 //! From a publisher to its receivers: rewriting, losses, key frames, reports, layers
 //! (`threats-and-faults.md` I6, R2-R5, S6, S7, and the loss part of issue 2).
-#![allow(missing_docs)]
 
-mod common;
-
-use common::call::media_payload;
-use common::media::{Encoder, SLOT_MID_ID, SLOT_VP8, audio_producer, audio_slot};
-use common::world::WALL_OFFSET;
-use common::{Call, Peer, World};
+use crate::common::call::media_payload;
+use crate::common::media::{Encoder, SLOT_MID_ID, SLOT_VP8, audio_producer, audio_slot};
+use crate::common::world::WALL_OFFSET;
+use crate::common::{Call, Peer, World};
 use fork_router_engine::core::Command;
 use fork_router_engine::core::command::SlotConfig;
 use fork_router_engine::ids::{ProducerId, SlotId, Ssrc};

@@ -1,15 +1,12 @@
 //! What may create, move or keep a path: only authentic checks and proof of the path (`threats-and-faults.md` I1, I3,
 //! I4, I7, I11, D2, S1, R14). Each defence is shown to be needed in `docs/threats.md`.
-#![allow(missing_docs)]
 
-mod common;
-
-use common::media::{Encoder, video_producer, video_slot};
-use common::peer::tuple;
-use common::stun::{
+use crate::common::media::{Encoder, video_producer, video_slot};
+use crate::common::peer::tuple;
+use crate::common::stun::{
     ICE_CONTROLLED, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, PRIORITY, RawStun, USE_CANDIDATE,
 };
-use common::{Peer, World};
+use crate::common::{Peer, World};
 use fork_router_engine::core::stats::TransportStats;
 use fork_router_engine::core::{Command, Event};
 use fork_router_engine::ids::{ProducerId, SlotId, Tuple};
@@ -203,7 +200,7 @@ fn forged_checks_of_strangers_leave_nothing() {
 fn attributes_after_the_signature_are_as_if_absent() {
     let (mut world, peer, other) = two_paths(3);
     let plain = RawStun::new(0x0001, 1)
-        .with(common::stun::USERNAME, &names(&peer))
+        .with(crate::common::stun::USERNAME, &names(&peer))
         .with(PRIORITY, &[0, 0, 0, 1])
         .signed(&peer.router.password);
     let forged = plain

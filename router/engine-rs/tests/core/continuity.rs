@@ -1,16 +1,11 @@
 //! A slot that shows one publisher after another, of one codec or of several, is one stream that never breaks.
-#![allow(missing_docs)]
 
-mod common;
-mod media;
-mod studio;
-
+use crate::media::{CLEAN, Impairment, LOSSY, Rng};
+use crate::studio::receiver::Decoded;
+use crate::studio::{Studio, captured_ms};
 use fork_router_engine::core::Command;
 use fork_router_engine::core::command::{Codec, Limits};
 use fork_router_engine::ids::{ProducerId, SlotId};
-use media::{CLEAN, Impairment, LOSSY, Rng};
-use studio::receiver::Decoded;
-use studio::{Studio, captured_ms};
 
 const VP8: (Codec, bool) = (Codec::Vp8, false);
 const VP9: (Codec, bool) = (Codec::Vp9, false);

@@ -1,11 +1,8 @@
 //! What a slot shows: layers, other producers, pauses, nothing (`threats-and-faults.md` R2, S7).
-#![allow(missing_docs)]
 
-mod common;
-
-use common::call::play;
-use common::media::{Encoder, SLOT_OPUS, audio_producer, video_producer};
-use common::{Call, Peer};
+use crate::common::call::play;
+use crate::common::media::{Encoder, SLOT_OPUS, audio_producer, video_producer};
+use crate::common::{Call, Peer};
 use fork_router_engine::core::Command;
 use fork_router_engine::core::command::Limits;
 use fork_router_engine::ids::{ProducerId, SlotId};
@@ -148,13 +145,13 @@ fn publishers_with_the_same_ssrc_do_not_meet() {
         &[],
     )));
     let transport = call.subscribers[0].peer.transport;
-    let slot = common::media::video_slot(900, transport, true);
+    let slot = crate::common::media::video_slot(900, transport, true);
     let ssrc = slot.ssrc;
     call.world.command(Command::AddSlot(slot));
     call.world
         .command(Command::Assign(SlotId(900), Some(ProducerId(2))));
     let (mut one, mut two) = (Encoder::video(7), Encoder::video(7));
-    let mut other = common::media::Receiver::new(ssrc, None);
+    let mut other = crate::common::media::Receiver::new(ssrc, None);
     for frame in 0..20 {
         call.publish(&one.frame(frame == 0, 1));
         let data = second.protect(&two.frame(frame == 0, 1)[0]);
@@ -232,7 +229,7 @@ fn a_receiver_without_keys_costs_no_key_frame() {
     let mut encoders = [Encoder::video(7)];
     let mut late = Peer::new(50);
     call.world.introduce(&mut late, true);
-    let slot = common::media::video_slot(50, late.transport, true);
+    let slot = crate::common::media::video_slot(50, late.transport, true);
     call.world.command(Command::AddSlot(slot));
     call.world
         .command(Command::Assign(SlotId(50), Some(ProducerId(1))));

@@ -1,13 +1,10 @@
 //! One room on two workers: what is published on one is seen and heard on both (`core/mirror.rs`).
-#![allow(missing_docs)]
 
-mod common;
-
-use common::House;
-use common::call::media_payload;
-use common::house::group;
-use common::media::Encoder;
-use common::talk::{ROOM, SPEECH, speaker_of};
+use crate::common::House;
+use crate::common::call::media_payload;
+use crate::common::house::group;
+use crate::common::media::Encoder;
+use crate::common::talk::{ROOM, SPEECH, speaker_of};
 use fork_router_engine::core::command::Command;
 use fork_router_engine::core::event::Event;
 use fork_router_engine::ids::Ssrc;

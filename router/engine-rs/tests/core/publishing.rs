@@ -1,11 +1,8 @@
 //! What a publisher sends: demultiplexing, keys, losses repaired upstream, reports, silence
 //! (`threats-and-faults.md` R1, R2, R6, S1-S3, S5, S6, S8).
-#![allow(missing_docs)]
 
-mod common;
-
-use common::media::{Encoder, VP8, VP8_RTX, audio_producer, video_producer};
-use common::{Peer, World};
+use crate::common::media::{Encoder, VP8, VP8_RTX, audio_producer, video_producer};
+use crate::common::{Peer, World};
 use fork_router_engine::core::command::{Feedback, ProducerConfig};
 use fork_router_engine::core::event::SilentReason;
 use fork_router_engine::core::stats::EncodingStats;
@@ -65,7 +62,7 @@ fn media_from_strangers_neither_enters_nor_redirects() {
     for packet in encoder.frame(true, 3) {
         send(&mut world, &mut peer, &packet);
     }
-    let stranger = common::peer::tuple(6666);
+    let stranger = crate::common::peer::tuple(6666);
     for packet in encoder.frame(false, 50) {
         world.receive(stranger, &packet);
         world.receive(peer.tuple, &packet);

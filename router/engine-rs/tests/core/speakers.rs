@@ -1,10 +1,7 @@
 //! Who is heard in a talk: places, own voices, first syllables, mutes and departures, and a room of a thousand.
-#![allow(missing_docs)]
 
-mod common;
-
-use common::talk::{GROUP, MUTED, ROOM, SPEECH, speaker_of};
-use common::{Peer, Talk};
+use crate::common::talk::{GROUP, MUTED, ROOM, SPEECH, speaker_of};
+use crate::common::{Peer, Talk};
 use fork_router_engine::core::{Command, Event};
 use fork_router_engine::ids::{GroupId, ProducerId, SlotId, Ssrc};
 use fork_router_engine::speakers::GroupState;
@@ -297,10 +294,10 @@ fn slots_may_follow_anew_and_go_one_by_one() {
 fn what_is_unknown_or_no_audio_is_left_alone() {
     let mut talk = Talk::new(2, &[1, 1]);
     let (one, other) = (talk.member(1).peer.transport, talk.member(2).peer.transport);
-    let video = common::media::video_slot(900, one, false);
+    let video = crate::common::media::video_slot(900, one, false);
     talk.world.command(Command::AddSlot(video));
     talk.world
-        .command(Command::AddProducer(common::media::video_producer(
+        .command(Command::AddProducer(crate::common::media::video_producer(
             901,
             other,
             &[],
@@ -417,10 +414,10 @@ fn any_churn_ends_in_nothing() {
             let peer = talk.member(number).peer.transport;
             let command = match talk.world.random(12) {
                 0 => Command::RemoveProducer(ProducerId(number)),
-                1 => Command::AddProducer(common::media::audio_producer(number, peer)),
+                1 => Command::AddProducer(crate::common::media::audio_producer(number, peer)),
                 2 => Command::PauseProducer(ProducerId(number), talk.world.random(2) == 0),
                 3 => Command::RemoveSlot(slot),
-                4 => Command::AddSlot(common::media::audio_slot(slot.0, peer)),
+                4 => Command::AddSlot(crate::common::media::audio_slot(slot.0, peer)),
                 5 => Command::RemoveSpeakers(GROUP),
                 6 => Command::CreateSpeakers(GROUP, 3),
                 7 => Command::Assign(slot, Some(ProducerId(talk.world.random(7) + 1))),

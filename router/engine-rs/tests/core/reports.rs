@@ -1,10 +1,7 @@
 //! What is said of a call's quality, in virtual time: freezes, scores, what limits, layers, and totals without peers.
-#![allow(missing_docs)]
 
-mod common;
-
-use common::call::{Call, play};
-use common::media::Encoder;
+use crate::common::call::{Call, play};
+use crate::common::media::Encoder;
 use fork_router_engine::core::Command;
 use fork_router_engine::core::command::Limits;
 use fork_router_engine::core::stats::{ProducerStats, SlotStats};

@@ -1,15 +1,12 @@
 //! Hostile media: forged, flooded, malformed, naming what is not its own; and the numbers that encryption rests on
 //! (`threats-and-faults.md` S1-S3, S7, D4, R1, R9, R11, R13). Each defence is shown to be needed in `docs/threats.md`.
-#![allow(missing_docs)]
 
-mod common;
-
-use common::media::{
+use crate::common::media::{
     Encoder, LEVEL_ID, MID_ID, OPUS, Receiver, SLOT_MID_ID, SLOT_OPUS, audio_producer, audio_slot,
     video_producer, video_slot,
 };
-use common::peer::tuple;
-use common::{Peer, World};
+use crate::common::peer::tuple;
+use crate::common::{Peer, World};
 use fork_router_engine::core::command::{Extension, ExtensionIds, ProducerConfig, SlotConfig};
 use fork_router_engine::core::sink::MAX_DATAGRAM;
 use fork_router_engine::core::stats::EncodingStats;
