@@ -476,6 +476,7 @@ impl Estimator {
         let target = self.aimd.target().max(AFTER_OUTAGE * before);
         self.aimd.set(now, target);
         let wanted = before.min(self.wanted as f64);
+        self.probe.resume();
         if wanted > target {
             self.probe
                 .begin(now, wanted, self.round_trip(), self.jitter());

@@ -36,6 +36,8 @@ const BETTER: f64 = 1.05;
 const FURTHER: f64 = 0.7;
 /// Pause between probes: the first, and the longest that failures make of it.
 const PAUSE: (Micros, Micros) = (Micros::from_secs(2), Micros::from_secs(5));
+/// And the first after an outage: what was before is most likely there again, and what waited hides it for a while.
+const PAUSE_AFTER_OUTAGE: Micros = Micros::from_millis(500);
 /// Pause after a result that is better than what was known, and less than what was probed for.
 const AFTER_PART: Micros = Micros::from_secs(1);
 /// Pause after congestion.
@@ -210,14 +212,14 @@ impl ProbeControl {
         let better = result.is_some_and(|result| result.bps > BETTER * estimate);
         let further = result.is_some_and(|r| !r.saturated && r.bps >= FURTHER * self.bps);
         if better {
-            self.pause = PAUSE.0;
+            self.pause = self.pause.min(PAUSE.0);
             self.next_at = if further { now } else { now + AFTER_PART };
         } else if result.is_some() {
             self.next_at = now + self.pause;
             self.pause = (self.pause + self.pause).min(PAUSE.1);
         } else {
             // Nothing was measured: too much of it was lost, or a large frame hid it.
-            self.next_at = now + PAUSE.0;
+            self.next_at = now + self.pause.min(PAUSE.0);
         }
         result
     }
@@ -234,6 +236,11 @@ impl ProbeControl {
     pub const fn hasten(&mut self) {
         self.next_at = Micros(0);
         self.pause = PAUSE.0;
+    }
+
+    /// The receiver answers again.
+    pub const fn resume(&mut self) {
+        self.pause = PAUSE_AFTER_OUTAGE;
     }
 
     /// The receiver cannot answer: what was sent is not a measurement.

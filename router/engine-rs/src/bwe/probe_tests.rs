@@ -153,16 +153,26 @@ fn good_results_go_on_and_bad_ones_pause_longer_and_longer() {
     let mut now = START + Micros::from_secs(1);
     assert!(control.conclude(now, 1e6).is_some());
     assert_eq!(next_begins(&mut control, now, &CALM), now);
-    for pause in [2, 4, 5, 5, 5] {
-        send(&mut control, 1e6);
+    fails_after(&mut control, now, [2_000, 4_000, 5_000, 5_000, 5_000]);
+}
+
+#[test]
+fn after_an_outage_failures_pause_briefly_at_first() {
+    let mut control = ProbeControl::new();
+    control.resume();
+    control.begin(START, 3e6, RTT, Micros(0));
+    fails_after(&mut control, START, [500, 1_000, 2_000, 4_000, 5_000]);
+}
+
+/// A probe is under way; it and those that follow fail, and are followed by these pauses.
+fn fails_after(control: &mut ProbeControl, mut now: Micros, pauses_ms: [u64; 5]) {
+    for pause in pauses_ms {
+        send(control, 1e6);
         now = now + Micros::from_secs(1);
-        assert!(
-            control
-                .conclude(now, 1e6)
-                .is_some_and(|result| result.saturated)
-        );
-        let next = next_begins(&mut control, now, &CALM);
-        assert_eq!(next, now + Micros::from_secs(pause));
+        let result = control.conclude(now, 1e6);
+        assert!(result.is_some_and(|result| result.saturated));
+        let next = next_begins(control, now, &CALM);
+        assert_eq!(next, now + Micros::from_millis(pause));
         now = next;
     }
 }

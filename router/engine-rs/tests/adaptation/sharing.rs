@@ -9,7 +9,8 @@ use crate::room::Room;
 pub const FROM: f64 = 15.0;
 pub const TO: f64 = 195.0;
 const SEEDS: [u64; 4] = [301, 302, 303, 304];
-/// Bits per second of the link, and of the best layer; how far apart the two may be, of the mean. On the third link there is room for one large picture beside a small one, so they take turns.
+/// Bits per second of the link, and of the best layer; how far apart the two may be, of the mean. On the third link
+/// there is room for one large picture beside a small one, so they take turns.
 const LINKS: [(f64, f64, f64); 4] = [
     (1.45e6, 1_700e3, 0.2),
     (1.6e6, 1_700e3, 0.2),
