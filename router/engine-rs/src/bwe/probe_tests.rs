@@ -150,7 +150,7 @@ fn good_results_go_on_and_bad_ones_pause_longer_and_longer() {
     let mut control = ProbeControl::new();
     control.consider(START, &CALM);
     send(&mut control, 100e6);
-    let mut now = START + Micros::from_secs(1);
+    let now = START + Micros::from_secs(1);
     assert!(control.conclude(now, 1e6).is_some());
     assert_eq!(next_begins(&mut control, now, &CALM), now);
     fails_after(&mut control, now, [2_000, 4_000, 5_000, 5_000, 5_000]);
