@@ -16,11 +16,14 @@ import socket
 from types import TracebackType
 from typing import Final
 
-from router import __version__
+from router import __version__, clock
 from router.admin.app import create_admin_app
 from router.admin.state import AdminState
 from router.cluster.directory import RoomDirectory
-from router.cluster.store import open_store
+from router.cluster.entries import NodeEntry, RoomSetup
+from router.cluster.load import LoadMeter
+from router.cluster.membership import Membership, NodeLoad
+from router.cluster.store import OpenStore, open_store
 from router.config import Settings
 from router.errors import EngineError
 from router.listener import HttpLimits, Listener, bind_port
@@ -29,6 +32,7 @@ from router.media_sockets import MediaSockets
 from router.metrics import default_metrics
 from router.rooms.limits import RoomLimits
 from router.rooms.registry import RoomRegistry
+from router.rooms.room import Room
 from router.rooms.static_offer import OfferLayout
 from router.rtc import RTCConnection
 from router.rtc.engine import MediaEngine
@@ -66,6 +70,9 @@ class RouterServer:
         self._lag = LoopLag(self.metrics)
         self._ports: list[socket.socket] = []
         self._engine: MediaEngine | None = None
+        self._store: OpenStore | None = None
+        self._membership: Membership | None = None
+        self._load = LoadMeter()
         self._sockets: MediaSockets | None = None
         self._public: Listener | None = None
         self._admin: Listener | None = None
@@ -114,11 +121,11 @@ class RouterServer:
         self._sockets = MediaSockets(settings, self._engine)
         closing.push_async_callback(self._sockets.close)
         self._sockets.start()
-        store = await open_store(settings.redis)
-        closing.push_async_callback(store.close)
-        directory = RoomDirectory(self.registry, store, settings.redis.ttl_s, self.metrics)
-        directory.start()
-        closing.push_async_callback(directory.close)
+        self._store = open_store(settings.redis, self.metrics)
+        closing.push_async_callback(self._store.store.close)
+        self._membership = self._join_others(self._store)
+        self._membership.start()
+        closing.push_async_callback(self._membership.close)
         self._lag.start()
         closing.callback(self._lag.close)
         self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())
@@ -162,6 +169,39 @@ class RouterServer:
         except EngineError:
             return False
 
+    def _join_others(self, opened: OpenStore) -> Membership:
+        settings, redis = self.settings, self.settings.redis
+        node = NodeEntry(
+            id=redis.node or f"N_{secrets.token_hex(8)}",
+            epoch=0,
+            state="serving",
+            admin_url=redis.admin_url or "",
+            public_url=settings.public.url or "",
+            region=redis.region,
+            version=__version__,
+            load=0.0,
+            rooms=0,
+            participants=0,
+            started_s=clock.wall_s(),
+            seen_s=clock.wall_s(),
+        )
+        directory = RoomDirectory(self.registry, opened.store, self.metrics, redis.ttl_s, self._describe_setup)
+        return Membership(node, opened.store, directory, self._measure_load)
+
+    def _describe_setup(self, room: Room) -> RoomSetup:
+        layout = self.registry.layout
+        config = {"audio_slots": layout.audio_slots, "video_slots": layout.video_slots, "codecs": list(layout.codecs)}
+        return RoomSetup(config, 0, room.origin.context_id, room.origin.secret)
+
+    def _measure_load(self) -> NodeLoad:
+        try:
+            workers = self._engine.native.counters() if self._engine is not None else ()
+        except EngineError:
+            workers = ()
+        rooms = self.registry.rooms.values()
+        load = self._load.measure([worker["busy_us"] for worker in workers])
+        return NodeLoad(load, len(rooms), sum(len(room.participants) for room in rooms), self.registry.draining)
+
     async def _close_rooms(self) -> None:
         try:
             async with asyncio.timeout(ROOMS_GRACE_S):
@@ -175,6 +215,7 @@ class RouterServer:
 
     def _admin_state(self) -> AdminState:
         assert self._engine is not None, "called by start"
+        assert self._membership is not None, "called by start"
         token = self.settings.admin.token
         return AdminState(
             registry=self.registry,
@@ -183,6 +224,7 @@ class RouterServer:
             check_readiness=self.check_readiness,
             token=token.get_secret_value() if token else None,
             metrics_without_token=self.settings.admin.metrics_without_token,
+            describe_store=self._membership.describe,
         )
 
     def _public_state(self) -> PublicState:
