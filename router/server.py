@@ -124,6 +124,7 @@ class RouterServer:
         self._store = open_store(settings.redis, self.metrics)
         closing.push_async_callback(self._store.store.close)
         self._membership = self._join_others(self._store)
+        self.registry.on_rooms_changed = self._membership.wake
         self._membership.start()
         closing.push_async_callback(self._membership.close)
         self._lag.start()

@@ -19,6 +19,8 @@ from router.cluster.store import Store, StoreError
 logger = logging.getLogger(__name__)
 
 TURN_S: Final = 1.0
+MIN_GAP_S: Final = 0.03
+"""Between turns that `wake` asks for: what changes is in the store within 100 ms, a storm of it is one turn."""
 WARNING_INTERVAL_US: Final = 60_000_000
 LEAVE_TIMEOUT_S: Final = 2.0
 
@@ -58,11 +60,16 @@ class Membership:
         self._now_s = now_s
         self._warned_us: int | None = None
         self._failing = False
+        self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begins with the heartbeat."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="Membership.run")
+
+    def wake(self) -> None:
+        """Something changed that others should know soon."""
+        self._woken.set()
 
     async def close(self) -> None:
         """Ends it, and takes this node and its rooms out of the store if that answers soon. Idempotent."""
@@ -127,7 +134,13 @@ class Membership:
                 await self.beat()
             except Exception:
                 logger.exception("a heartbeat failed")
-            await asyncio.sleep(self._turn_s)
+            await asyncio.sleep(MIN_GAP_S)
+            try:
+                async with asyncio.timeout(self._turn_s - MIN_GAP_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._woken.clear()
 
     def _warn(self, error: Exception) -> None:
         now_us = self._now_us()
