@@ -14,7 +14,7 @@ from typing import Any, Final
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from router.cluster.redis_target import Address, Credentials, RedisTarget
 
@@ -163,3 +163,6 @@ class Loan:
             return await connection.read_response(disable_decoding=True, disconnect_on_error=False)
         except ResponseError as error:
             return error
+        except (ValueError, TypeError, IndexError, RecursionError) as error:
+            # redis-py's parser met what is no RESP.
+            raise InvalidResponse("not RESP") from error

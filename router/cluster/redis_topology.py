@@ -12,7 +12,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError, ResponseError
 
 from router.cluster.redis_connections import Command, Reply
-from router.cluster.redis_errors import StoreError, explain
+from router.cluster.redis_errors import StoreError, code_of, explain
 from router.cluster.redis_target import Address, Credentials, RedisTarget
 
 Ask = Callable[[Address, Credentials, Sequence[Command]], Awaitable[list[Reply]]]
@@ -149,12 +149,12 @@ def read_redirect(error: ResponseError, asked: Address) -> tuple[str, Address] |
     >>> read_redirect(ResponseError("MOVED 12182 [::1]:7001"), ("::1", 7000))
     ('MOVED', ('::1', 7001))
     """
-    words = str(error).split(" ")
-    if len(words) != 3 or words[0] not in ("MOVED", "ASK"):
+    code = code_of(error)
+    if code not in ("MOVED", "ASK"):
         return None
-    host, _, port = words[2].rpartition(":")
+    host, _, port = str(error).rpartition(" ")[2].rpartition(":")
     try:
-        return words[0], _check_address(host.strip("[]") or asked[0], port)
+        return code, _check_address(host.strip("[]") or asked[0], port)
     except ValueError:
         return None
 

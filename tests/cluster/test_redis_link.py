@@ -59,6 +59,12 @@ class Callers:
             self.foreign.append((number, replies))
 
 
+@pytest.fixture
+def many_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product has fewer connections, and these tests less time."""
+    monkeypatch.setattr("router.cluster.redis_connections.MAX_CONNECTIONS", 100)
+
+
 async def run_callers(server: RedisServer, rounds: int) -> Callers:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -73,6 +79,7 @@ async def run_callers(server: RedisServer, rounds: int) -> Callers:
     return callers
 
 
+@pytest.mark.usefixtures("many_places")
 @pytest.mark.timeout(180)
 async def test_a_cancelled_call_never_leaves_its_reply_to_another(server: RedisServer) -> None:
     """threats-and-faults.md H18: 10,000 calls through a proxy that is 100 ms late, most of them cancelled."""
@@ -82,6 +89,7 @@ async def test_a_cancelled_call_never_leaves_its_reply_to_another(server: RedisS
     assert callers.answered > ROUNDS // 50
 
 
+@pytest.mark.usefixtures("many_places")
 async def test_without_the_protection_replies_do_reach_others(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
