@@ -1,4 +1,5 @@
-"""Redis stopped, killed, emptied and slow during calls: calls go on, and everything is there again within five seconds.
+"""Redis stopped, killed, emptied and slow during calls: calls go on, and everything is there again within five
+seconds.
 
 What section C of threats-and-faults.md promises, for a node with rooms. The long rungs of the ladder (31 and 60 s) are
 `soak` tests.
