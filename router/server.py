@@ -16,14 +16,12 @@ import socket
 from types import TracebackType
 from typing import Final
 
-from router import __version__, clock
+from router import __version__
 from router.admin.app import create_admin_app
 from router.admin.state import AdminState
-from router.cluster.directory import RoomDirectory
-from router.cluster.entries import NodeEntry, RoomSetup
-from router.cluster.load import LoadMeter
-from router.cluster.membership import Membership, NodeLoad
-from router.cluster.store import OpenStore, open_store
+from router.cluster.membership import Membership
+from router.cluster.store import open_store
+from router.cluster.this_node import join_others
 from router.config import Settings
 from router.errors import EngineError
 from router.listener import HttpLimits, Listener, bind_port
@@ -32,7 +30,6 @@ from router.media_sockets import MediaSockets
 from router.metrics import default_metrics
 from router.rooms.limits import RoomLimits
 from router.rooms.registry import RoomRegistry
-from router.rooms.room import Room
 from router.rooms.static_offer import OfferLayout
 from router.rtc import RTCConnection
 from router.rtc.engine import MediaEngine
@@ -70,9 +67,7 @@ class RouterServer:
         self._lag = LoopLag(self.metrics)
         self._ports: list[socket.socket] = []
         self._engine: MediaEngine | None = None
-        self._store: OpenStore | None = None
         self._membership: Membership | None = None
-        self._load = LoadMeter()
         self._sockets: MediaSockets | None = None
         self._public: Listener | None = None
         self._admin: Listener | None = None
@@ -121,10 +116,16 @@ class RouterServer:
         self._sockets = MediaSockets(settings, self._engine)
         closing.push_async_callback(self._sockets.close)
         self._sockets.start()
-        self._store = open_store(settings.redis, self.metrics)
-        closing.push_async_callback(self._store.store.close)
-        self._membership = self._join_others(self._store)
-        self.registry.on_rooms_changed = self._membership.wake
+        opened = open_store(settings.redis, self.metrics)
+        closing.push_async_callback(opened.store.close)
+        self._membership = join_others(
+            self.registry,
+            opened.store,
+            settings.redis,
+            self.metrics,
+            public_url=settings.public.url or "",
+            read_busy_us=self._read_busy_us,
+        )
         self._membership.start()
         closing.push_async_callback(self._membership.close)
         self._lag.start()
@@ -170,38 +171,11 @@ class RouterServer:
         except EngineError:
             return False
 
-    def _join_others(self, opened: OpenStore) -> Membership:
-        settings, redis = self.settings, self.settings.redis
-        node = NodeEntry(
-            id=redis.node or f"N_{secrets.token_hex(8)}",
-            epoch=0,
-            state="serving",
-            admin_url=redis.admin_url or "",
-            public_url=settings.public.url or "",
-            region=redis.region,
-            version=__version__,
-            load=0.0,
-            rooms=0,
-            participants=0,
-            started_s=clock.wall_s(),
-            seen_s=clock.wall_s(),
-        )
-        directory = RoomDirectory(self.registry, opened.store, self.metrics, redis.ttl_s, self._describe_setup)
-        return Membership(node, opened.store, directory, self._measure_load)
-
-    def _describe_setup(self, room: Room) -> RoomSetup:
-        layout = self.registry.layout
-        config = {"audio_slots": layout.audio_slots, "video_slots": layout.video_slots, "codecs": list(layout.codecs)}
-        return RoomSetup(config, 0, room.origin.context_id, room.origin.secret)
-
-    def _measure_load(self) -> NodeLoad:
+    def _read_busy_us(self) -> list[int]:
         try:
-            workers = self._engine.native.counters() if self._engine is not None else ()
+            return [worker["busy_us"] for worker in self._engine.native.counters()] if self._engine else []
         except EngineError:
-            workers = ()
-        rooms = self.registry.rooms.values()
-        load = self._load.measure([worker["busy_us"] for worker in workers])
-        return NodeLoad(load, len(rooms), sum(len(room.participants) for room in rooms), self.registry.draining)
+            return []
 
     async def _close_rooms(self) -> None:
         try:

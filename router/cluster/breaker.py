@@ -8,7 +8,7 @@ from typing import Final
 
 FAILURES: Final = 5
 FIRST_PAUSE_US: Final = 250_000
-MAX_PAUSE_US: Final = 1_000_000
+MAX_PAUSE_US: Final = 500_000
 
 
 class Breaker:

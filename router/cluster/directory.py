@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 
 MOVED: Final = "moved"
 """Why a room closes that another node has."""
-GRACE_US: Final = 5_000_000
-"""After the store lost what it had, nothing new is claimed for so long: those who had a name before come first."""
+GRACE_US: Final = 2_000_000
+"""After the store lost what it had, nothing new is claimed for so long: those who had a name before come first. All of
+them have noticed by then: a heartbeat and the longest pause of `breaker` are 1.5 s."""
 
 DescribeSetup = Callable[[Room], RoomSetup]
 

@@ -5,7 +5,7 @@ The store is a directory, not the truth: the node that has a room knows it, entr
 nothing of a call waits for any of this.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,7 @@ from router.cluster.redis_errors import StoreError
 from router.cluster.redis_link import RedisLink
 from router.cluster.redis_store import RedisStore
 from router.cluster.redis_target import parse_target
+from router.cluster.revoked_tokens import R, RedisRevokedTokens
 from router.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -73,7 +74,14 @@ class OpenStore:
 
     store: Store
     link: RedisLink | None = None
+    keys: Keys | None = None
     events: EventStream | None = None
+
+    def open_revoked_tokens(self, parse: Callable[[str], R], metrics: Metrics) -> RedisRevokedTokens[R] | None:
+        """The set of revoked tokens, with what `parse` makes of them; None in memory, where there is nobody to tell."""
+        if self.link is None or self.keys is None:
+            return None
+        return RedisRevokedTokens(self.link, self.keys, parse, metrics)
 
 
 def open_store(settings: "RedisSettings", metrics: Metrics) -> OpenStore:
@@ -83,4 +91,4 @@ def open_store(settings: "RedisSettings", metrics: Metrics) -> OpenStore:
     keys = Keys(settings.prefix)
     link = RedisLink(parse_target(settings.url.get_secret_value()), metrics, timeout_s=settings.timeout_s)
     store = RedisStore(link, keys, metrics, room_ttl_s=settings.ttl_s)
-    return OpenStore(store, link, EventStream(link, keys, max_entries=settings.max_events))
+    return OpenStore(store, link, keys, EventStream(link, keys, max_entries=settings.max_events))

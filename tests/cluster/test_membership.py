@@ -206,7 +206,7 @@ async def test_after_a_loss_those_who_had_a_name_come_first(
     for _ in range(2):
         await two.beat()
         assert await store.names() == []
-        clock.advance(1)
+        clock.advance(0.5)
     await one.beat()
     clock.advance(GRACE_US / 1e6)
     await two.beat()
