@@ -59,7 +59,8 @@ class Membership:
         self._now_us = now_us
         self._now_s = now_s
         self._warned_us: int | None = None
-        self._failing = False
+        self._failure: StoreError | None = None
+        """Why the last turn came to nothing."""
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -89,7 +90,9 @@ class Membership:
 
     def describe(self) -> Mapping[str, Any]:  # Any: JSON
         """The store and this node's place in it, for health pages."""
-        return {**self._store.describe(), "node": self.node.id, "epoch": self.node.epoch, "fenced": self.fenced}
+        store, error = self._store.describe(), self._failure
+        health = {"up": store["up"] and error is None, "error": error.reason if error else store.get("error")}
+        return {**store, **health, "node": self.node.id, "epoch": self.node.epoch, "fenced": self.fenced}
 
     async def beat(self) -> None:
         """One turn."""
@@ -101,12 +104,12 @@ class Membership:
             if not self.fenced:
                 await self._directory.write(self.node.id, now_us)
         except StoreError as error:
-            self._failing = True
+            self._failure = error
             self._warn(error)
             return
-        if self._failing:
+        if self._failure is not None:
             logger.info("the store is in use again")
-        self._failing = False
+        self._failure = None
 
     async def _write_node(self) -> bool:
         """Whether the store still had what the last heartbeat wrote."""
@@ -126,7 +129,7 @@ class Membership:
             logger.error("another process has this node's id: the store is left to it", extra={"node": mine.id})
         self.fenced = fenced
         self.node = mine if fenced else stands
-        return (first or was_there) and not self._failing
+        return (first or was_there) and self._failure is None
 
     async def _run(self) -> None:
         while True:

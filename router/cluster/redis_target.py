@@ -10,6 +10,7 @@ Query: `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` (paths) and `ssl_check_host
 password are an ACL user's and may be percent-encoded. Nothing here is ever part of a message: URLs carry passwords.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -18,6 +19,8 @@ Mode = Literal["single", "sentinel", "cluster"]
 Address = tuple[str, int]
 """Host and port; a Unix socket's path and 0."""
 
+URL: Final = re.compile(r"([a-z]+(?:\+[a-z]+)?)://([^/?#]*)([^?#]*)(?:\?([^#]*))?")
+"""Not `urlsplit`, which newer Pythons let refuse several hosts with brackets."""
 DEFAULT_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 TLS_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -57,22 +60,22 @@ def parse_target(url: str) -> RedisTarget:
     >>> parse_target("rediss+sentinel://h1,h2:5000/mymaster/2").addresses
     (('h1', 26379), ('h2', 5000))
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError(EXPECTED) from None
-    base, _, kind = parts.scheme.partition("+")
+    found = URL.fullmatch(url)
+    if found is None:
+        raise ValueError(EXPECTED)
+    scheme, place, path, options = found.groups(default="")
+    base, _, kind = scheme.partition("+")
     base = base.replace("valkey", "redis", 1)
     if base not in ("redis", "rediss", "unix") or kind not in ("", "sentinel", "cluster") or (base == "unix" and kind):
         raise ValueError(EXPECTED)
     mode: Mode = "sentinel" if kind == "sentinel" else "cluster" if kind == "cluster" else "single"
-    user, at, hosts = parts.netloc.rpartition("@")
+    user, at, hosts = place.rpartition("@")
     name, _, password = user.partition(":")
-    query = _read_query(parts.query, tls=base == "rediss", mode=mode, is_unix=base == "unix")
-    service, db = _read_path(parts.path, mode) if base != "unix" else ("", query.pop("db", "0"))
+    query = _read_query(options, tls=base == "rediss", mode=mode, is_unix=base == "unix")
+    service, db = _read_path(path, mode) if base != "unix" else ("", query.pop("db", "0"))
     return RedisTarget(
         mode=mode,
-        addresses=((unquote(parts.path), 0),) if base == "unix" else _read_hosts(hosts, mode),
+        addresses=((unquote(path), 0),) if base == "unix" else _read_hosts(hosts, mode),
         credentials=Credentials(unquote(name) or None, unquote(password) or None) if at else Credentials(),
         sentinel_credentials=Credentials(query.get("sentinel_username"), query.get("sentinel_password")),
         db=_read_db(db, mode),
@@ -89,7 +92,7 @@ def _read_query(text: str, *, tls: bool, mode: Mode, is_unix: bool) -> dict[str,
         allowed.append("db")
     query = dict(parse_qsl(text, keep_blank_values=True))
     if not query.keys() <= set(allowed):
-        raise ValueError(f"expected after the question mark of the URL nothing but {', '.join(allowed) or 'nothing'}")
+        raise ValueError(f"expected options of the URL: {', '.join(allowed) or 'none'}")
     return query
 
 
