@@ -58,13 +58,16 @@ class RedisRooms(RedisNodes):
         """See `Store`."""
         if not rooms:
             return []
-        replies = await self._link.run("rooms-refresh", [c for room in rooms for c in self._refresh(room)])
+        commands = [command for room in rooms for command in self._refresh(room)]
+        # A key of another type is refused, and written again like one that is gone.
+        replies = await self._link.run("rooms-refresh", commands, refused_is_error=False)
         missing = []
         for room, found in zip(rooms, _split(replies, len(replies) // len(rooms)), strict=True):
             has_setup = all(reply == 1 for reply in found[3:])
             if not has_setup or self._values.room(found[0], room.name) != room:
                 missing.append(room)
-        await self._index([room for room in rooms if room not in missing])
+        gone = {room.name for room in missing}
+        await self._index([room for room in rooms if room.name not in gone])
         return missing
 
     async def remove_rooms(self, rooms: Sequence[RoomEntry]) -> None:
@@ -74,10 +77,13 @@ class RedisRooms(RedisNodes):
         ended = await asyncio.gather(
             *(self._remove_batch(batch) for batch in self._batches(rooms)), return_exceptions=True
         )
+        removed: list[str] = []
         for result in ended:
             if isinstance(result, BaseException):
                 raise result
-        await self._link.run("rooms-index", [("ZREM", self._keys.rooms, *(room.name for room in rooms))])
+            removed += result
+        if removed:
+            await self._link.run("index", [("ZREM", self._keys.rooms, *removed)], refused_is_error=False)
 
     async def read_rooms(self) -> list[RoomEntry]:
         """See `Store`."""
@@ -136,17 +142,23 @@ class RedisRooms(RedisNodes):
         await self._link.check_and_write("rooms-write", self._reads(rooms), decide)
         return stands
 
-    async def _remove_batch(self, rooms: Sequence[RoomEntry]) -> None:
+    async def _remove_batch(self, rooms: Sequence[RoomEntry]) -> list[str]:
+        """Names of those that were still ours."""
+        removed: list[str] = []
+
         def decide(replies: list[Reply]) -> list[Command]:
+            removed.clear()
             writes: list[Command] = []
             for room, raw in zip(rooms, replies[::2], strict=True):
                 found = self._values.room(raw, room.name)
                 if found is not None and (found.node, found.epoch) == (room.node, room.epoch):
                     key = self._keys.room(room.name)
+                    removed.append(room.name)
                     writes.append(("DEL", key, self._keys.config(key), self._keys.context(key)))
             return writes
 
         await self._link.check_and_write("rooms-remove", self._reads(rooms), decide)
+        return removed
 
     def _write(self, room: RoomEntry, setup: RoomSetup | None) -> list[Command]:
         key = self._keys.room(room.name)

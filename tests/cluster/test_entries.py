@@ -138,6 +138,23 @@ async def test_poison_is_refused_counted_and_healed_by_the_owner(
 
 
 @needs_redis
+@pytest.mark.parametrize("key", ["", ":epoch", ":config", ":context"])
+async def test_a_key_that_was_poisoned_in_use_is_found_by_refreshing(
+    server: RedisServer, redis_store: RedisStore, key: str
+) -> None:
+    await redis_store.write_node(node())
+    written = await redis_store.write_rooms([room("a"), room("b")], {"a": SETUP, "b": SETUP})
+    for command in (("DEL", f"test:room:{{a}}{key}"), ("SADD", f"test:room:{{a}}{key}", "poison")):
+        await server.command(*command)
+    if key == "":
+        assert await redis_store.refresh_rooms(written) == [written[0]]
+        assert [found.name for found in await redis_store.read_rooms()] == ["b"]
+    assert await redis_store.write_rooms(written[:1], {"a": SETUP}) == written[:1]
+    assert await redis_store.read_rooms() == written
+    assert await redis_store.find_setup("a") == SETUP
+
+
+@needs_redis
 @pytest.mark.parametrize("index", ["test:rooms", "test:nodes"])
 async def test_an_index_of_another_type_is_made_anew(server: RedisServer, redis_store: RedisStore, index: str) -> None:
     await server.command("SET", index, "poison")

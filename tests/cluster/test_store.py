@@ -103,6 +103,7 @@ async def test_a_node_thought_dead_does_not_overwrite_who_came_after_it(open_sto
     assert await zombie.write_rooms([room("a", epoch=old)], {}) == [room("a", "N_2", epoch=new)]
     await zombie.remove_rooms([room("a", epoch=old)])
     assert await successor.find_room("a") == room("a", "N_2", epoch=new)
+    assert [found.node for found in await successor.read_rooms()] == ["N_2"]
 
 
 async def test_many_rooms(open_stores: OpenStores) -> None:
