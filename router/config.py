@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import (
@@ -188,8 +187,10 @@ def _is_service_link(name: str) -> bool:
 
 
 def _mask_userinfo(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None and "password" not in parts.query:
+    """Not by `urlsplit`: there may be several hosts."""
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    user, at, host = place.rpartition("@")
+    if ":" not in user and "password" not in query:
         return url
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{MASK}@{host}" if "@" in parts.netloc else host, query="").geturl()
+    return f"{scheme}://{MASK}@{host}" if at else f"{scheme}://{host}"

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from router.cluster.redis_target import parse_target
 from router.cpus import allowed_cpus, choose_cpus, count_workers
 
 MIN_ADMIN_TOKEN_CHARS: Final = 16
@@ -69,9 +70,7 @@ def _origin(value: str) -> str:
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    scheme = value.get_secret_value().partition("://")[0]
-    if scheme not in ("redis", "rediss", "unix", "valkey", "valkeys"):
-        raise ValueError("expected redis://HOST:PORT/DB, rediss://, valkey:// or unix://PATH")
+    parse_target(value.get_secret_value())
     return value
 
 
@@ -187,11 +186,16 @@ class AuthSettings(Section):
 
 
 class RedisSettings(Section):
-    """Where the room directory is published."""
+    """Where nodes find each other."""
 
     url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "fork-router"
     ttl_s: Annotated[float, Field(ge=2, le=3600)] = 30.0
+    timeout_s: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    max_events: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    node: Annotated[str, Field(pattern=r"^[\w.:-]{1,128}$")] | None = None
+    admin_url: Annotated[str, AfterValidator(_web_url)] | None = None
+    region: Annotated[str, Field(pattern=r"^[\w.-]{0,64}$")] = ""
 
 
 class LogSettings(Section):

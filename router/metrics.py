@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from router import __version__
 
 DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STORE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
 LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
 HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch"]
@@ -75,8 +76,24 @@ class Metrics:
         )
         self.redis_up = Gauge(
             "sfu_redis_up",
-            "1 when the last write to Redis succeeded, else 0; 0 also without Redis.",
+            "1 when Redis answered the last call, else 0; 0 also without Redis.",
             registry=self.registry,
+        )
+        self.redis_duration = Histogram(
+            "sfu_redis_command_duration_seconds",
+            "Duration of answered calls to Redis, by what they are for.",
+            ["command"],
+            buckets=STORE_BUCKETS,
+            registry=self.registry,
+        )
+        self.redis_failures = Counter(
+            "sfu_redis_failures", "Calls to Redis that failed, by reason.", ["reason"], registry=self.registry
+        )
+        self.store_values_refused = Counter(
+            "sfu_store_values_refused", "Values in Redis that fit no schema, by kind.", ["kind"], registry=self.registry
+        )
+        self.rooms_lost = Counter(
+            "sfu_rooms_lost", "Rooms closed here because another node has them.", registry=self.registry
         )
         self.handler_errors = Counter(
             "sfu_handler_errors", "Event handlers that raised; the connection went on.", registry=self.registry
@@ -105,6 +122,18 @@ class Metrics:
     def record_session_ended(self, reason: str) -> None:
         """A session ended; `reason` is one of a fixed set of slugs."""
         self.sessions_ended.labels(reason=reason).inc()
+
+    def record_store_call(self, command: str, seconds: float) -> None:
+        """Redis answered; `command` is one of a fixed set of names."""
+        self.redis_duration.labels(command=command).observe(seconds)
+
+    def record_store_failure(self, reason: str) -> None:
+        """A call to Redis failed; `reason` is one of a fixed set of slugs."""
+        self.redis_failures.labels(reason=reason).inc()
+
+    def record_value_refused(self, kind: str) -> None:
+        """A value in Redis was poisoned; `kind` is one of a fixed set."""
+        self.store_values_refused.labels(kind=kind).inc()
 
     def record_moderation(self, action: ModerationAction) -> None:
         """A moderator acted."""

@@ -19,8 +19,9 @@ from typing import Final
 from router import __version__
 from router.admin.app import create_admin_app
 from router.admin.state import AdminState
-from router.cluster.directory import RoomDirectory
+from router.cluster.membership import Membership
 from router.cluster.store import open_store
+from router.cluster.this_node import join_others
 from router.config import Settings
 from router.errors import EngineError
 from router.listener import HttpLimits, Listener, bind_port
@@ -66,6 +67,7 @@ class RouterServer:
         self._lag = LoopLag(self.metrics)
         self._ports: list[socket.socket] = []
         self._engine: MediaEngine | None = None
+        self._membership: Membership | None = None
         self._sockets: MediaSockets | None = None
         self._public: Listener | None = None
         self._admin: Listener | None = None
@@ -114,11 +116,18 @@ class RouterServer:
         self._sockets = MediaSockets(settings, self._engine)
         closing.push_async_callback(self._sockets.close)
         self._sockets.start()
-        store = await open_store(settings.redis)
-        closing.push_async_callback(store.close)
-        directory = RoomDirectory(self.registry, store, settings.redis.ttl_s, self.metrics)
-        directory.start()
-        closing.push_async_callback(directory.close)
+        opened = open_store(settings.redis, self.metrics)
+        closing.push_async_callback(opened.store.close)
+        self._membership = join_others(
+            self.registry,
+            opened.store,
+            settings.redis,
+            self.metrics,
+            public_url=settings.public.url or "",
+            read_busy_us=self._read_busy_us,
+        )
+        self._membership.start()
+        closing.push_async_callback(self._membership.close)
         self._lag.start()
         closing.callback(self._lag.close)
         self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())
@@ -162,6 +171,12 @@ class RouterServer:
         except EngineError:
             return False
 
+    def _read_busy_us(self) -> list[int]:
+        try:
+            return [worker["busy_us"] for worker in self._engine.native.counters()] if self._engine else []
+        except EngineError:
+            return []
+
     async def _close_rooms(self) -> None:
         try:
             async with asyncio.timeout(ROOMS_GRACE_S):
@@ -175,6 +190,7 @@ class RouterServer:
 
     def _admin_state(self) -> AdminState:
         assert self._engine is not None, "called by start"
+        assert self._membership is not None, "called by start"
         token = self.settings.admin.token
         return AdminState(
             registry=self.registry,
@@ -183,6 +199,7 @@ class RouterServer:
             check_readiness=self.check_readiness,
             token=token.get_secret_value() if token else None,
             metrics_without_token=self.settings.admin.metrics_without_token,
+            describe_store=self._membership.describe,
         )
 
     def _public_state(self) -> PublicState:

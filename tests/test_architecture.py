@@ -25,7 +25,10 @@ ONLY_IMPORTERS = {
     "aioice": {"router/rtc/ice.py"},
     "OpenSSL": {"router/rtc/dtls.py"},
     "pylibsrtp": {"router/rtc/srtp.py"},
-    "redis": {"router/cluster/store.py"},
+    "redis": {
+        f"router/cluster/redis_{part}.py"
+        for part in ("connections", "errors", "link", "nodes", "store", "topology", "values")
+    },
     "uvicorn": {"router/listener.py", "router/http_protocol.py"},
     "prometheus_client": {
         "router/metrics.py",

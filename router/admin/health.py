@@ -1,6 +1,7 @@
 """`/healthz` and `/readyz`, for whoever restarts the process and whoever routes traffic to it. Neither needs a token.
 
-Alive means that this answer came. Ready means that a participant could join. Redis is in neither: calls need none.
+Alive means that this answer came. Ready means that a participant could join. The store is told of and decides neither:
+calls need none, and a Redis that is down must not take the routers with it.
 """
 
 from typing import Annotated, Any
@@ -26,7 +27,7 @@ async def read_readiness(state: Annotated[AdminState, Depends(read_state)]) -> J
     checks = state.check_readiness()
     failed = [name for name, holds in checks.items() if not holds]
     if not failed:
-        return JSONResponse({"status": "ready", "checks": checks})
+        return JSONResponse({"status": "ready", "checks": checks, "store": dict(state.describe_store())})
     problem = describe_problem("not-ready", "Not ready", 503, f"failed: {', '.join(failed)}")
-    body: dict[str, Any] = {**problem, "checks": checks}
+    body: dict[str, Any] = {**problem, "checks": checks, "store": dict(state.describe_store())}
     return JSONResponse(body, 503, headers={"Retry-After": "5"}, media_type=MEDIA_TYPE)

@@ -1,8 +1,8 @@
 """What the admin application is made from: read access to the rooms, the engine's counters and the router's health."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import HTTPConnection
 
@@ -26,6 +26,8 @@ class AdminState:
     token: str | None
     """Bearer token; None serves anybody, for development on loopback."""
     metrics_without_token: bool = False
+    describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory", "up": True}  # Any: JSON
+    """What keeps the directory, and how it does."""
 
 
 def read_state(connection: HTTPConnection) -> AdminState:

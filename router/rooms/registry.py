@@ -53,6 +53,8 @@ class RoomRegistry:
         self.create_on_first_use = create_on_first_use
         self.metrics = metrics or default_metrics()
         self.removed = RemovedIdentities(self.limits)
+        self.on_rooms_changed: Callable[[], None] | None = None
+        """Told after a room was opened or closed."""
         self.draining = False
         self.closed = False
         self._open_origin = open_origin
@@ -96,6 +98,7 @@ class RoomRegistry:
             raise CapacityError("the router has no place for another room", slug="too-many-rooms", retry_after_s=30)
         room = self._rooms[name] = Room(name, self, self._open_origin())
         logger.info("room created", extra={"room": name})
+        self._tell_rooms_changed()
         return room
 
     def open_room(self, name: str) -> Room:
@@ -122,7 +125,12 @@ class RoomRegistry:
                 del self._rooms[room.name]
             room.closing = self._track(self._close_origin(room, sessions))
             logger.info("room closed", extra={"room": room.name, "reason": reason})
+            self._tell_rooms_changed()
         return room.closing
+
+    def _tell_rooms_changed(self) -> None:
+        if self.on_rooms_changed is not None:
+            self.on_rooms_changed()
 
     async def _close_origin(self, room: Room, sessions: list[asyncio.Task[None]]) -> None:
         await asyncio.gather(*sessions, return_exceptions=True)
