@@ -20,6 +20,8 @@ CheckDropReason = Literal[
 ]
 
 ModerationAction = Literal["mute", "unmute", "remove", "lock", "unlock"]
+EventSinkName = Literal["sse", "stream", "webhook"]
+WebhookResult = Literal["delivered", "failed", "dead"]
 
 # Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -78,6 +80,19 @@ class Metrics:
             "1 when the last write to Redis succeeded, else 0; 0 also without Redis.",
             registry=self.registry,
         )
+        self.events = Counter("sfu_events", "Events of the log, by kind.", ["kind"], registry=self.registry)
+        self.events_lost = Counter(
+            "sfu_events_lost", "Events that a slow reader lost, by sink.", ["sink"], registry=self.registry
+        )
+        self.event_listeners = Gauge(
+            "sfu_event_listeners", "Open streams of server-sent events.", registry=self.registry
+        )
+        self.webhook_deliveries = Counter(
+            "sfu_webhook_deliveries",
+            "Attempts that were taken (delivered) or not (failed), and webhooks given up (dead).",
+            ["result"],
+            registry=self.registry,
+        )
         self.handler_errors = Counter(
             "sfu_handler_errors", "Event handlers that raised; the connection went on.", registry=self.registry
         )
@@ -109,6 +124,14 @@ class Metrics:
     def record_moderation(self, action: ModerationAction) -> None:
         """A moderator acted."""
         self.moderation.labels(action=action).inc()
+
+    def record_events_lost(self, sink: EventSinkName, count: int) -> None:
+        """The queue of a sink was full."""
+        self.events_lost.labels(sink=sink).inc(count)
+
+    def record_webhook(self, result: WebhookResult, count: int = 1) -> None:
+        """An attempt to deliver ended, or webhooks were given up."""
+        self.webhook_deliveries.labels(result=result).inc(count)
 
 
 _default: Metrics | None = None
