@@ -15,10 +15,11 @@ MAX_LINES = 600
 # Each folder may use those named, itself, and the shared modules.
 SHARED = {"router", "router.clock", "router.errors", "router.metrics", "router.rates"}
 MAY_USE = {
+    "events": set(),
     "rtc": {"router._engine"},
-    "rooms": {"router.rtc"},
+    "rooms": {"router.rtc", "router.events.log", "router.events.model"},
     "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens"},
-    "admin": {"router.rooms", "router.rtc", "router.problems", "router.engine_stats", "router._engine"},
+    "admin": {"router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"},
     "cluster": {"router.rooms", "router.config_model"},
 }
 ONLY_IMPORTERS = {

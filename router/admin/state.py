@@ -11,6 +11,7 @@ from router.rooms.registry import RoomRegistry
 
 if TYPE_CHECKING:
     from router._engine import WorkerCounters
+    from router.events.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class AdminState:
     token: str | None
     """Bearer token; None serves anybody, for development on loopback."""
     metrics_without_token: bool = False
+    webhooks: "Sequence[Webhook]" = ()
+    max_event_listeners: int = 32
 
 
 def read_state(connection: HTTPConnection) -> AdminState:

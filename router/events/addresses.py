@@ -57,7 +57,7 @@ class AddressPolicy:
 
 
 def _forms(address: Address) -> Iterable[Address]:
-    """The addresses that packets may end at: the IPv4 one where it is only wrapped, both where a relay may unwrap it."""
+    """The addresses that packets may end at: the IPv4 one where it is wrapped, both where a relay may unwrap it."""
     if isinstance(address, IPv4Address):
         return (address,)
     if address.ipv4_mapped is not None:

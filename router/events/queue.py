@@ -26,10 +26,13 @@ class Filter:
         return (self.room is None or entry.room == self.room) and (not self.kinds or entry.kind in self.kinds)
 
 
+EVERYTHING = Filter()
+
+
 class EntryQueue:
     """A `Sink` for one reading task."""
 
-    def __init__(self, name: EventSinkName, capacity: int, metrics: Metrics, wants: Wants = Filter()) -> None:
+    def __init__(self, name: EventSinkName, capacity: int, metrics: Metrics, wants: Wants = EVERYTHING) -> None:
         self.ended = False
         self.lost = 0
         """Since somebody set it to 0."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from router import clock
 from router.events.entry import Entry
-from router.events.queue import Filter, Wants
+from router.events.queue import EVERYTHING, Wants
 from router.events.webhook_post import DeliveryError, Post
 from router.events.webhook_queue import Backoff, WebhookQueue
 from router.metrics import Metrics
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 MAX_UNDER_WAY: Final = 8
 WARNING_INTERVAL_US: Final = 60_000_000
 CAPACITY: Final = 10_000
+USUAL_BACKOFF: Final = Backoff()
 
 CallLater = Callable[[float, Callable[[], object]], asyncio.TimerHandle]
 
@@ -61,9 +62,9 @@ class Webhook:
         post: Post,
         metrics: Metrics,
         *,
-        wants: Wants = Filter(),
+        wants: Wants = EVERYTHING,
         capacity: int = CAPACITY,
-        backoff: Backoff = Backoff(),
+        backoff: Backoff = USUAL_BACKOFF,
         call_later: CallLater | None = None,
         now_us: Callable[[], int] = clock.monotonic_us,
         chance: Callable[[], float] = random.random,
