@@ -19,7 +19,14 @@ MAY_USE = {
     "rtc": {"router._engine"},
     "rooms": {"router.rtc", "router.events.log", "router.events.model"},
     "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens"},
-    "admin": {"router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"},
+    "admin": {
+        "router.rooms",
+        "router.rtc",
+        "router.events",
+        "router.problems",
+        "router.engine_stats",
+        "router._engine",
+    },
     "cluster": {"router.rooms", "router.config_model"},
 }
 ONLY_IMPORTERS = {
