@@ -17,7 +17,7 @@ SHARED = {"router", "router.clock", "router.errors", "router.metrics", "router.r
 MAY_USE = {
     "events": set(),
     "rtc": {"router._engine"},
-    "rooms": {"router.rtc", "router.events.log", "router.events.model"},
+    "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
     "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens"},
     "admin": {
         "router.rooms",

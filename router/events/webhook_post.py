@@ -129,7 +129,8 @@ class HttpPost:
                 if size > MAX_ANSWER_BYTES:
                     # Leaving the block closes the connection.
                     raise DeliveryError("answer-too-large", retry=False)
-            check_status(answer.status, dict(answer.headers).get(b"retry-after"))
+            given = {name.lower(): value for name, value in answer.headers}
+            check_status(answer.status, given.get(b"retry-after"))
 
 
 def check_status(status: int, retry_after: bytes | None = None) -> None:

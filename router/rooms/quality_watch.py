@@ -17,7 +17,6 @@ from router.rooms.registry import RoomRegistry
 from router.rooms.room import Room
 
 if TYPE_CHECKING:
-    from router._engine import TransportStats
     from router.engine_stats import Quality
 
 TICK_S: Final = 0.1
@@ -85,21 +84,17 @@ async def judge(participant: Participant) -> Judgement | None:
             stats = await session.connection.get_stats()
         except (EngineError, ConnectionClosedError):
             continue  # it is not connected yet, or went away
-        for judgement in _judgements(stats):
-            if worst is None or ORDER[judgement.category] > ORDER[worst.category]:
+        received = [_judge_one(producer["quality"], "in") for producer in stats["producers"]]
+        sent = [_judge_one(slot["quality"], "out") for slot in stats["slots"]]
+        for judgement in (*received, *sent):
+            if judgement is not None and (worst is None or ORDER[judgement.category] > ORDER[worst.category]):
                 worst = judgement
     return worst
 
 
-def _judgements(stats: "TransportStats") -> Iterator[Judgement]:
-    for direction, qualities in (
-        ("in", [producer["quality"] for producer in stats["producers"]]),
-        ("out", [slot["quality"] for slot in stats["slots"]]),
-    ):
-        yield from (_judgement(quality, direction) for quality in qualities if quality is not None)
-
-
-def _judgement(quality: "Quality", direction: str) -> Judgement:
+def _judge_one(quality: "Quality | None", direction: str) -> Judgement | None:
+    if quality is None:
+        return None
     if quality["category"] == GOOD.category:
         return GOOD
     return Judgement(quality["category"], quality["impairment"], direction)
