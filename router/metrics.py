@@ -20,7 +20,6 @@ CheckDropReason = Literal[
 ]
 
 ModerationAction = Literal["mute", "unmute", "remove", "lock", "unlock"]
-EventSinkName = Literal["sse", "stream", "webhook"]
 WebhookResult = Literal["delivered", "failed", "dead"]
 
 # Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
@@ -124,10 +123,6 @@ class Metrics:
     def record_moderation(self, action: ModerationAction) -> None:
         """A moderator acted."""
         self.moderation.labels(action=action).inc()
-
-    def record_events_lost(self, sink: EventSinkName, count: int) -> None:
-        """The queue of a sink was full."""
-        self.events_lost.labels(sink=sink).inc(count)
 
     def record_webhook(self, result: WebhookResult, count: int = 1) -> None:
         """An attempt to deliver ended, or webhooks were given up."""

@@ -7,6 +7,7 @@ The text has LiveKit's names for what both have (`event`, `id`, `created_at` in 
 import json
 import re
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Final
 
 from router.events.model import Event
@@ -93,11 +94,16 @@ def make_entry(place: Place, event: Event) -> Entry:
         "node": place.node,
     }
     room = {} if place.room is None else {"room": {"id": place.room_id, "name": place.room}}
-    text = json.dumps(
-        {**head, **room, **_describe(event)}, separators=(",", ":"), ensure_ascii=False, default=_describe
-    )
-    return Entry(place, event, text)
+    return Entry(place, event, _encoder.encode({**head, **room, **_describe(event)}))
 
 
 def _describe(value: Any) -> dict[str, Any]:  # Any: called by json for what it does not know
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: getattr(value, name) for name in _names(type(value))}
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+_encoder: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_describe)

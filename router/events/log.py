@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from router import clock
 from router.events.entry import Entry, Place, make_entry, read_id
-from router.events.model import Event
+from router.events.model import KINDS, Event
 from router.metrics import Metrics, default_metrics
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,8 @@ class EventLog:
         """Of the latest entry."""
         self._max_entries = max_entries
         self._max_chars = max_chars
-        self._metrics = metrics or default_metrics()
+        counter = (metrics or default_metrics()).events
+        self._counters = {kind: counter.labels(kind=kind) for kind in KINDS}
         self._now_s = now_s
         self._sequence = 0
         self._entries: deque[Entry] = deque()
@@ -89,7 +90,7 @@ class EventLog:
         self.number += 1
         place = Place(self.id, self.number, sequence, self._now_s(), self.node, room, room_id)
         entry = make_entry(place, event)
-        self._metrics.events.labels(kind=event.kind).inc()
+        self._counters[event.kind].inc()
         self._keep(entry)
         for sink in tuple(self._sinks):
             sink.offer(entry)

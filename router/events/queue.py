@@ -7,9 +7,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from router.events.entry import Entry
-from router.metrics import EventSinkName, Metrics
+from router.metrics import Metrics
 
 Wants = Callable[[Entry], bool]
 
@@ -32,12 +33,13 @@ EVERYTHING = Filter()
 class EntryQueue:
     """A `Sink` for one reading task."""
 
-    def __init__(self, name: EventSinkName, capacity: int, metrics: Metrics, wants: Wants = EVERYTHING) -> None:
+    def __init__(
+        self, name: Literal["sse", "stream"], capacity: int, metrics: Metrics, wants: Wants = EVERYTHING
+    ) -> None:
         self.ended = False
         self.lost = 0
         """Since somebody set it to 0."""
-        self._name = name
-        self._metrics = metrics
+        self._counter = metrics.events_lost.labels(sink=name)
         self._wants = wants
         self._entries: deque[Entry] = deque()
         self._capacity = capacity
@@ -54,7 +56,7 @@ class EntryQueue:
         if len(self._entries) > self._capacity:
             self._entries.popleft()
             self.lost += 1
-            self._metrics.record_events_lost(self._name, 1)
+            self._counter.inc()
         self._wake.set()
 
     def end(self) -> None:

@@ -96,7 +96,7 @@ class Webhook:
         self._idle.clear()
         if self._queue.put(entry) is not None:
             self.counts.lost += 1
-            self._metrics.record_events_lost("webhook", 1)
+            self._metrics.events_lost.labels(sink="webhook").inc()
         self._start()
 
     def end(self) -> None:
