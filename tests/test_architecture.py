@@ -33,6 +33,7 @@ ONLY_IMPORTERS = {
     "aioice": {"router/rtc/ice.py"},
     "OpenSSL": {"router/rtc/dtls.py"},
     "pylibsrtp": {"router/rtc/srtp.py"},
+    "httpcore": {"router/events/guarded_network.py", "router/events/webhook_post.py"},
     "redis": {"router/cluster/store.py"},
     "uvicorn": {"router/listener.py", "router/http_protocol.py"},
     "prometheus_client": {

@@ -7,10 +7,9 @@ The text has LiveKit's names for what both have (`event`, `id`, `created_at` in 
 import json
 import re
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, Final
 
-from router.events.model import Event
+from router.events.model import KINDS, Contributor, Event, ParticipantInfo, TrackInfo
 
 _ID: Final = re.compile(r"(E_[0-9a-f]{16})-([0-9]{1,18})")
 
@@ -97,13 +96,14 @@ def make_entry(place: Place, event: Event) -> Entry:
     return Entry(place, event, _encoder.encode({**head, **room, **_describe(event)}))
 
 
+_FIELDS: Final = {
+    kind: tuple(field.name for field in fields(kind))
+    for kind in (*KINDS.values(), ParticipantInfo, TrackInfo, Contributor)
+}
+
+
 def _describe(value: Any) -> dict[str, Any]:  # Any: called by json for what it does not know
-    return {name: getattr(value, name) for name in _names(type(value))}
-
-
-@cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+    return {name: getattr(value, name) for name in _FIELDS[type(value)]}
 
 
 _encoder: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_describe)
