@@ -92,6 +92,11 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self.webhook_queue_depth = Gauge(
+            "sfu_webhook_queue_depth",
+            "Events that wait for receivers of webhooks, of all together.",
+            registry=self.registry,
+        )
         self.handler_errors = Counter(
             "sfu_handler_errors", "Event handlers that raised; the connection went on.", registry=self.registry
         )

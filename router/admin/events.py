@@ -1,4 +1,4 @@
-"""`GET /v1/events`: the event log as server-sent events."""
+"""`GET /v1/events`: the event log of this node as server-sent events. Those of all nodes are in the store's stream."""
 
 from typing import Annotated, Final
 
@@ -43,7 +43,7 @@ async def read_events(
         Header(max_length=MAX_ID_CHARACTERS, description="The last id that was read: what came since comes first."),
     ] = None,
 ) -> Response:
-    """Events from now on, or from after `Last-Event-ID` as far as the log reaches back."""
+    """Events of this node from now on, or from after `Last-Event-ID` as far as the log reaches back."""
     if room is not None:
         check_room_name(room)
     for name in kind or ():

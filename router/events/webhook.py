@@ -78,6 +78,8 @@ class Webhook:
         self._queue = WebhookQueue(capacity, backoff, chance=chance)
         self._call_later = call_later
         self._now_us = now_us
+        self._depth = 0
+        """As the gauge knows it."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
@@ -117,6 +119,7 @@ class Webhook:
         for task in tuple(self._under_way):
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
+        self._measure(0)
         await self._post.close()
 
     # -- attempts ------------------------------------------------------------------------------------------------
@@ -137,6 +140,11 @@ class Webhook:
             self._timer = call_later(max(0.0, due_s - now_s), self._on_timer)
         if not len(self._queue):
             self._idle.set()
+        self._measure(len(self._queue))
+
+    def _measure(self, depth: int) -> None:
+        self._metrics.webhook_queue_depth.inc(depth - self._depth)
+        self._depth = depth
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -159,9 +159,11 @@ async def test_few_at_once_and_a_full_queue_loses_the_oldest() -> None:
     await stage.offer(*entries)
     assert stage.post.held == MAX_UNDER_WAY
     assert stage.webhook.counts.lost == lost(stage.metrics, "webhook") == 5
+    assert stage.metrics.webhook_queue_depth._value.get() == 20
     stage.post.release()
     await stage.settle()
     await stage.settle()
+    assert stage.metrics.webhook_queue_depth._value.get() == 0
     assert sorted(stage.post.taken) == sorted(one.id for one in entries[:8] + entries[13:])
     assert stage.post.most_held == MAX_UNDER_WAY
     await stage.webhook.close(0)
@@ -187,6 +189,7 @@ async def test_the_end_gives_up_what_a_hanging_receiver_does_not_take(caplog: py
     stage.post.hold = True
     await stage.offer(entry("a"), entry("a"), entry("b"))
     await stage.webhook.close(0)
+    assert stage.metrics.webhook_queue_depth._value.get() == 0
     assert stage.count("dead") == 3
     assert (stage.post.held, stage.post.closed, stage.timers.waiting) == (0, True, [])
     assert warnings(caplog)[-1].message == "webhooks given up: the router stops"
