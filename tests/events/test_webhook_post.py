@@ -117,7 +117,8 @@ async def test_the_time_a_receiver_asks_for_is_passed_on() -> None:
 async def test_a_receiver_that_hangs_costs_one_timeout() -> None:
     async with receiving() as receiver:
         receiver.answers = [None]
-        assert await refusal(f"http://127.0.0.1:{receiver.port}/", timeout_s=0.2) == ("timeout", True)
+        async with asyncio.timeout(5):
+            assert await refusal(f"http://127.0.0.1:{receiver.port}/", timeout_s=0.2) == ("timeout", True)
 
 
 async def test_a_resolver_that_hangs_costs_one_timeout() -> None:
@@ -125,7 +126,8 @@ async def test_a_resolver_that_hangs_costs_one_timeout() -> None:
         await asyncio.Event().wait()
         return []
 
-    assert await refusal("http://hooks.test/", timeout_s=0.1, resolve=hang) == ("timeout", True)
+    async with asyncio.timeout(5):
+        assert await refusal("http://hooks.test/", timeout_s=0.1, resolve=hang) == ("timeout", True)
 
 
 async def test_no_more_of_an_answer_is_read_than_its_cap() -> None:
