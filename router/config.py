@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import (
@@ -24,11 +25,13 @@ from router.config_file import read_file
 from router.config_model import (
     AdminSettings,
     AuthSettings,
+    EventSettings,
     LogSettings,
     MediaSettings,
     PublicSettings,
     RedisSettings,
     RoomSettings,
+    WebhookSettings,
     is_loopback,
 )
 from router.config_report import describe
@@ -57,6 +60,8 @@ class Settings(BaseSettings):
     rooms: RoomSettings = RoomSettings()
     auth: AuthSettings = AuthSettings()
     redis: RedisSettings = RedisSettings()
+    events: EventSettings = EventSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -80,6 +85,7 @@ class Settings(BaseSettings):
                     f"auth.secrets.{index} has {size} bytes: expected {MIN_SECRET_BYTES} or more, "
                     "such as the output of: openssl rand -hex 32"
                 )
+        self._check_webhooks()
         if self.dev:
             self._check_development()
         else:
@@ -91,6 +97,25 @@ class Settings(BaseSettings):
                 raise ConfigError(
                     f"{key} is {host!r}: dev mode hands out tokens, expected a loopback address such as 127.0.0.1"
                 )
+
+    def _check_webhooks(self) -> None:
+        webhooks = self.webhooks
+        if not webhooks.urls:
+            return
+        secret = webhooks.secret.get_secret_value() if webhooks.secret else ""
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ConfigError(
+                f"webhooks.secret: expected {MIN_SECRET_BYTES} bytes or more with webhooks.urls, set "
+                "ROUTER_WEBHOOKS__SECRET to the output of: openssl rand -hex 32"
+            )
+        if secret in [known.get_secret_value() for known in self.auth.secrets]:
+            raise ConfigError(
+                "webhooks.secret is one of auth.secrets: expected another one, since receivers of webhooks could "
+                "make join tokens with it"
+            )
+        plain = [i for i, url in enumerate(webhooks.urls) if url.get_secret_value().startswith("http:")]
+        if plain and not webhooks.allow_http:
+            raise ConfigError(f"webhooks.urls.{plain[0]}: expected https, or webhooks.allow_http")
 
     def _check_production(self) -> None:
         if not self.auth.secrets:
@@ -111,6 +136,7 @@ class Settings(BaseSettings):
         dumped["media"]["pin_workers"] = bool(self.media.worker_cpus)
         if self.redis.url is not None:
             dumped["redis"]["url"] = _mask_userinfo(self.redis.url.get_secret_value())
+        dumped["webhooks"]["urls"] = [_mask_path(url.get_secret_value()) for url in self.webhooks.urls]
         return dumped
 
 
@@ -184,6 +210,11 @@ def _is_service_link(name: str) -> bool:
     """Kubernetes puts such variables into every pod when a Service is called "router"."""
     rest = name.removeprefix(ENV_PREFIX)
     return rest == "PORT" or rest.startswith(("SERVICE_", "PORT_"))
+
+
+def _mask_path(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/{MASK}"
 
 
 def _mask_userinfo(url: str) -> str:

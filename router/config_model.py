@@ -1,7 +1,7 @@
 """The sections of the settings: types, bounds, defaults. `router.config` reads, `config/router.yaml` explains them."""
 
 import json
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 
 from router.cluster.redis_target import parse_target
 from router.cpus import allowed_cpus, choose_cpus, count_workers
+from router.events.model import FREQUENT_KINDS, KINDS
 
 MIN_ADMIN_TOKEN_CHARS: Final = 16
 CODECS: Final = {name.lower(): name for name in ("red", "opus", "VP8", "VP9", "H264", "AV1")}
@@ -71,6 +72,32 @@ def _origin(value: str) -> str:
 
 def _redis_url(value: SecretStr) -> SecretStr:
     parse_target(value.get_secret_value())
+    return value
+
+
+def _webhook_url(value: SecretStr) -> SecretStr:
+    expected = "expected https://HOST or http://HOST with a path, in ASCII, without user and fragment"
+    text = value.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError(expected) from None
+    if not valid or "@" in parts.netloc or parts.fragment or not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError(expected)
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("expected a network such as 10.0.0.0/8, or an address") from None
+
+
+def _event_kind(value: str) -> str:
+    if value not in KINDS:
+        raise ValueError(f"expected one of {', '.join(KINDS)}")
     return value
 
 
@@ -196,6 +223,37 @@ class RedisSettings(Section):
     node: Annotated[str, Field(pattern=r"^[\w.:-]{1,128}$")] | None = None
     admin_url: Annotated[str, AfterValidator(_web_url)] | None = None
     region: Annotated[str, Field(pattern=r"^[\w.-]{0,64}$")] = ""
+
+
+class EventSettings(Section):
+    """The event log."""
+
+    max_entries: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    max_listeners: Annotated[int, Field(ge=0, le=1000)] = 32
+    quality_interval_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+
+
+class WebhookSettings(Section):
+    """Receivers of events."""
+
+    urls: Annotated[
+        tuple[Annotated[SecretStr, AfterValidator(_webhook_url)], ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(max_length=16),
+    ] = ()
+    key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")] = "fork-router"
+    secret: SecretStr | None = None
+    kinds: Annotated[
+        tuple[Annotated[str, AfterValidator(_event_kind)], ...], NoDecode, BeforeValidator(_split), Field(min_length=1)
+    ] = tuple(kind for kind in KINDS if kind not in FREQUENT_KINDS)
+    allow_http: bool = False
+    allowed_networks: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)
+    ] = ()
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    attempts: Annotated[int, Field(ge=1, le=32)] = 8
+    queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
 
 class LogSettings(Section):

@@ -21,6 +21,7 @@ CheckDropReason = Literal[
 ]
 
 ModerationAction = Literal["mute", "unmute", "remove", "lock", "unlock"]
+WebhookResult = Literal["delivered", "failed", "dead"]
 
 # Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -95,6 +96,24 @@ class Metrics:
         self.rooms_lost = Counter(
             "sfu_rooms_lost", "Rooms closed here because another node has them.", registry=self.registry
         )
+        self.events = Counter("sfu_events", "Events of the log, by kind.", ["kind"], registry=self.registry)
+        self.events_lost = Counter(
+            "sfu_events_lost", "Events that a slow reader lost, by sink.", ["sink"], registry=self.registry
+        )
+        self.event_listeners = Gauge(
+            "sfu_event_listeners", "Open streams of server-sent events.", registry=self.registry
+        )
+        self.webhook_deliveries = Counter(
+            "sfu_webhook_deliveries",
+            "Attempts that were taken (delivered) or not (failed), and webhooks given up (dead).",
+            ["result"],
+            registry=self.registry,
+        )
+        self.webhook_queue_depth = Gauge(
+            "sfu_webhook_queue_depth",
+            "Events that wait for receivers of webhooks, of all together.",
+            registry=self.registry,
+        )
         self.handler_errors = Counter(
             "sfu_handler_errors", "Event handlers that raised; the connection went on.", registry=self.registry
         )
@@ -138,6 +157,10 @@ class Metrics:
     def record_moderation(self, action: ModerationAction) -> None:
         """A moderator acted."""
         self.moderation.labels(action=action).inc()
+
+    def record_webhook(self, result: WebhookResult, count: int = 1) -> None:
+        """An attempt to deliver ended, or webhooks were given up."""
+        self.webhook_deliveries.labels(result=result).inc(count)
 
 
 _default: Metrics | None = None

@@ -24,11 +24,15 @@ from router.cluster.store import open_store
 from router.cluster.this_node import join_others
 from router.config import Settings
 from router.errors import EngineError
+from router.event_sinks import EventSinks
+from router.events.log import EventLog
+from router.events.model import NodeDraining, NodeStarted, NodeStopped
 from router.listener import HttpLimits, Listener, bind_port
 from router.loop_lag import LoopLag
 from router.media_sockets import MediaSockets
 from router.metrics import default_metrics
 from router.rooms.limits import RoomLimits
+from router.rooms.quality_watch import QualityWatch
 from router.rooms.registry import RoomRegistry
 from router.rooms.static_offer import OfferLayout
 from router.rtc import RTCConnection
@@ -57,12 +61,15 @@ class RouterServer:
         self.settings = settings
         self.metrics = default_metrics()
         self.tokens = JoinTokens(_token_secrets(settings))
+        self.events = EventLog(max_entries=settings.events.max_entries, metrics=self.metrics)
+        self._sinks = EventSinks(self.events, settings, self.metrics)
         self.registry = RoomRegistry(
             self._open_origin,
             limits=_room_limits(settings),
             layout=OfferLayout(settings.rooms.audio_slots, settings.rooms.video_slots, settings.rooms.codecs),
             create_on_first_use=settings.rooms.create_on_first_use,
             metrics=self.metrics,
+            events=self.events,
         )
         self._lag = LoopLag(self.metrics)
         self._ports: list[socket.socket] = []
@@ -128,6 +135,7 @@ class RouterServer:
         )
         self._membership.start()
         closing.push_async_callback(self._membership.close)
+        self.events.node = self._membership.node.id
         self._lag.start()
         closing.callback(self._lag.close)
         self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())
@@ -135,7 +143,14 @@ class RouterServer:
         for listener in (self._admin, self._public):
             closing.push_async_callback(listener.stop)
             listener.start()
+        self._sinks.start(opened.events)
+        closing.push_async_callback(self._sinks.close)  # before the listeners: streams of events end with the log
+        closing.callback(self.events.append, NodeStopped())
         closing.push_async_callback(self._close_rooms)
+        quality = QualityWatch(self.registry, settings.events.quality_interval_s)
+        quality.start()
+        closing.push_async_callback(quality.close)
+        self.events.append(NodeStarted(__version__))
         logger.info(
             "router started",
             extra={
@@ -152,7 +167,9 @@ class RouterServer:
         """Ends everything that was started, newest first. Idempotent."""
         if not self._stopping:
             self._stopping = True
-            self.registry.draining = True
+            if not self.registry.draining:
+                self.registry.draining = True
+                self.events.append(NodeDraining())
             await self._closing.aclose()
             logger.info("router stopped")
 
@@ -200,6 +217,8 @@ class RouterServer:
             token=token.get_secret_value() if token else None,
             metrics_without_token=self.settings.admin.metrics_without_token,
             describe_store=self._membership.describe,
+            webhooks=self._sinks.webhooks,
+            max_event_listeners=self.settings.events.max_listeners,
         )
 
     def _public_state(self) -> PublicState:

@@ -15,10 +15,18 @@ MAX_LINES = 600
 # Each folder may use those named, itself, and the shared modules.
 SHARED = {"router", "router.clock", "router.errors", "router.metrics", "router.rates"}
 MAY_USE = {
+    "events": set(),
     "rtc": {"router._engine"},
-    "rooms": {"router.rtc"},
+    "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
     "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens"},
-    "admin": {"router.rooms", "router.rtc", "router.problems", "router.engine_stats", "router._engine"},
+    "admin": {
+        "router.rooms",
+        "router.rtc",
+        "router.events",
+        "router.problems",
+        "router.engine_stats",
+        "router._engine",
+    },
     "cluster": {"router.rooms", "router.config_model"},
 }
 ONLY_IMPORTERS = {
@@ -29,6 +37,7 @@ ONLY_IMPORTERS = {
         f"router/cluster/redis_{part}.py"
         for part in ("connections", "errors", "link", "nodes", "store", "topology", "values")
     },
+    "httpcore": {"router/events/guarded_network.py", "router/events/webhook_post.py"},
     "uvicorn": {"router/listener.py", "router/http_protocol.py"},
     "prometheus_client": {
         "router/metrics.py",

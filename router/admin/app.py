@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router import __version__
-from router.admin import docs, health, metrics, participants, rooms, stats
+from router.admin import docs, events, health, metrics, participants, rooms, stats, webhooks
 from router.admin.auth import require_token
 from router.admin.collector import RouterCollector
+from router.admin.event_stream import Listeners
 from router.admin.state import AdminState
 from router.errors import RequestError, RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error, write_problem
@@ -33,7 +34,8 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.state.snapshots = CollectorRegistry()
     app.state.snapshots.register(RouterCollector(state.registry, state.read_counters))
     ProcessCollector(registry=app.state.snapshots)
-    for resource in (rooms, participants, stats):
+    app.state.event_listeners = Listeners(state.max_event_listeners, state.metrics)
+    for resource in (rooms, participants, stats, events, webhooks):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
     for resource in (health, metrics, docs):
         app.include_router(resource.router)

@@ -11,6 +11,7 @@ from router.rooms.registry import RoomRegistry
 
 if TYPE_CHECKING:
     from router._engine import WorkerCounters
+    from router.events.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class AdminState:
     metrics_without_token: bool = False
     describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory", "up": True}  # Any: JSON
     """What keeps the directory, and how it does."""
+    webhooks: "Sequence[Webhook]" = ()
+    max_event_listeners: int = 32
 
 
 def read_state(connection: HTTPConnection) -> AdminState:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from router import clock
 from router.errors import CapacityError, ConflictError, ForbiddenError, NotFoundError
+from router.events.log import EventLog
 from router.metrics import Metrics, default_metrics
 from router.rates import RateLimiter
 from router.rooms.limits import RoomLimits
@@ -43,6 +45,7 @@ class RoomRegistry:
         layout: OfferLayout | None = None,
         create_on_first_use: bool = True,
         metrics: Metrics | None = None,
+        events: EventLog | None = None,
         call_later: CallLater | None = None,
     ) -> None:
         self.limits = limits or RoomLimits()
@@ -52,6 +55,8 @@ class RoomRegistry:
         """How many forks checks from one source address may make."""
         self.create_on_first_use = create_on_first_use
         self.metrics = metrics or default_metrics()
+        self.events = events or EventLog(metrics=self.metrics)
+        """What happens here, for operators and webhooks."""
         self.removed = RemovedIdentities(self.limits)
         self.on_rooms_changed: Callable[[], None] | None = None
         """Told after a room was opened or closed."""
@@ -97,6 +102,7 @@ class RoomRegistry:
         if len(self._rooms) >= self.limits.max_rooms:
             raise CapacityError("the router has no place for another room", slug="too-many-rooms", retry_after_s=30)
         room = self._rooms[name] = Room(name, self, self._open_origin())
+        room.chronicle.on_started()
         logger.info("room created", extra={"room": name})
         self._tell_rooms_changed()
         return room
@@ -123,6 +129,7 @@ class RoomRegistry:
             sessions = room.detach(reason)
             if self._rooms.get(room.name) is room:
                 del self._rooms[room.name]
+            room.chronicle.on_finished(reason, clock.wall_s() - room.created_s)
             room.closing = self._track(self._close_origin(room, sessions))
             logger.info("room closed", extra={"room": room.name, "reason": reason})
             self._tell_rooms_changed()

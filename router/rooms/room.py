@@ -9,6 +9,7 @@ last grant that its participant has shown.
 import asyncio
 import logging
 import math
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from router import clock
@@ -20,6 +21,7 @@ from router.errors import (
     RemoteSdpError,
     UnprocessableError,
 )
+from router.rooms.chronicle import Chronicle
 from router.rooms.demand import Demand
 from router.rooms.forks import RoomForks
 from router.rooms.moderation import Moderation
@@ -56,11 +58,14 @@ class Room:
 
     def __init__(self, name: str, registry: "RoomRegistry", origin: "RTCConnection") -> None:
         self.name = name
+        self.id = f"R_{secrets.token_hex(8)}"
+        """Of this life of the room: another one of the same name has another."""
         self.origin = origin
         self.limits = registry.limits
         self.participants: dict[str, Participant] = {}
         """By identity, in order of joining."""
-        self.roster = Roster(name, registry.limits, registry.call_later)
+        self.chronicle = Chronicle(registry.events.open_room(name, self.id), registry.call_later)
+        self.roster = Roster(name, registry.limits, registry.call_later, self.chronicle)
         self.settlement = Settlement(self.find_track, self.roster.tell_slots)
         self.demand = Demand()
         self.moderation = Moderation(self, registry.removed, registry.metrics)

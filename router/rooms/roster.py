@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from router.errors import CapacityError, RouterError
+from router.rooms.chronicle import Chronicle
 from router.rooms.fanout import CallLater, Fanout
 from router.rooms.limits import RoomLimits
 from router.rooms.participant import Participant
@@ -49,10 +50,11 @@ class Since:
 
 
 class Roster:
-    """What everybody may know, its watchers and the log of its changes."""
+    """What everybody may know, its watchers and the log of its changes; operators read its chronicle."""
 
-    def __init__(self, room_name: str, limits: RoomLimits, call_later: CallLater) -> None:
+    def __init__(self, room_name: str, limits: RoomLimits, call_later: CallLater, chronicle: Chronicle) -> None:
         self.locked = False
+        self._chronicle = chronicle
         self._room_name = room_name
         self._limits = limits
         self._log = RosterLog(limits)
@@ -138,11 +140,13 @@ class Roster:
 
     def tell_joined(self, participant: Participant) -> None:
         """A participant came."""
+        self._chronicle.on_participant(participant)
         text = self._participants[participant.id] = write_message(participant.describe())
         self._tell("joined", f'"participant":{text}')
 
     def tell_changed(self, participant: Participant) -> None:
         """Something about a participant may have changed."""
+        self._chronicle.on_participant(participant)
         text = write_message(participant.describe())
         if text != self._participants[participant.id]:
             self._participants[participant.id] = text
@@ -150,6 +154,7 @@ class Roster:
 
     def tell_left(self, participant: Participant, reason: str) -> None:
         """A participant went."""
+        self._chronicle.on_left(participant, reason)
         del self._participants[participant.id]
         self._tell("left", f'"participant_id":"{participant.id}","reason":{write_message(reason)}')
 
@@ -157,6 +162,7 @@ class Roster:
         """Who speaks: ids of audio tracks, the one that was dominant last first."""
         if (dominant, list(recent)) != (self._dominant, self._recent):
             self._dominant, self._recent = dominant, list(recent)
+            self._chronicle.on_speakers(dominant, recent)
             self._tell("speakers", self._write_speakers())
 
     def forget_speakers(self, track_ids: AbstractSet[str]) -> None:
@@ -169,6 +175,7 @@ class Roster:
         """Whether newcomers are refused."""
         if locked != self.locked:
             self.locked = locked
+            self._chronicle.on_locked(locked)
             self._tell("locked", f'"locked":{write_message(locked)}')
 
     def _write_speakers(self) -> str:
