@@ -3,8 +3,9 @@
 import math
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any
 
+from router.rooms.sources import Source
 from router.rtc.description import Kind
 
 if TYPE_CHECKING:
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
     from router.rooms.session import Session
     from router.rtc import RTCMediaStreamTrack
-
-Source = Literal["camera", "microphone", "screen", "screen-audio", "unknown"]
-SOURCES: frozenset[str] = frozenset(get_args(Source))
 
 
 def make_track_id(contributor: int) -> str:
@@ -24,11 +22,6 @@ def make_track_id(contributor: int) -> str:
     'T_0000beef'
     """
     return f"T_{contributor:08x}"
-
-
-def read_source(value: object) -> Source | None:
-    """The value if it is one of the sources, else None."""
-    return cast(Source, value) if isinstance(value, str) and value in SOURCES else None
 
 
 @dataclass(slots=True, eq=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from router.rooms.offers import Endpoint
 from router.rooms.participant import Participant, PublishedTrack, make_track_id
-from router.rooms.static_offer import SOURCE_OF_MID
+from router.rooms.sources import SOURCE_OF_MID
 from router.rooms.wishes import NO_WISH, SlotWish
 from router.rtc.description import RTCCandidate, RTCDescription
 

@@ -13,12 +13,12 @@ from typing import Any, Final, TypeVar
 from router import clock
 from router.errors import RateLimitedError, RequestError, RouterError
 from router.rates import RateLimiter
-from router.rooms.participant import read_source
 from router.rooms.registry import RoomRegistry
 from router.rooms.rights import JoinGrant
 from router.rooms.room import Room
 from router.rooms.roster import write_message
 from router.rooms.session import Session
+from router.rooms.sources import read_source
 from router.signaling.event_stream import EventStream
 
 Message = dict[str, Any]
