@@ -10,13 +10,13 @@ import contextlib
 import logging
 import os
 import resource
-import secrets
 import signal
 import socket
 from types import TracebackType
 from typing import Final
 
 from router import __version__
+from router.access import Access
 from router.admin.app import create_admin_app
 from router.admin.state import AdminState
 from router.cluster.directory import RoomDirectory
@@ -34,7 +34,6 @@ from router.rtc import RTCConnection
 from router.rtc.engine import MediaEngine
 from router.signaling.app import create_public_app
 from router.signaling.state import IceServer, PublicState, SignalingSettings
-from router.tokens import JoinTokens
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +54,14 @@ class RouterServer:
         settings.check_startable()
         self.settings = settings
         self.metrics = default_metrics()
-        self.tokens = JoinTokens(_token_secrets(settings))
+        self.access = Access(settings)
         self.registry = RoomRegistry(
             self._open_origin,
             limits=_room_limits(settings),
             layout=OfferLayout(settings.rooms.audio_slots, settings.rooms.video_slots, settings.rooms.codecs),
             create_on_first_use=settings.rooms.create_on_first_use,
             metrics=self.metrics,
+            revocations=self.access.join_tokens.revocations,
         )
         self._lag = LoopLag(self.metrics)
         self._ports: list[socket.socket] = []
@@ -114,6 +114,8 @@ class RouterServer:
         self._sockets = MediaSockets(settings, self._engine)
         closing.push_async_callback(self._sockets.close)
         self._sockets.start()
+        self.access.start()
+        closing.push_async_callback(self.access.close)
         store = await open_store(settings.redis)
         closing.push_async_callback(store.close)
         directory = RoomDirectory(self.registry, store, settings.redis.ttl_s, self.metrics)
@@ -175,13 +177,12 @@ class RouterServer:
 
     def _admin_state(self) -> AdminState:
         assert self._engine is not None, "called by start"
-        token = self.settings.admin.token
         return AdminState(
             registry=self.registry,
             metrics=self.metrics,
             read_counters=self._engine.native.counters,
             check_readiness=self.check_readiness,
-            token=token.get_secret_value() if token else None,
+            tokens=self.access.admin_tokens,
             metrics_without_token=self.settings.admin.metrics_without_token,
         )
 
@@ -197,7 +198,7 @@ class RouterServer:
             offer_max_age_s=settings.public.offer_max_age_s,
             dev=settings.dev,
         )
-        return PublicState(self.registry, self.tokens, signaling)
+        return PublicState(self.registry, self.access.join_tokens, signaling, turn=self.access.turn)
 
 
 def catch_stop_signals() -> asyncio.Event:
@@ -222,11 +223,6 @@ def raise_file_limit() -> None:
     wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _token_secrets(settings: Settings) -> list[str]:
-    given = [secret.get_secret_value() for secret in settings.auth.secrets]
-    return given or [secrets.token_hex(32)]
 
 
 def _room_limits(settings: Settings) -> RoomLimits:

@@ -17,8 +17,11 @@ SHARED = {"router", "router.clock", "router.errors", "router.metrics", "router.r
 MAY_USE = {
     "rtc": {"router._engine"},
     "rooms": {"router.rtc"},
-    "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens"},
-    "admin": {"router.rooms", "router.rtc", "router.problems", "router.engine_stats", "router._engine"},
+    "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"},
+    "admin": {
+        *("router.rooms", "router.rtc", "router.problems", "router.engine_stats", "router._engine"),
+        "router.claims",
+    },
     "cluster": {"router.rooms", "router.config_model"},
 }
 ONLY_IMPORTERS = {

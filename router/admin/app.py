@@ -41,7 +41,7 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_middleware(UnknownErrorMiddleware)
-    if state.token is None:
+    if not state.tokens:
         # Without a token, a web page could read this port through DNS rebinding.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     return app
