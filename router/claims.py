@@ -14,20 +14,9 @@ from typing import Any, Final
 from router.errors import ForbiddenError, RequestError
 from router.rooms.names import check_display_name, check_identity, check_metadata, check_room_name
 from router.rooms.revocation import MAX_TOKEN_ID_CHARACTERS
-from router.rooms.rights import JoinGrant, Rights
-from router.rooms.sources import CLAIM_OF_SOURCE, SOURCE_OF_CLAIM, Source
+from router.rooms.rights import DENIED_BY_DEFAULT, GRANTED_BY_DEFAULT, JoinGrant, describe_rights
+from router.rooms.sources import SOURCE_OF_CLAIM, Source
 
-GRANTED_BY_DEFAULT: Final = {
-    "canPublish": "may_publish",
-    "canSubscribe": "may_subscribe",
-    "canPublishData": "may_publish_data",
-}
-DENIED_BY_DEFAULT: Final = {
-    "canUpdateOwnMetadata": "may_update_own_metadata",
-    "roomAdmin": "may_moderate",
-    "hidden": "hidden",
-    "recorder": "recorder",
-}
 FLAT: Final = {"publish": "may_publish", "subscribe": "may_subscribe", "moderate": "may_moderate"}
 
 
@@ -37,25 +26,8 @@ def write_claims(grant: JoinGrant) -> dict[str, Any]:
         "sub": check_identity(grant.identity),
         "name": check_display_name(grant.name),
         "metadata": check_metadata(grant.metadata),
-        "video": {"room": check_room_name(grant.room), "roomJoin": True, **write_rights(grant)},
+        "video": {"room": check_room_name(grant.room), "roomJoin": True, **describe_rights(grant)},
     }
-
-
-def write_rights(rights: Rights) -> dict[str, Any]:
-    """The members of `video` that say what is granted; those that are denied by default only where granted.
-
-    >>> write_rights(Rights(may_publish=False, hidden=True))
-    {'canPublish': False, 'canSubscribe': True, 'canPublishData': True, 'hidden': True}
-    """
-    written: dict[str, Any] = {claim: getattr(rights, name) for claim, name in GRANTED_BY_DEFAULT.items()}
-    written.update({claim: True for claim, name in DENIED_BY_DEFAULT.items() if getattr(rights, name)})
-    if rights.publish_sources is not None:
-        if not rights.publish_sources <= CLAIM_OF_SOURCE.keys():
-            raise RequestError("canPublishSources: expected known sources", slug="bad-token")
-        written["canPublishSources"] = sorted(CLAIM_OF_SOURCE[source] for source in rights.publish_sources)
-        # An empty list would mean all.
-        written["canPublish"] = rights.may_publish and bool(rights.publish_sources)
-    return written
 
 
 def read_claims(claims: Mapping[str, Any], *, expires_at_s: float, issued_at_s: float, key_id: str) -> JoinGrant:

@@ -2,7 +2,7 @@
 
 `router.claims` knows the shape (LiveKit's `video` grants), `router.keys` the keys; here are signature, times and
 revocation, with a fast path. The algorithm is pinned, so "none" and public-key confusion are refused (RFC 8725
-sections 3.1 and 3.2); `kid`, `jku` and `jwk` are never read: all keys are tried, and a named key wants its name as `iss`.
+sections 3.1 and 3.2); `kid`, `jku` and `jwk` are never read: all keys are tried, a named one wants its name as `iss`.
 Times are compared with an injected clock, not by the library. A token is good, and whoever came with it may stay, until
 its expiry plus a leeway for clocks that differ. Refusals are `UnauthorizedError`, or `ForbiddenError` for a good token
 that is not for joining, with a detail that says what is wrong and never quotes the token.

@@ -6,7 +6,6 @@ nothing; it is tried again when it changes once more.
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -76,7 +75,7 @@ class WatchedFile:
 
     def _look(self) -> Signature | None:
         try:
-            status = os.stat(self._path)
+            status = self._path.stat()
         except OSError:
             return None
         return status.st_ino, status.st_size, status.st_mtime_ns

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router import __version__
-from router.admin import docs, health, metrics, participants, rooms, stats
+from router.admin import docs, health, metrics, participant_changes, participants, revocations, rooms, stats
 from router.admin.auth import require_token
 from router.admin.collector import RouterCollector
 from router.admin.state import AdminState
@@ -33,7 +33,7 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.state.snapshots = CollectorRegistry()
     app.state.snapshots.register(RouterCollector(state.registry, state.read_counters))
     ProcessCollector(registry=app.state.snapshots)
-    for resource in (rooms, participants, stats):
+    for resource in (rooms, participants, participant_changes, stats, revocations):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
     for resource in (health, metrics, docs):
         app.include_router(resource.router)

@@ -1,7 +1,7 @@
 """The tokens of the admin port: several, each with a name and a scope, compared in constant time.
 
-Compared are digests, all of them for every request, so that neither the length of a token nor which one was meant can be
-measured.
+Compared are digests, all of them for every request, so that neither the length of a token nor which one was meant can
+be measured.
 """
 
 import hashlib

@@ -6,10 +6,24 @@ a participant during the call, and a newer token replaces an older one (`router.
 
 import math
 from dataclasses import dataclass
+from typing import Any, Final
 
 from router.errors import ForbiddenError
-from router.rooms.sources import KIND_OF_SOURCE, Source
+from router.rooms.sources import CLAIM_OF_SOURCE, KIND_OF_SOURCE, Source
 from router.rtc.description import Kind
+
+GRANTED_BY_DEFAULT: Final = {
+    "canPublish": "may_publish",
+    "canSubscribe": "may_subscribe",
+    "canPublishData": "may_publish_data",
+}
+"""Rights by the names that join tokens have for them (LiveKit's)."""
+DENIED_BY_DEFAULT: Final = {
+    "canUpdateOwnMetadata": "may_update_own_metadata",
+    "roomAdmin": "may_moderate",
+    "hidden": "hidden",
+    "recorder": "recorder",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,3 +114,18 @@ class JoinGrant(Rights):
         """Refuses another room than the token's."""
         if room != self.room:
             raise ForbiddenError("the token is for another room", slug="wrong-room")
+
+
+def describe_rights(rights: Rights) -> dict[str, Any]:
+    """As join tokens spell them; those that are denied by default only where granted.
+
+    >>> describe_rights(Rights(may_publish=False, hidden=True))
+    {'canPublish': False, 'canSubscribe': True, 'canPublishData': True, 'hidden': True}
+    """
+    described: dict[str, Any] = {claim: getattr(rights, name) for claim, name in GRANTED_BY_DEFAULT.items()}
+    described.update({claim: True for claim, name in DENIED_BY_DEFAULT.items() if getattr(rights, name)})
+    if rights.publish_sources is not None:
+        described["canPublishSources"] = sorted(CLAIM_OF_SOURCE[source] for source in rights.publish_sources)
+        # An empty list would mean all.
+        described["canPublish"] = rights.may_publish and bool(rights.publish_sources)
+    return described

@@ -16,8 +16,12 @@ from router.errors import CapacityError, RouterError
 from router.rooms.fanout import CallLater, Fanout
 from router.rooms.limits import RoomLimits
 from router.rooms.participant import Participant
+from router.rooms.rights import describe_rights
 from router.rooms.roster_log import RosterLog
 from router.rooms.session import Session
+
+HIDDEN = "hidden"
+"""Why a participant left who is there but no longer to be seen."""
 
 
 class Watcher(Protocol):
@@ -137,21 +141,35 @@ class Roster:
         return f'{write_message(head)[:-1]},"participants":[{participants}],"speakers":{{{self._write_speakers()}}}}}'
 
     def tell_joined(self, participant: Participant) -> None:
-        """A participant came."""
+        """A participant came. Of a hidden one nobody hears."""
+        if participant.rights.hidden:
+            return
         text = self._participants[participant.id] = write_message(participant.describe())
         self._tell("joined", f'"participant":{text}')
 
     def tell_changed(self, participant: Participant) -> None:
-        """Something about a participant may have changed."""
+        """Something about a participant may have changed, even whether others may know of them."""
+        if participant.rights.hidden:
+            self.tell_left(participant, HIDDEN)
+            return
+        if participant.id not in self._participants:
+            self.tell_joined(participant)
+            return
         text = write_message(participant.describe())
         if text != self._participants[participant.id]:
             self._participants[participant.id] = text
             self._tell("changed", f'"participant":{text}')
 
     def tell_left(self, participant: Participant, reason: str) -> None:
-        """A participant went."""
-        del self._participants[participant.id]
-        self._tell("left", f'"participant_id":"{participant.id}","reason":{write_message(reason)}')
+        """A participant went. Whom nobody saw is not missed."""
+        if self._participants.pop(participant.id, None) is not None:
+            self._tell("left", f'"participant_id":"{participant.id}","reason":{write_message(reason)}')
+
+    def tell_rights(self, participant: Participant) -> None:
+        """What a participant may do now, to that participant alone."""
+        text = write_message({"type": "rights", "rights": describe_rights(participant.rights)})
+        for watcher in self.watchers_of(participant.identity):
+            watcher.send(text)
 
     def tell_speakers(self, dominant: str | None, recent: Sequence[str]) -> None:
         """Who speaks: ids of audio tracks, the one that was dominant last first."""

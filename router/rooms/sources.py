@@ -38,3 +38,13 @@ def fits(source: Source, kind: Kind) -> bool:
     (True, False, True)
     """
     return KIND_OF_SOURCE.get(source, kind) == kind
+
+
+def source_of_mid(mid: str, kind: Kind) -> Source:
+    """What the m-line says of its source. A mid is the peer's to choose, so it counts only with the right kind.
+
+    >>> source_of_mid("cam", "video"), source_of_mid("mic", "video"), source_of_mid("0", "video")
+    ('camera', 'unknown', 'unknown')
+    """
+    source = SOURCE_OF_MID.get(mid, "unknown")
+    return source if fits(source, kind) else "unknown"

@@ -65,3 +65,10 @@ class PublicState:
     """Where participants get TURN credentials from."""
     turnstile: Turnstile = field(default_factory=Turnstile)
     """Requests with a body pass here, for they are what costs."""
+
+    def ice_servers_of(self, identity: str) -> tuple[IceServer, ...]:
+        """Those that this participant is told of, with credentials made now."""
+        if self.turn is None:
+            return self.settings.ice_servers
+        made = self.turn.issue(identity)
+        return (*self.settings.ice_servers, IceServer(made.urls, made.username, made.password))
