@@ -16,7 +16,7 @@ from router.errors import CapacityError, RouterError
 from router.rooms.fanout import CallLater, Fanout
 from router.rooms.limits import RoomLimits
 from router.rooms.participant import Participant
-from router.rooms.rights import describe_rights
+from router.rooms.rights import Rights, describe_rights
 from router.rooms.roster_log import RosterLog
 from router.rooms.session import Session
 
@@ -167,7 +167,7 @@ class Roster:
 
     def tell_rights(self, participant: Participant) -> None:
         """What a participant may do now, to that participant alone."""
-        text = write_message({"type": "rights", "rights": describe_rights(participant.rights)})
+        text = write_rights(participant.rights)
         for watcher in self.watchers_of(participant.identity):
             watcher.send(text)
 
@@ -213,3 +213,8 @@ class Roster:
 def write_message(message: Any) -> str:
     """Compact JSON."""
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_rights(rights: Rights) -> str:
+    """What its receiver may do now."""
+    return write_message({"type": "rights", "rights": describe_rights(rights)})

@@ -27,7 +27,7 @@ from router.errors import (
 from router.rates import RateLimiter, normalise_address
 from router.rooms.revocation import Revocation
 from router.rooms.rights import JoinGrant
-from router.rooms.roster import Since
+from router.rooms.roster import Since, write_rights
 from router.signaling.cors import is_allowed_origin
 from router.signaling.event_messages import Conversation, Message
 from router.signaling.event_stream import EventStream
@@ -80,6 +80,8 @@ class EventsResource:
         room.moderation.check_entry(grant)
         room.watch(stream, since)
         room.grants.prolong(grant)
+        if (in_force := room.grants.in_force(grant)) != grant:
+            stream.send(write_rights(in_force))
         conversation = Conversation(stream, room, self._state.registry, grant)
         self._conversations.add(conversation)
         reading = asyncio.create_task(self._read(websocket, conversation))

@@ -1,7 +1,7 @@
 """`GET /rooms/{room}/ice-servers`: STUN and TURN servers for one participant, in the shapes that clients take.
 
-`iceServers` is what goes into an `RTCPeerConnection`; where the router shares a secret with TURN servers, the members of
-draft-uberti-behave-turn-rest-00 section 2.2 (`username`, `password`, `ttl`, `uris`) are there as well. WHIP and WHEP
+`iceServers` is what goes into an `RTCPeerConnection`; where the router shares a secret with TURN servers, the members
+of draft-uberti-behave-turn-rest-00 section 2.2 (`username`, `password`, `ttl`, `uris`) are there as well. WHIP and WHEP
 clients get the same as `Link` headers of their answer.
 """
 
