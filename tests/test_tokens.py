@@ -176,7 +176,7 @@ def test_secrets_can_be_replaced_without_throwing_anybody_out() -> None:
 
 @pytest.mark.parametrize("secrets", ["short", "x" * 31, [], ["x" * 32, "short"]])
 def test_weak_secrets_refuse_start(secrets: Any) -> None:
-    with pytest.raises(ConfigError, match="secret|keys"):
+    with pytest.raises(ConfigError, match=r"secret|keys"):
         JoinTokens(secrets)
 
 

@@ -20,7 +20,7 @@ from router import clock
 from router.errors import ForbiddenError
 from router.rooms.participant import Participant
 from router.rooms.revocation import Revocation
-from router.rooms.rights import JoinGrant
+from router.rooms.rights import JoinGrant, Rights, describe_rights
 from router.rooms.session import Session
 
 if TYPE_CHECKING:
@@ -74,14 +74,15 @@ class Grants:
         if session.grant is None or session.grant == grant or grant.issued_at_s < session.grant.issued_at_s:
             return
         session.grant = grant
+        before = session.participant.rights
         self._adopt(session.participant, grant)
-        self._announce(session.participant)
+        self._announce(session.participant, before)
 
     def change(self, participant: Participant, **fields: Any) -> None:
         """An operator gives and takes: fields of `Rights`, those not named stay as they are."""
-        before = self._changes.pop(participant.identity, None)
-        if before is not None and participant.grant is not None and participant.grant.issued_at_s <= before.at_s:
-            fields = {**before.fields, **fields}
+        last = self._changes.pop(participant.identity, None)
+        if last is not None and participant.grant is not None and participant.grant.issued_at_s <= last.at_s:
+            fields = {**last.fields, **fields}
         self._changes[participant.identity] = _Change(fields, clock.wall_s())
         while len(self._changes) > self._room.limits.max_changed_rights:
             self._changes.popitem(last=False)
@@ -89,7 +90,9 @@ class Grants:
             "rights changed",
             extra={"room": self._room.name, "participant": participant.id, "rights": sorted(fields)},
         )
-        self._announce(participant)
+        before = participant.rights
+        self._adopt(participant)
+        self._announce(participant, before)
 
     def check_declared(self, session: Session, declared: Mapping[str, Mapping[str, Any]]) -> None:
         """Refuses a source that the publisher of these tracks has no right to, and another one for a dropped track."""
@@ -109,18 +112,19 @@ class Grants:
 
     # -- what follows --------------------------------------------------------------------------------------------
 
-    def _adopt(self, participant: Participant, grant: JoinGrant) -> None:
-        if participant.grant is None or grant.issued_at_s >= participant.grant.issued_at_s:
-            participant.grant = grant
-        participant.rights = self.in_force(participant.grant)
+    def _adopt(self, participant: Participant, grant: JoinGrant | None = None) -> None:
+        known = participant.grant
+        if grant is not None and (known is None or grant.issued_at_s >= known.issued_at_s):
+            participant.grant = known = grant
+        assert known is not None, "whoever is in the room has shown one"
+        participant.rights = self.in_force(known)
 
-    def _announce(self, participant: Participant) -> None:
-        assert participant.grant is not None, "whoever is in the room has shown one"
-        participant.rights = self.in_force(participant.grant)
+    def _announce(self, participant: Participant, before: Rights) -> None:
         for session in participant.sessions.values():
             self._apply(session, announce=True)
         self._room.roster.tell_changed(participant)
-        self._room.roster.tell_rights(participant)
+        if describe_rights(before) != describe_rights(participant.rights):
+            self._room.roster.tell_rights(participant)
 
     def _apply(self, session: Session, *, announce: bool) -> None:
         assert session.grant is not None, "set before"
@@ -170,9 +174,10 @@ class Grants:
                 self._room.end_session(session, REVOKED)
             kept = [session.grant for session in participant.sessions.values() if session.grant is not None]
             if revoked and kept:
-                participant.grant = max(kept, key=lambda grant: grant.issued_at_s)
                 self._set_expiry(participant, max(grant.expires_at_s for grant in kept))
-                self._announce(participant)
+                before, participant.grant = participant.rights, max(kept, key=lambda grant: grant.issued_at_s)
+                self._adopt(participant)
+                self._announce(participant, before)
 
 
 def cancel_expiry(participant: Participant) -> None:
