@@ -70,7 +70,15 @@ def test_each_grant_on_and_off_and_nothing_else(claim: str, field: str) -> None:
 
 
 def describe_fields() -> list[str]:
-    return ["may_publish", "may_subscribe", "may_publish_data", "may_update_own_metadata", "may_moderate", "hidden", "recorder"]
+    return [
+        "may_publish",
+        "may_subscribe",
+        "may_publish_data",
+        "may_update_own_metadata",
+        "may_moderate",
+        "hidden",
+        "recorder",
+    ]
 
 
 @pytest.mark.parametrize(

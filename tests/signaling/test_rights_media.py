@@ -164,7 +164,9 @@ async def test_a_hidden_participant_hears_and_is_in_no_roster(router: RealRouter
     ada = await join(router, "ada")
     ghost = await join(router, "ghost", "mic", *MICROPHONE, hidden=True, recorder=True)
     await hears(ghost, ada)
-    response = await router.http.get("/rooms/lobby/roster", headers={"Authorization": f"Bearer {TOKENS.issue(JoinGrant('lobby', 'eve'))}"})
+    response = await router.http.get(
+        "/rooms/lobby/roster", headers={"Authorization": f"Bearer {TOKENS.issue(JoinGrant('lobby', 'eve'))}"}
+    )
     assert [participant["identity"] for participant in response.json()["participants"]] == ["ada"]
     for member in (ada, ghost):
         member.peer.close()
