@@ -54,8 +54,8 @@ async def test_the_mids_of_our_own_offer_name_the_source(mid: str, allowed: Any)
     world = World()
     lines = offer(section(mid, "video", "sendonly"))
     await world.registry.join("lobby", grant(publish_sources=frozenset({allowed})), lines, "whep")
+    other: Any = "camera" if allowed == "screen" else "screen"
     with pytest.raises(ForbiddenError):
-        other = "camera" if allowed == "screen" else "screen"
         await world.registry.join("lobby", grant("bob", publish_sources=frozenset({other})), lines, "whep")
 
 

@@ -1,4 +1,4 @@
-"""Rights against raw SRTP: what may not flow is dropped by the engine and counted, from the first packet to the last."""
+"""Rights against raw SRTP: what may not flow is dropped by the engine and counted, during the whole call."""
 
 import struct
 from collections.abc import AsyncIterator
