@@ -143,6 +143,6 @@ def test_admin_tokens_from_a_file(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     watched = WatchedFile("auth.key_file", tmp_path / "none", lambda _: None)
-    with pytest.raises(ConfigError, match="auth.key_file"):
+    with pytest.raises(ConfigError, match=r"auth\.key_file"):
         watched.read()
     assert not watched.read_if_changed()

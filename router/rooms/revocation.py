@@ -55,7 +55,7 @@ class Revocation:
 
     def write(self) -> str:
         """As JSON, for a store."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def read(cls, text: str) -> "Revocation":
