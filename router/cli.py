@@ -142,7 +142,11 @@ def show_config(config: ConfigFile = None, as_json: AsJson = False) -> None:
 @config_app.command("check")
 def check_config(config: ConfigFile = None) -> None:
     """Say whether the router would start with these settings."""
-    load_settings(file=config).check_startable()
+    from router.access import Access
+
+    settings = load_settings(file=config)
+    settings.check_startable()
+    Access(settings)
     print("ok")
 
 

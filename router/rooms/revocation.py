@@ -118,8 +118,7 @@ class Revocations:
 
     def revoke_token(self, token_id: str, *, expires_at_s: float | None = None) -> Revocation:
         """Refuses one token from now on; `expires_at_s` is the token's, if known."""
-        if not 0 < len(token_id) <= MAX_TOKEN_ID_CHARACTERS:
-            raise ConfigError(f"jti: expected 1 to {MAX_TOKEN_ID_CHARACTERS} characters")
+        check_identity(token_id, "token_id")
         now = self._now_s()
         return self._revoke(Revocation(token_id, "", "", now, expires_at_s or now + self._memory_s))
 
