@@ -8,6 +8,7 @@ import pytest
 from router.errors import ConfigError, ForbiddenError, RouterError, UnauthorizedError
 from router.keys import SigningKey
 from router.rooms.rights import JoinGrant, describe_rights
+from router.rooms.sources import Source
 from router.tokens import JoinTokens
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -65,8 +66,9 @@ def test_each_grant_on_and_off_and_nothing_else(claim: str, field: str) -> None:
         assert [getattr(grant, name) for name in others] == [getattr(plain, name) for name in others]
         assert tokens().verify(tokens().issue(grant)).__class__ is JoinGrant
         assert getattr(tokens().verify(tokens().issue(grant)), field) is value
-    for value in (None, 1, "true", []):
-        assert claim in str(refusal(sign({"room": "lobby", "roomJoin": True, claim: value})))
+    wrong: list[Any] = [None, 1, "true", []]
+    for other in wrong:
+        assert claim in str(refusal(sign({"room": "lobby", "roomJoin": True, claim: other})))
 
 
 def describe_fields() -> list[str]:
@@ -89,7 +91,7 @@ def describe_fields() -> list[str]:
         (["screen_share", "screen_share_audio"], {"screen", "screen-audio"}),
     ],
 )
-def test_sources(names: list[str], sources: set[str]) -> None:
+def test_sources(names: list[str], sources: set[Source]) -> None:
     grant = verify(canPublishSources=names)
     assert grant.publish_sources == sources
     assert describe_rights(grant)["canPublishSources"] == names

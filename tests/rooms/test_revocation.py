@@ -51,7 +51,7 @@ def test_who_listens_hears_of_each_once() -> None:
 @pytest.mark.parametrize(
     "fields", [{}, {"token_id": "a", "identity": "b"}, {"token_id": "a", "room": "b"}, {"room": "b"}]
 )
-def test_half_a_revocation_is_none(fields: dict[str, str]) -> None:
+def test_half_a_revocation_is_none(fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Revocation(**fields)
 

@@ -8,6 +8,7 @@ import pytest
 from pylibsrtp import Session as Srtp
 
 from router.rooms import JoinGrant, Session
+from router.rooms.sources import Source
 from router.signaling import SignalingSettings
 from tests.rtc.peers import wait_for
 from tests.signaling.offer_peer import OfferPeer, silence
@@ -91,7 +92,7 @@ async def silent_from_now(listener: Member, speaker: Member, reason: str, router
 
 
 async def test_a_source_without_right_is_refused_and_dropped_when_sent_raw(router: RealRouter) -> None:
-    only_microphone = frozenset({"microphone"})
+    only_microphone: frozenset[Source] = frozenset({"microphone"})
     peer = await open_peer(router, "ada")
     token = TOKENS.issue(JoinGrant("lobby", "ada", publish_sources=only_microphone))
     headers = {"Content-Type": SDP, "Fork-Ufrag": peer.fork_ufrag, "Authorization": f"Bearer {token}"}
