@@ -86,12 +86,12 @@ def describe_fields() -> list[str]:
 @pytest.mark.parametrize(
     ("names", "sources"),
     [
-        (["camera"], {"camera"}),
-        (["microphone"], {"microphone"}),
-        (["screen_share", "screen_share_audio"], {"screen", "screen-audio"}),
+        (["camera"], frozenset({"camera"})),
+        (["microphone"], frozenset({"microphone"})),
+        (["screen_share", "screen_share_audio"], frozenset({"screen", "screen-audio"})),
     ],
 )
-def test_sources(names: list[str], sources: set[Source]) -> None:
+def test_sources(names: list[str], sources: frozenset[Source]) -> None:
     grant = verify(canPublishSources=names)
     assert grant.publish_sources == sources
     assert describe_rights(grant)["canPublishSources"] == names

@@ -50,7 +50,7 @@ class SlotBody(Body):
 class SessionBody(Body):
     """One peer connection. Its id is a secret of its owner and not shown."""
 
-    endpoint: Literal["whip", "whep"]
+    endpoint: Literal["whip", "whep", "fork"]
     state: Literal["new", "connected", "ended"]
     slots: list[SlotBody]
 

@@ -84,7 +84,7 @@ async def test_publishing_stops_and_comes_back_without_negotiation() -> None:
     world = World()
     ada = await join(world, grant())
     eve = await join(world, grant("eve"), "video", play=True)
-    watcher = FakeWatcher("eve")
+    watcher = FakeWatcher("bob")
     world.room.watch(watcher)
     assert shown(eve) == ["ada"]
     world.room.grants.change(ada.participant, may_publish=False)

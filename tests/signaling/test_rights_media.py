@@ -85,6 +85,13 @@ async def hears(listener: Member, speaker: Member, *, mid: str = "mic") -> None:
 
 async def silent_from_now(listener: Member, speaker: Member, reason: str, router: RealRouter) -> None:
     """What is sent is dropped for that reason, and none of it arrives."""
+    before = router.dropped(reason)
+
+    def is_dropped() -> bool:
+        speaker.speak(1)
+        return router.dropped(reason) > before
+
+    await wait_for(is_dropped, PATIENCE_S)
     dropped, heard = router.dropped(reason), listener.heard
     speaker.speak(20)
     await wait_for(lambda: router.dropped(reason) >= dropped + 20, PATIENCE_S)
