@@ -148,14 +148,15 @@ class Grants:
         participant = self._room.participants.get(grant.identity)
         if participant is None or grant.expires_at_s <= participant.expires_at_s:
             return
-        self._set_expiry(participant, grant.expires_at_s)
+        self._set_expiry(participant, grant)
 
-    def _set_expiry(self, participant: Participant, expires_at_s: float) -> None:
-        participant.expires_at_s = expires_at_s
+    def _set_expiry(self, participant: Participant, grant: JoinGrant) -> None:
+        participant.longest = grant
+        participant.expires_at_s = grant.expires_at_s
         cancel_expiry(participant)
-        if expires_at_s < math.inf:
+        if grant.expires_at_s < math.inf:
             participant.expiry_timer = self._registry.call_later(
-                max(0.0, expires_at_s - clock.wall_s()), lambda: self._on_expired(participant)
+                max(0.0, grant.expires_at_s - clock.wall_s()), lambda: self._on_expired(participant)
             )
 
     def _on_expired(self, participant: Participant) -> None:
@@ -173,8 +174,9 @@ class Grants:
             for session in revoked:
                 self._room.end_session(session, REVOKED)
             kept = [session.grant for session in participant.sessions.values() if session.grant is not None]
-            if revoked and kept:
-                self._set_expiry(participant, max(grant.expires_at_s for grant in kept))
+            if kept and participant.longest is not None and revocation.concerns(participant.longest):
+                self._set_expiry(participant, max(kept, key=lambda grant: grant.expires_at_s))
+            if kept and revoked:
                 before, participant.grant = participant.rights, max(kept, key=lambda grant: grant.issued_at_s)
                 self._adopt(participant)
                 self._announce(participant, before)

@@ -101,8 +101,9 @@ class Participant:
         """The newest that was shown; `router.rooms.grants` sets these."""
         self.rights = Rights()
         """In force, of that grant."""
+        self.longest: JoinGrant | None = None
+        """The grant among those shown that expires last, and when that is."""
         self.expires_at_s = -math.inf
-        """The latest expiry among the grants that were shown."""
         self.expiry_timer: asyncio.TimerHandle | None = None
 
     @property

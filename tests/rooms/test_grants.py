@@ -206,6 +206,10 @@ async def test_revoked_sessions_end_and_others_stay_as_long_as_their_own_tokens(
     await world.settle()
     assert [session.state for session in (first, second, eve)] == ["ended", "connected", "connected"]
     assert second.participant.expires_at_s == 1e11
+    world.room.grants.prolong(grant(issued_at_s=0.5, token_id="t0", expires_at_s=2e12))
+    assert second.participant.expires_at_s == 2e12
+    world.registry.revocations.revoke_token("t0")
+    assert second.participant.expires_at_s == 1e11
     world.registry.revocations.revoke_identity("eve", "another room")
     assert list(world.room.participants) == ["ada", "eve"]
     world.registry.revocations.learn(Revocation("", "", "eve", 2.0**40, 2.0**41))
