@@ -31,10 +31,12 @@ from router.config_model import (
     PublicSettings,
     RedisSettings,
     RoomSettings,
+    TurnSettings,
     WebhookSettings,
     is_loopback,
 )
 from router.config_report import describe
+from router.config_secrets import check_secrets, check_webhooks
 from router.errors import ConfigError
 
 __all__ = ["CONFIG_VARIABLE", "DEFAULT_FILE", "ENV_PREFIX", "Settings", "load_settings"]
@@ -42,7 +44,6 @@ __all__ = ["CONFIG_VARIABLE", "DEFAULT_FILE", "ENV_PREFIX", "Settings", "load_se
 ENV_PREFIX: Final = "ROUTER_"
 CONFIG_VARIABLE: Final = "ROUTER_CONFIG"
 DEFAULT_FILE: Final = Path("config/router.yaml")
-MIN_SECRET_BYTES: Final = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as the hash
 MASK: Final = "**********"
 
 
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     media: MediaSettings = MediaSettings()
     rooms: RoomSettings = RoomSettings()
     auth: AuthSettings = AuthSettings()
+    turn: TurnSettings = TurnSettings()
     redis: RedisSettings = RedisSettings()
     events: EventSettings = EventSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -78,18 +80,10 @@ class Settings(BaseSettings):
                 f"expected {65536 - workers} or less"
             )
         self.media.worker_cpus  # noqa: B018 - refuses pinning that is impossible here
-        for index, secret in enumerate(self.auth.secrets):
-            size = len(secret.get_secret_value().encode())
-            if size < MIN_SECRET_BYTES:
-                raise ConfigError(
-                    f"auth.secrets.{index} has {size} bytes: expected {MIN_SECRET_BYTES} or more, "
-                    "such as the output of: openssl rand -hex 32"
-                )
-        self._check_webhooks()
+        check_secrets(self.auth, self.admin, self.turn, dev=self.dev)
+        check_webhooks(self.webhooks, self.auth, dev=self.dev)
         if self.dev:
             self._check_development()
-        else:
-            self._check_production()
 
     def _check_development(self) -> None:
         for key, host in (("public.host", self.public_host), ("admin.host", self.admin.host)):
@@ -97,37 +91,6 @@ class Settings(BaseSettings):
                 raise ConfigError(
                     f"{key} is {host!r}: dev mode hands out tokens, expected a loopback address such as 127.0.0.1"
                 )
-
-    def _check_webhooks(self) -> None:
-        webhooks = self.webhooks
-        if not webhooks.urls:
-            return
-        secret = webhooks.secret.get_secret_value() if webhooks.secret else ""
-        if len(secret.encode()) < MIN_SECRET_BYTES:
-            raise ConfigError(
-                f"webhooks.secret: expected {MIN_SECRET_BYTES} bytes or more with webhooks.urls, set "
-                "ROUTER_WEBHOOKS__SECRET to the output of: openssl rand -hex 32"
-            )
-        if secret in [known.get_secret_value() for known in self.auth.secrets]:
-            raise ConfigError(
-                "webhooks.secret is one of auth.secrets: expected another one, since receivers of webhooks could "
-                "make join tokens with it"
-            )
-        plain = [i for i, url in enumerate(webhooks.urls) if url.get_secret_value().startswith("http:")]
-        if plain and not webhooks.allow_http:
-            raise ConfigError(f"webhooks.urls.{plain[0]}: expected https, or webhooks.allow_http")
-
-    def _check_production(self) -> None:
-        if not self.auth.secrets:
-            raise ConfigError(
-                f"auth.secrets is empty: expected a secret of {MIN_SECRET_BYTES} bytes or more, set "
-                "ROUTER_AUTH__SECRETS to the output of: openssl rand -hex 32 (to try things out: router serve --dev)"
-            )
-        if self.admin.token is None:
-            raise ConfigError(
-                "admin.token is not set: expected a bearer token of 16 characters or more, set ROUTER_ADMIN__TOKEN "
-                "to the output of: openssl rand -hex 16"
-            )
 
     def redacted(self) -> dict[str, Any]:
         """The effective values with secrets masked, ready for JSON or YAML."""

@@ -2,6 +2,7 @@
 
 import json
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -107,6 +108,21 @@ def _codec(value: str) -> str:
     return CODECS[value.lower()]
 
 
+def _mapping(value: Any) -> Any:
+    """A mapping from the environment: JSON, or `ID:SECRET` pairs separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().startswith("{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("is not valid JSON") from None  # the library's message would quote a part
+    pairs = [part.partition(":") for part in value.split(",") if part.strip()]
+    if not all(id_.strip() and secret.strip() for id_, _, secret in pairs):
+        raise ValueError("expected ID:SECRET, several separated by commas, or a JSON object")
+    return {id_.strip(): secret.strip() for id_, _, secret in pairs}
+
+
 def _admin_token(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < MIN_ADMIN_TOKEN_CHARS:
         raise ValueError(f"expected {MIN_ADMIN_TOKEN_CHARS} characters or more")
@@ -116,6 +132,9 @@ def _admin_token(value: SecretStr) -> SecretStr:
 Port = Annotated[int, Field(ge=0, le=65535)]
 BufferBytes = Annotated[int, Field(ge=65_536, le=1 << 30)]
 Address = Annotated[str, AfterValidator(_address)]
+AdminTokenValue = Annotated[SecretStr, AfterValidator(_admin_token)]
+TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+KeyId = Annotated[str, Field(pattern=r"^[!-~]{1,128}$")]
 Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split)]
 IceUrl = Annotated[str, AfterValidator(_ice_url)]
 
@@ -142,12 +161,21 @@ class PublicSettings(Section):
     offer_max_age_s: Annotated[int, Field(ge=0, le=86_400)] = 60
 
 
+class AdminTokenSettings(Section):
+    """One of several tokens of the admin port."""
+
+    token: AdminTokenValue
+    scope: Literal["read", "write"] = "read"
+
+
 class AdminSettings(Section):
     """The port that operators use."""
 
     host: str = "127.0.0.1"
     port: Port = 8081
-    token: Annotated[SecretStr, AfterValidator(_admin_token)] | None = None
+    token: AdminTokenValue | None = None
+    tokens: dict[TokenName, AdminTokenSettings] = {}
+    token_file: Path | None = None
     metrics_without_token: bool = False
 
 
@@ -210,6 +238,16 @@ class AuthSettings(Section):
     """Keys that sign join tokens."""
 
     secrets: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
+    keys: Annotated[dict[KeyId, SecretStr], NoDecode, BeforeValidator(_mapping)] = {}
+    key_file: Path | None = None
+
+
+class TurnSettings(Section):
+    """TURN servers for which participants are given credentials."""
+
+    urls: Annotated[tuple[IceUrl, ...], NoDecode, BeforeValidator(_split)] = ()
+    secret: SecretStr | None = None
+    lifetime_s: Annotated[int, Field(ge=60, le=86_400)] = 14_400
 
 
 class RedisSettings(Section):

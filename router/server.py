@@ -10,17 +10,18 @@ import contextlib
 import logging
 import os
 import resource
-import secrets
 import signal
 import socket
 from types import TracebackType
 from typing import Final
 
 from router import __version__
+from router.access import Access
 from router.admin.app import create_admin_app
 from router.admin.state import AdminState
 from router.cluster.membership import Membership
-from router.cluster.store import open_store
+from router.cluster.revocations import RevocationExchange
+from router.cluster.store import OpenStore, open_store
 from router.cluster.this_node import join_others
 from router.config import Settings
 from router.errors import EngineError
@@ -34,12 +35,12 @@ from router.metrics import default_metrics
 from router.rooms.limits import RoomLimits
 from router.rooms.quality_watch import QualityWatch
 from router.rooms.registry import RoomRegistry
+from router.rooms.revocation import Revocation
 from router.rooms.static_offer import OfferLayout
 from router.rtc import RTCConnection
 from router.rtc.engine import MediaEngine
 from router.signaling.app import create_public_app
 from router.signaling.state import IceServer, PublicState, SignalingSettings
-from router.tokens import JoinTokens
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class RouterServer:
         settings.check_startable()
         self.settings = settings
         self.metrics = default_metrics()
-        self.tokens = JoinTokens(_token_secrets(settings))
+        self.access = Access(settings)
         self.events = EventLog(max_entries=settings.events.max_entries, metrics=self.metrics)
         self._sinks = EventSinks(self.events, settings, self.metrics)
         self.registry = RoomRegistry(
@@ -70,6 +71,7 @@ class RouterServer:
             create_on_first_use=settings.rooms.create_on_first_use,
             metrics=self.metrics,
             events=self.events,
+            revocations=self.access.join_tokens.revocations,
         )
         self._lag = LoopLag(self.metrics)
         self._ports: list[socket.socket] = []
@@ -123,6 +125,8 @@ class RouterServer:
         self._sockets = MediaSockets(settings, self._engine)
         closing.push_async_callback(self._sockets.close)
         self._sockets.start()
+        self.access.start()
+        closing.push_async_callback(self.access.close)
         opened = open_store(settings.redis, self.metrics)
         closing.push_async_callback(opened.store.close)
         self._membership = join_others(
@@ -136,6 +140,7 @@ class RouterServer:
         self._membership.start()
         closing.push_async_callback(self._membership.close)
         self.events.node = self._membership.node.id
+        self._exchange_revocations(opened)
         self._lag.start()
         closing.callback(self._lag.close)
         self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())
@@ -162,6 +167,13 @@ class RouterServer:
                 "dev": settings.dev,
             },
         )
+
+    def _exchange_revocations(self, opened: OpenStore) -> None:
+        tokens = opened.open_revoked_tokens(Revocation.read, self.metrics)
+        if tokens is not None:
+            exchange = RevocationExchange(self.access.join_tokens.revocations, tokens)
+            exchange.start()
+            self._closing.push_async_callback(exchange.close)
 
     async def stop(self) -> None:
         """Ends everything that was started, newest first. Idempotent."""
@@ -208,13 +220,12 @@ class RouterServer:
     def _admin_state(self) -> AdminState:
         assert self._engine is not None, "called by start"
         assert self._membership is not None, "called by start"
-        token = self.settings.admin.token
         return AdminState(
             registry=self.registry,
             metrics=self.metrics,
             read_counters=self._engine.native.counters,
             check_readiness=self.check_readiness,
-            token=token.get_secret_value() if token else None,
+            tokens=self.access.admin_tokens,
             metrics_without_token=self.settings.admin.metrics_without_token,
             describe_store=self._membership.describe,
             webhooks=self._sinks.webhooks,
@@ -233,7 +244,7 @@ class RouterServer:
             offer_max_age_s=settings.public.offer_max_age_s,
             dev=settings.dev,
         )
-        return PublicState(self.registry, self.tokens, signaling)
+        return PublicState(self.registry, self.access.join_tokens, signaling, turn=self.access.turn)
 
 
 def catch_stop_signals() -> asyncio.Event:
@@ -258,11 +269,6 @@ def raise_file_limit() -> None:
     wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _token_secrets(settings: Settings) -> list[str]:
-    given = [secret.get_secret_value() for secret in settings.auth.secrets]
-    return given or [secrets.token_hex(32)]
 
 
 def _room_limits(settings: Settings) -> RoomLimits:

@@ -18,14 +18,10 @@ MAY_USE = {
     "events": set(),
     "rtc": {"router._engine"},
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
-    "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens"},
+    "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"},
     "admin": {
-        "router.rooms",
-        "router.rtc",
-        "router.events",
-        "router.problems",
-        "router.engine_stats",
-        "router._engine",
+        *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
+        "router.claims",
     },
     "cluster": {"router.rooms", "router.config_model"},
 }

@@ -11,8 +11,8 @@ from router.config import Settings, load_settings
 from router.errors import ConfigError
 
 SAMPLE = Path(__file__).parent.parent / "config" / "router.yaml"
-SECRET = "s" * 32
-TOKEN = "t" * 16
+SECRET = "0123456789abcdef0123456789abcdef"[::-1]
+TOKEN = "tkn-0123456789ab"
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def keys_of_model(model: type[BaseModel], prefix: str = "") -> set[str]:
 def keys_of_file(values: dict[str, Any], prefix: str = "") -> set[str]:
     keys: set[str] = set()
     for name, value in values.items():
-        keys |= keys_of_file(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name}
+        keys |= keys_of_file(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name}
     return keys
 
 

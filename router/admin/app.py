@@ -9,7 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router import __version__
-from router.admin import docs, events, health, metrics, participants, rooms, stats, webhooks
+from router.admin import (
+    docs,
+    events,
+    health,
+    metrics,
+    participant_changes,
+    participants,
+    revocations,
+    rooms,
+    stats,
+    webhooks,
+)
 from router.admin.auth import require_token
 from router.admin.collector import RouterCollector
 from router.admin.event_stream import Listeners
@@ -35,7 +46,7 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.state.snapshots.register(RouterCollector(state.registry, state.read_counters))
     ProcessCollector(registry=app.state.snapshots)
     app.state.event_listeners = Listeners(state.max_event_listeners, state.metrics)
-    for resource in (rooms, participants, stats, events, webhooks):
+    for resource in (rooms, participants, participant_changes, stats, revocations, events, webhooks):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
     for resource in (health, metrics, docs):
         app.include_router(resource.router)
@@ -43,7 +54,7 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_middleware(UnknownErrorMiddleware)
-    if state.token is None:
+    if not state.tokens:
         # Without a token, a web page could read this port through DNS rebinding.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     return app

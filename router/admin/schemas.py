@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from router.admin.rights import RightsBody
 from router.rooms.participant import Participant, PublishedTrack
 from router.rooms.room import Room
 from router.rooms.session import Session
@@ -49,7 +50,7 @@ class SlotBody(Body):
 class SessionBody(Body):
     """One peer connection. Its id is a secret of its owner and not shown."""
 
-    endpoint: Literal["whip", "whep"]
+    endpoint: Literal["whip", "whep", "fork"]
     state: Literal["new", "connected", "ended"]
     slots: list[SlotBody]
 
@@ -69,7 +70,8 @@ class ParticipantBody(Body):
     id: str
     identity: str
     name: str
-    metadata: str = Field(description="As the application put it into the join token.")
+    metadata: str = Field(description="The application's own text.")
+    rights: RightsBody
     sessions: list[SessionBody]
     tracks: list[TrackBody]
 
@@ -81,6 +83,7 @@ class ParticipantBody(Body):
             identity=participant.identity,
             name=participant.name,
             metadata=participant.metadata,
+            rights=RightsBody.of(participant.rights),
             sessions=[SessionBody.of(session) for session in participant.sessions.values()],
             tracks=[TrackBody.of(track) for track in participant.tracks],
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import HTTPConnection
 
+from router.admin.tokens import AdminTokens
 from router.metrics import Metrics
 from router.rooms.registry import RoomRegistry
 
@@ -24,8 +25,8 @@ class AdminState:
     """One snapshot of the engine; raises `EngineError` when it is gone."""
     check_readiness: Callable[[], dict[str, bool]]
     """Named checks; all must hold for the router to take traffic."""
-    token: str | None
-    """Bearer token; None serves anybody, for development on loopback."""
+    tokens: AdminTokens
+    """Bearer tokens; none at all serves anybody, for development on loopback."""
     metrics_without_token: bool = False
     describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory", "up": True}  # Any: JSON
     """What keeps the directory, and how it does."""

@@ -88,7 +88,7 @@ class RoomForks:
         endpoint: Endpoint = "fork" if session_id is None else "whep"
         # Before the fork is taken: whoever may not answer must not cost the fork its rightful one.
         _check_answer(offer, answer)
-        admitted = admit_answer(answer, grant)
+        admitted = admit_answer(answer, room.grants.in_force(grant))
         room.check_admission(grant, admitted, endpoint)
         fork = self.pending.take(ufrag, answer.ufrag)
         fork.set_description(offer, "local")

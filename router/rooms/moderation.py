@@ -19,7 +19,6 @@ from router.rooms.limits import RoomLimits
 from router.rooms.rights import JoinGrant
 
 if TYPE_CHECKING:
-    from router.rooms.participant import PublishedTrack
     from router.rooms.room import Room
     from router.rooms.session import Session
 
@@ -73,7 +72,7 @@ class Moderation:
     def check_entry(self, grant: JoinGrant) -> None:
         """Refuses those who were removed, and newcomers while the room is locked."""
         self._removed.check(grant)
-        if self._inside is None or grant.may_moderate:
+        if self._inside is None or self._room.grants.in_force(grant).may_moderate:
             return
         if grant.identity not in self._inside and grant.identity not in self._room.participants:
             raise ForbiddenError("a moderator locked the room", slug="room-locked")
@@ -82,24 +81,24 @@ class Moderation:
         """Before anybody hears of a new session: what was muted of this identity still is."""
         for mid, track in session.tracks.items():
             if (session.participant.identity, mid) in self._muted:
-                _set_moderated(track, True)
+                track.set_moderated(True)
 
     def mute(self, actor: JoinGrant, track_id: str, muted: bool) -> None:
         """Stops or resumes forwarding a track."""
-        actor.require_moderate()
+        self._room.grants.in_force(actor).require_moderate()
         track = self._room.find_track(track_id)
         if track is None:
             raise NotFoundError("no such track", slug="unknown-track")
         owner = track.session.participant
         self._remember_mute(owner.identity, track.mid, muted)
         if track.moderated != muted:
-            _set_moderated(track, muted)
+            track.set_moderated(muted)
             self._room.on_track_changed(track)
             self._record("mute" if muted else "unmute", actor, owner.id, track=track.id)
 
     def remove(self, actor: JoinGrant, participant_id: str) -> None:
         """Ends all sessions and event connections of a participant."""
-        actor.require_moderate()
+        self._room.grants.in_force(actor).require_moderate()
         target = self._room.find_participant(participant_id)
         self._removed.add(self._room.name, target.identity)
         if self._inside is not None:
@@ -112,7 +111,7 @@ class Moderation:
 
     def lock(self, actor: JoinGrant, locked: bool) -> None:
         """Keeps newcomers out, or lets them in again."""
-        actor.require_moderate()
+        self._room.grants.in_force(actor).require_moderate()
         if locked == (self._inside is not None):
             return
         self._inside = frozenset(self._room.participants) if locked else None
@@ -131,8 +130,3 @@ class Moderation:
         who = {"actor": participant.id if participant else actor.identity, "target": target}
         logger.info("moderation", extra={"room": self._room.name, "action": action, **who, **fields})
         self._metrics.record_moderation(action)
-
-
-def _set_moderated(track: "PublishedTrack", moderated: bool) -> None:
-    track.moderated = moderated
-    track.track.muted = moderated

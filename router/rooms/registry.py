@@ -18,6 +18,7 @@ from router.rooms.moderation import RemovedIdentities
 from router.rooms.names import check_room_name
 from router.rooms.offers import OfferingEndpoint, admit_offer
 from router.rooms.pending_forks import CounterOffer
+from router.rooms.revocation import Revocation, Revocations
 from router.rooms.rights import JoinGrant
 from router.rooms.room import Room, no_publisher
 from router.rooms.session import Session
@@ -47,6 +48,7 @@ class RoomRegistry:
         metrics: Metrics | None = None,
         events: EventLog | None = None,
         call_later: CallLater | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
         self.limits = limits or RoomLimits()
         self.layout = layout or OfferLayout()
@@ -60,6 +62,9 @@ class RoomRegistry:
         self.removed = RemovedIdentities(self.limits)
         self.on_rooms_changed: Callable[[], None] | None = None
         """Told after a room was opened or closed."""
+        self.revocations = revocations or Revocations()
+        """Tokens that are refused; the same that whoever verifies them asks."""
+        self.revocations.listen(self._on_revoked)
         self.draining = False
         self.closed = False
         self._open_origin = open_origin
@@ -118,7 +123,8 @@ class RoomRegistry:
     ) -> Session:
         """Joins a room by an offer; see `Room.join`. An offer that must be refused opens no room."""
         grant.check_room(room_name)
-        admitted = admit_offer(offer, grant, endpoint)
+        room = self._rooms.get(room_name)
+        admitted = admit_offer(offer, room.grants.in_force(grant) if room else grant, endpoint)
         if check_room_name(room_name) not in self._rooms and self.create_on_first_use and not admitted.tracks:
             raise no_publisher()
         return await self.open_room(room_name).join(grant, offer, endpoint)
@@ -142,6 +148,12 @@ class RoomRegistry:
     async def _close_origin(self, room: Room, sessions: list[asyncio.Task[None]]) -> None:
         await asyncio.gather(*sessions, return_exceptions=True)
         await room.origin.close()
+
+    def _on_revoked(self, revocation: Revocation) -> None:
+        rooms = tuple(self._rooms.values())
+        for room in rooms:
+            if revocation.room in ("", room.name):
+                room.grants.on_revoked(revocation)
 
     # -- sessions ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ last grant that its participant has shown.
 
 import asyncio
 import logging
-import math
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,9 @@ from router.errors import (
 from router.rooms.chronicle import Chronicle
 from router.rooms.demand import Demand
 from router.rooms.forks import RoomForks
+from router.rooms.grants import Grants, cancel_expiry
 from router.rooms.moderation import Moderation
+from router.rooms.names import check_display_name, check_metadata
 from router.rooms.offers import (
     AdmittedOffer,
     Endpoint,
@@ -68,6 +69,7 @@ class Room:
         self.roster = Roster(name, registry.limits, registry.call_later, self.chronicle)
         self.settlement = Settlement(self.find_track, self.roster.tell_slots)
         self.demand = Demand()
+        self.grants = Grants(self, registry)
         self.moderation = Moderation(self, registry.removed, registry.metrics)
         self.closed = False
         self.closing: asyncio.Task[None] | None = None
@@ -100,7 +102,7 @@ class Room:
 
     async def join(self, grant: JoinGrant, offer: RTCDescription, endpoint: OfferingEndpoint) -> Session:
         """A new session that answers `offer`. Raises what RFC 9725 and the WHEP draft want answered."""
-        admitted = admit_offer(offer, grant, endpoint)
+        admitted = admit_offer(offer, self.grants.in_force(grant), endpoint)
         self.check_admission(grant, admitted, endpoint)
         if not admitted.tracks and not self._tracks:
             raise no_publisher()
@@ -130,23 +132,6 @@ class Room:
             # DTLS was over before the answer came.
             self._on_connected(session)
         return session
-
-    def renew(self, grant: JoinGrant) -> None:
-        """A participant may stay until the last of the grants expires that it has shown."""
-        participant = self.participants.get(grant.identity)
-        if participant is None or grant.expires_at_s <= participant.expires_at_s:
-            return
-        participant.expires_at_s = grant.expires_at_s
-        _cancel_expiry(participant)
-        if grant.expires_at_s < math.inf:
-            participant.expiry_timer = self._registry.call_later(
-                max(0.0, grant.expires_at_s - clock.wall_s()), lambda: self._on_expired(participant)
-            )
-
-    def _on_expired(self, participant: Participant) -> None:
-        participant.expiry_timer = None
-        for session in tuple(participant.sessions.values()):
-            self.end_session(session, "token-expired")
 
     def check_open(self, grant: JoinGrant) -> None:
         """Whether this identity may come in."""
@@ -212,8 +197,8 @@ class Room:
         participant.sessions[session.id] = session
         self._tracks.update((track.id, track) for track in session.tracks.values())
         self._join_speakers(session)
+        self.grants.admit(session, grant)
         self._registry.add_session(session)
-        self.renew(grant)
         if session.state == "new":
             session.connect_timer = self._registry.call_later(
                 self.limits.connect_timeout_s, lambda: self._on_connect_timeout(session)
@@ -235,6 +220,12 @@ class Room:
             if published.kind == "audio":
                 self.speakers.add_track(published.track, owner)
         self.speakers.follow([slot for slot in session.slots.values() if slot.kind == "audio"], owner)
+
+    def update_hearing(self, session: Session) -> None:
+        """Its audio slots hear the speakers, or nobody, as it has the right to."""
+        slots = [slot for slot in session.slots.values() if slot.kind == "audio"]
+        listen = self.speakers.follow if session.subscribes else self.speakers.silence
+        listen(slots, session.participant.number)
 
     # -- what peers do -------------------------------------------------------------------------------------------
 
@@ -290,6 +281,7 @@ class Room:
 
     def declare_tracks(self, session: Session, declared: dict[str, dict[str, Any]]) -> None:
         """What the publisher says of its tracks: `source` and `muted`, by mid, already checked."""
+        self.grants.check_declared(session, declared)
         for mid, fields in declared.items():
             track = session.tracks[mid]
             for name, value in fields.items():
@@ -297,6 +289,16 @@ class Room:
             self.settlement.update_track(track)
         self.roster.tell_changed(session.participant)
         self.roster.tell_slots(session)
+
+    def describe_participant(self, actor: JoinGrant, *, name: str | None = None, metadata: str | None = None) -> None:
+        """Changes what others read of a participant, by itself."""
+        self.grants.in_force(actor).require_update_own_metadata()
+        participant = self.participants.get(actor.identity)
+        if participant is None:
+            raise NotFoundError("you have not joined yet", slug="unknown-participant")
+        participant.name = participant.name if name is None else check_display_name(name)
+        participant.metadata = participant.metadata if metadata is None else check_metadata(metadata)
+        self.roster.tell_changed(participant)
 
     def declare_wishes(self, session: Session, wishes: object) -> None:
         """What the subscriber wants in its video slots; see `read_wishes` for what is refused."""
@@ -325,7 +327,7 @@ class Room:
         self.roster.forget_speakers({track.id for track in session.tracks.values()})
         if not participant.sessions:
             del self.participants[participant.identity]
-            _cancel_expiry(participant)
+            cancel_expiry(participant)
             self.roster.tell_left(participant, reason)
         else:
             self.roster.tell_changed(participant)
@@ -382,12 +384,6 @@ class Room:
         self.settlement.stop()
         self.check_empty()
         return closing
-
-
-def _cancel_expiry(participant: Participant) -> None:
-    if participant.expiry_timer is not None:
-        participant.expiry_timer.cancel()
-        participant.expiry_timer = None
 
 
 def _check_whip_conflict(participant: Participant, endpoint: Endpoint) -> None:

@@ -17,8 +17,12 @@ from router.rooms.chronicle import Chronicle
 from router.rooms.fanout import CallLater, Fanout
 from router.rooms.limits import RoomLimits
 from router.rooms.participant import Participant
+from router.rooms.rights import Rights, describe_rights
 from router.rooms.roster_log import RosterLog
 from router.rooms.session import Session
+
+HIDDEN = "hidden"
+"""Why a participant left who is there but no longer to be seen."""
 
 
 class Watcher(Protocol):
@@ -139,24 +143,37 @@ class Roster:
         return f'{write_message(head)[:-1]},"participants":[{participants}],"speakers":{{{self._write_speakers()}}}}}'
 
     def tell_joined(self, participant: Participant) -> None:
-        """A participant came."""
+        """A participant came. Of a hidden one other participants do not hear."""
         self._chronicle.on_participant(participant)
+        if participant.rights.hidden:
+            return
         text = self._participants[participant.id] = write_message(participant.describe())
         self._tell("joined", f'"participant":{text}')
 
     def tell_changed(self, participant: Participant) -> None:
-        """Something about a participant may have changed."""
+        """Something about a participant may have changed, even whether others may know of them."""
         self._chronicle.on_participant(participant)
+        if participant.rights.hidden:
+            self._forget(participant, HIDDEN)
+            return
+        if participant.id not in self._participants:
+            self.tell_joined(participant)
+            return
         text = write_message(participant.describe())
         if text != self._participants[participant.id]:
             self._participants[participant.id] = text
             self._tell("changed", f'"participant":{text}')
 
     def tell_left(self, participant: Participant, reason: str) -> None:
-        """A participant went."""
+        """A participant went. Whom nobody saw is not missed."""
         self._chronicle.on_left(participant, reason)
-        del self._participants[participant.id]
-        self._tell("left", f'"participant_id":"{participant.id}","reason":{write_message(reason)}')
+        self._forget(participant, reason)
+
+    def tell_rights(self, participant: Participant) -> None:
+        """What a participant may do now, to that participant alone."""
+        text = write_rights(participant.rights)
+        for watcher in self.watchers_of(participant.identity):
+            watcher.send(text)
 
     def tell_speakers(self, dominant: str | None, recent: Sequence[str]) -> None:
         """Who speaks: ids of audio tracks, the one that was dominant last first."""
@@ -181,6 +198,10 @@ class Roster:
     def _write_speakers(self) -> str:
         return write_message({"dominant": self._dominant, "recent": self._recent})[1:-1]
 
+    def _forget(self, participant: Participant, reason: str) -> None:
+        if self._participants.pop(participant.id, None) is not None:
+            self._tell("left", f'"participant_id":"{participant.id}","reason":{write_message(reason)}')
+
     def _tell(self, kind: str, fields: str) -> None:
         text = f'{{"type":"{kind}","version":{self.version + 1},{fields}}}'
         self._log.append(text)
@@ -202,3 +223,8 @@ class Roster:
 def write_message(message: Any) -> str:
     """Compact JSON."""
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_rights(rights: Rights) -> str:
+    """What its receiver may do now."""
+    return write_message({"type": "rights", "rights": describe_rights(rights)})

@@ -2,8 +2,11 @@
 
 It opens nothing and says nothing secret, so it needs no token; a token for the room lets it open the room where that is
 allowed. A cache may keep it for a while and longer if it asks again: an answer to an offer that was replaced meanwhile
-is refused with `stale-offer`, and its peer comes back past the caches.
+is refused with `stale-offer`, and its peer comes back past the caches. Where there are STUN or TURN servers to tell of,
+a `Link` says so; they are another resource, for credentials are one participant's own.
 """
+
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +24,8 @@ class OfferResource(Resource):
         offer = self._find(request)
         age_s = self.state.settings.offer_max_age_s
         headers = {"ETag": offer.etag, "Cache-Control": f"public, max-age={age_s}"}
+        if self.state.settings.ice_servers or self.state.turn is not None:
+            headers["Link"] = f'</rooms/{quote(request.path_params["room"], safe="")}/ice-servers>; rel="ice-servers"'
         known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
         if offer.etag in known or "*" in known:
             return Response(status_code=304, headers=headers)

@@ -32,7 +32,7 @@ class WhepEndpoint(EndpointResource):
         response = Response(text, status_code=406, media_type=SDP)
         response.headers["Location"] = self.locate("whep", room, minted.id)
         response.headers["Cache-Control"] = "no-store"
-        self.add_links(response)
+        self.add_links(response, grant.identity)
         return response
 
     async def head(self, _request: Request) -> Response:

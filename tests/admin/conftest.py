@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from router.admin.app import create_admin_app
 from router.admin.state import AdminState
+from router.admin.tokens import AdminToken, AdminTokens
 from router.errors import EngineStateError
 from router.metrics import Metrics
 from router.rooms.participant import Participant, PublishedTrack
@@ -277,14 +278,16 @@ class Router:
             raise EngineStateError("the engine is closed")
         return self.workers
 
-    def app(self, *, token: str | None = TOKEN, metrics_without_token: bool = False) -> FastAPI:
+    def app(
+        self, *, token: str | None = TOKEN, tokens: AdminTokens | None = None, metrics_without_token: bool = False
+    ) -> FastAPI:
         return create_admin_app(
             AdminState(
                 registry=self.registry,
                 metrics=self.metrics,
                 read_counters=self.read_counters,
                 check_readiness=lambda: self.checks,
-                token=token,
+                tokens=tokens or AdminTokens([] if token is None else [AdminToken("admin", token)]),
                 metrics_without_token=metrics_without_token,
             )
         )

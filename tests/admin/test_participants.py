@@ -26,6 +26,16 @@ async def test_participant_with_sessions_and_tracks(router: Router, client: http
         "identity": "ada",
         "name": "Ada",
         "metadata": "",
+        "rights": {
+            "can_publish": True,
+            "can_publish_sources": [],
+            "can_subscribe": True,
+            "can_publish_data": True,
+            "can_update_own_metadata": False,
+            "room_admin": False,
+            "hidden": False,
+            "recorder": False,
+        },
         "sessions": [
             {
                 "endpoint": "whep",
