@@ -33,6 +33,7 @@ class NotYetError(Exception):
 
 
 def split(text: str) -> list[str]:
+    """The values between commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -85,9 +86,9 @@ def read_api(path: str) -> dict[str, Any]:
     """One object, with the token that the kubelet renews."""
     context = ssl.create_default_context(cafile=str(ACCESS / "ca.crt"))
     headers = {"Authorization": f"Bearer {(ACCESS / 'token').read_text()}", "Accept": "application/json"}
-    request = urllib.request.Request(API + path, headers=headers)
+    request = urllib.request.Request(API + path, headers=headers)  # noqa: S310 - https
     try:
-        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S, context=context) as reply:
+        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S, context=context) as reply:  # noqa: S310
             found: dict[str, Any] = json.load(reply)
             return found
     except (OSError, urllib.error.URLError) as error:
@@ -95,24 +96,29 @@ def read_api(path: str) -> dict[str, Any]:
 
 
 def resolve_name(name: str) -> list[str]:
+    """All addresses of a host name."""
     try:
         return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)})
     except OSError as error:
         raise NotYetError(f"{name}: {error}") from error
 
 
-def main(environment: Environment = os.environ) -> None:
-    """Asks until there is an answer or the time is up."""
-    deadline_s = time.monotonic() + float(environment["TIMEOUT_S"])
+def wait_for_addresses(environment: Environment) -> list[str]:
+    """Asks until there is an answer or the time is up. A program of its own: it may read the clock, and sleep."""
+    deadline_s = time.monotonic() + float(environment["TIMEOUT_S"])  # noqa: TID251
     while True:
         try:
-            addresses = discover(environment, read_api, resolve_name)
-            break
+            return discover(environment, read_api, resolve_name)
         except NotYetError as error:
             print(error, file=sys.stderr, flush=True)
-            if time.monotonic() >= deadline_s:
-                sys.exit("gave up: nobody could reach this pod")
-        time.sleep(RETRY_S)
+        if time.monotonic() >= deadline_s:  # noqa: TID251
+            sys.exit("gave up: nobody could reach this pod")
+        time.sleep(RETRY_S)  # noqa: TID251
+
+
+def main(environment: Environment = os.environ) -> None:
+    """Reads the settings, completes and writes them."""
+    addresses = wait_for_addresses(environment)
     settings = yaml.safe_load(Path(environment["SETTINGS"]).read_text()) or {}
     arranged = arrange(settings, environment, addresses)
     Path(environment["ARRANGED"]).write_text(yaml.safe_dump(arranged))

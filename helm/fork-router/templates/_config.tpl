@@ -71,7 +71,7 @@
     fieldRef:
       fieldPath: status.hostIP
 - name: ROUTER_CONFIG
-  value: {{ include "fork-router.arranges" . | ternary "/run/fork-router/router.yaml" "/etc/fork-router/config/router.yaml" }}
+  value: {{ include "fork-router.arranges" . | empty | ternary "/etc/fork-router/config/router.yaml" "/run/fork-router/router.yaml" }}
 - name: ROUTER_AUTH__SECRETS
   valueFrom:
     secretKeyRef:
@@ -100,6 +100,13 @@
 {{- end }}
 {{- if .Values.turn.uris }}
 {{ include "fork-router.turnEnv" . }}
+{{- end }}
+{{- range $setting, $secret := .Values.secretSettings }}
+- name: ROUTER_{{ $setting | upper | replace "." "__" }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret.name }}
+      key: {{ $secret.key }}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
