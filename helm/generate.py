@@ -125,7 +125,7 @@ def _plain(schema: Json, definitions: Json, path: str) -> Json:
         parts = {
             name: _plain(part, definitions, f"{path}.{name}".lstrip("."))
             for name, part in schema["properties"].items()
-            if f"{path}.{name}".lstrip(".") not in DECIDED and not _is_secret(part)
+            if f"{path}.{name}".lstrip(".") not in DECIDED and not is_secret(part)
         }
         kept["properties"] = parts
         kept["additionalProperties"] = False
@@ -139,10 +139,10 @@ def _plain(schema: Json, definitions: Json, path: str) -> Json:
     return kept
 
 
-def _is_secret(schema: Json) -> bool:
+def is_secret(schema: Json) -> bool:
     """Whether it, or what it is a list or choice of, is a `SecretStr`."""
     inner = [*schema.get("anyOf", ()), *([schema["items"]] if isinstance(schema.get("items"), dict) else ())]
-    return bool(schema.get("writeOnly")) or any(_is_secret(part) for part in inner)
+    return bool(schema.get("writeOnly")) or any(is_secret(part) for part in inner)
 
 
 def make_readme(values: list[Value]) -> str:
