@@ -1,4 +1,4 @@
-"""Rules and dashboards name metrics that a router has and pages that are there; boards keep to Grafana's conventions."""
+"""Rules and boards name metrics that a router has and pages that are there; boards keep to Grafana's conventions."""
 
 import importlib.util
 import json
