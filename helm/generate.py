@@ -125,7 +125,7 @@ def _plain(schema: Json, definitions: Json, path: str) -> Json:
         parts = {
             name: _plain(part, definitions, f"{path}.{name}".lstrip("."))
             for name, part in schema["properties"].items()
-            if f"{path}.{name}".lstrip(".") not in DECIDED and not is_secret(part)
+            if f"{path}.{name}".lstrip(".") not in DECIDED and not is_secret(part, definitions)
         }
         kept["properties"] = parts
         kept["additionalProperties"] = False
@@ -139,10 +139,14 @@ def _plain(schema: Json, definitions: Json, path: str) -> Json:
     return kept
 
 
-def is_secret(schema: Json) -> bool:
-    """Whether it, or what it is a list or choice of, is a `SecretStr`."""
-    inner = [*schema.get("anyOf", ()), *([schema["items"]] if isinstance(schema.get("items"), dict) else ())]
-    return bool(schema.get("writeOnly")) or any(is_secret(part) for part in inner)
+def is_secret(schema: Json, definitions: Json) -> bool:
+    """Whether it is a `SecretStr`, a collection of them, or of objects that cannot do without one."""
+    if "$ref" in schema:
+        return is_secret(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    inner = [*schema.get("anyOf", ())]
+    inner += [schema[name] for name in ("items", "additionalProperties") if isinstance(schema.get(name), dict)]
+    inner += [part for name, part in schema.get("properties", {}).items() if name in schema.get("required", ())]
+    return bool(schema.get("writeOnly")) or any(is_secret(part, definitions) for part in inner)
 
 
 def make_readme(values: list[Value]) -> str:

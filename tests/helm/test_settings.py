@@ -1,5 +1,7 @@
 """Each setting of the router can be set through the chart, and arrives in the pod's router as it was set."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,18 @@ SECRET_VALUES: dict[str, tuple[str, str, str]] = {
     "admin.token": ("auth.adminExistingSecret", "admin", "admin-token"),
 }
 """Settings that a Secret holds: the value that names it, its name here, its key."""
+TYPES = {"string": str, "array": list, "object": dict, "boolean": bool}
 URL = "redis://:hunter2@redis:6379/1"
+
+
+def secret_text(name: str) -> str:
+    """No two settings have the same, and none is weak."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 CANDIDATES: tuple[Any, ...] = (
+    True,
+    False,
     "127.0.0.9",
     ["203.0.113.9"],
     ["stun:stun.example:3478"],
@@ -30,22 +42,23 @@ CANDIDATES: tuple[Any, ...] = (
     [5],
     "https://sample.example",
     "sample",
-    "s" * 40,
-    ["s" * 40],
-    {"sample": "sample"},
+    secret_text("sample"),
+    [secret_text("sample")],
+    {"sample": secret_text("sample")},
+    {"sample": {"token": secret_text("sample")}},
 )
 """Tried in turn for settings that are neither numbers, switches nor choices: the first that the setting takes."""
 
 
 def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel], str, Json]]:
     """Path, section, name and schema of each setting."""
-    definitions = model.model_json_schema()
+    whole = model.model_json_schema()
     for name, field in model.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
             yield from leaves(section, f"{prefix}{name}.")
         else:
-            yield prefix + name, model, name, definitions["properties"][name]
+            yield prefix + name, model, name, {**whole["properties"][name], "$defs": whole.get("$defs", {})}
 
 
 LEAVES = {path: (model, name, schema) for path, model, name, schema in leaves(Settings)}
@@ -57,8 +70,10 @@ def sample(model: type[BaseModel], name: str, schema: Json) -> Any:
     if schema.get("type") == "boolean":
         return not default
     choices = [part for option in (schema, *schema.get("anyOf", ())) for part in option.get("enum", ())]
-    numbers = [1, 2, 3, 5, 7, 70, 700, 7000, 70_000] if "integer" in str(schema) or "number" in str(schema) else []
-    for candidate in (*choices, *numbers, *CANDIDATES):
+    kinds = {option.get("type") for option in (schema, *schema.get("anyOf", ()))}
+    numbers = [1, 2, 3, 5, 7, 70, 700, 7000, 70_000] if kinds & {"integer", "number"} else []
+    fitting = [candidate for candidate in CANDIDATES if any(type(candidate) is TYPES.get(kind) for kind in kinds)]
+    for candidate in (*choices, *numbers, *fitting):
         try:
             taken = model.model_validate({name: candidate})
         except ValidationError:
@@ -74,6 +89,8 @@ def plain(value: Any) -> Any:
         return value.get_secret_value()
     if isinstance(value, BaseModel):
         return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, tuple | list) else value
 
 
@@ -93,12 +110,12 @@ def set_all() -> tuple[Json, dict[str, dict[str, str]], dict[str, Any]]:
             secrets["redis"] = {"url": URL}
         elif path in SECRET_VALUES:
             at, secret, key = SECRET_VALUES[path]
-            text = "s" * 40
+            text = secret_text(path)
             value, given = ([text] if path == "auth.secrets" else text), nest(at, secret)
             secrets[secret] = {key: text}
-        elif is_secret(schema):
+        elif is_secret(schema, schema["$defs"]):
             value, given = sample(model, name, schema), {"secretSettings": {path: {"name": "further", "key": path}}}
-            secrets.setdefault("further", {})[path] = value if isinstance(value, str) else ",".join(value)
+            secrets.setdefault("further", {})[path] = value if isinstance(value, str) else json.dumps(value)
         else:
             value = sample(model, name, schema)
             given = nest(DECIDED.get(path, f"config.{path}"), value)
@@ -117,9 +134,7 @@ def load_in_pod(
         monkeypatch.setenv(name, value)
     assert rendered.env["ROUTER_CONFIG"]["value"] == "/etc/fork-router/config/router.yaml"
     monkeypatch.delenv("ROUTER_CONFIG")
-    settings = load_settings(file=file)
-    settings.check_startable()
-    return settings
+    return load_settings(file=file)
 
 
 def value_at(settings: Settings, path: str) -> Any:
@@ -146,18 +161,19 @@ def test_every_setting_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @needs_helm
 @pytest.mark.parametrize("mode", ["hostPort", "hostNetwork", "turnOnly"])
 def test_defaults_start_a_router(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = {"r-fork-router-auth": {"secrets": "s" * 32, "admin-token": "t" * 16}}
+    secrets = {"r-fork-router-auth": {"secrets": secret_text("join"), "admin-token": secret_text("admin")}}
     settings = load_in_pod({"media": {"exposure": mode}}, secrets, tmp_path, monkeypatch)
     announced = {"turnOnly": "10.1.2.3"}.get(mode, "192.0.2.7")
     assert settings.media.announced_addresses == (announced,)
     assert settings.admin.host == ("10.1.2.3" if mode == "hostNetwork" else "0.0.0.0")
     assert settings.redis.url is None
+    settings.check_startable()
 
 
 @needs_helm
 def test_turn_servers_are_told_with_their_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = {
-        "r-fork-router-auth": {"secrets": "s" * 32, "admin-token": "t" * 16},
+        "r-fork-router-auth": {"secrets": secret_text("join"), "admin-token": secret_text("admin")},
         "turn": {"username": "ada", "credential": "lovelace"},
     }
     values = {"turn": {"uris": ["turn:turn.example:3478"], "existingSecret": "turn"}}
@@ -167,7 +183,10 @@ def test_turn_servers_are_told_with_their_credentials(tmp_path: Path, monkeypatc
 
 @needs_helm
 def test_redis_password_is_put_into_its_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = {"r-fork-router-auth": {"secrets": "s" * 32, "admin-token": "t" * 16}, "redis": {"password": "hunter2"}}
+    secrets = {
+        "r-fork-router-auth": {"secrets": secret_text("join"), "admin-token": secret_text("admin")},
+        "redis": {"password": "hunter2"},
+    }
     values = {"externalRedis": {"url": "redis://:$(REDIS_PASSWORD)@redis:6379/1", "existingSecret": "redis"}}
     settings = load_in_pod(values, secrets, tmp_path, monkeypatch)
     assert plain(settings.redis.url) == URL
