@@ -6,6 +6,7 @@ whose schemas are made to take no unknown field either.
 """
 
 import json
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -16,19 +17,40 @@ import yaml
 Json = dict[str, Any]
 
 KUBERNETES: Final = ("1.30.0", "1.34.0", "1.37.0")
+SOURCE: Final = "kubernetes_validate/kubernetes-json-schema"
+REFERENCE: Final = re.compile(r'"\$ref": "[^"#]*#/\$defs/([^"]+)"')
 
 
 def extract_kubernetes(wheel: Path, target: Path) -> None:
-    """`v1.37.0-strict/deployment-apps-v1.json` and so on."""
+    """`v1.37.0-strict/deployment-apps-v1.json` and so on, each complete in itself."""
     with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            folder, _, file = name.rpartition("/")
-            version = folder.rpartition("/")[2]
-            for wanted in KUBERNETES:
-                if version == f"v{wanted}-local-strict" and file:
-                    place = target / f"v{wanted}-strict" / file
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    place.write_bytes(archive.read(name))
+        for version in KUBERNETES:
+            source = f"{SOURCE}/v{version}-local-strict/"
+            definitions = json.loads(archive.read(f"{source}_definitions.json"))["$defs"]
+            place = target / f"v{version}-strict"
+            place.mkdir(parents=True, exist_ok=True)
+            for name in archive.namelist():
+                schema = json.loads(archive.read(name)) if name.startswith(source) and name.endswith(".json") else {}
+                if {"apiVersion", "kind"} <= schema.get("properties", {}).keys():
+                    (place / Path(name).name).write_text(json.dumps(complete(schema, definitions)))
+
+
+def complete(schema: Json, definitions: Json) -> Json:
+    """With all that it refers to, in the words of draft 4, which kubeconform reads."""
+    used: Json = {}
+    waiting = names_in(schema)
+    while waiting:
+        name = waiting.pop()
+        if name not in used:
+            used[name] = definitions[name]
+            waiting |= names_in(definitions[name])
+    text = json.dumps({**schema, "definitions": used})
+    return dict(json.loads(REFERENCE.sub(r'"$ref": "#/definitions/\1"', text)))
+
+
+def names_in(schema: Json) -> set[str]:
+    """Definitions that it refers to."""
+    return set(REFERENCE.findall(json.dumps(schema)))
 
 
 def make_strict(schema: Json) -> Json:
