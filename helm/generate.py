@@ -129,6 +129,8 @@ def _plain(schema: Json, definitions: Json, path: str) -> Json:
         }
         kept["properties"] = parts
         kept["additionalProperties"] = False
+    for pattern, part in schema.get("patternProperties", {}).items():
+        kept["patternProperties"] = {pattern: _plain(part, definitions, path)}
     for name in ("anyOf", "oneOf", "allOf", "prefixItems"):
         if name in schema:
             kept[name] = [_plain(part, definitions, path) for part in schema[name]]
@@ -145,6 +147,7 @@ def is_secret(schema: Json, definitions: Json) -> bool:
         return is_secret(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     inner = [*schema.get("anyOf", ())]
     inner += [schema[name] for name in ("items", "additionalProperties") if isinstance(schema.get(name), dict)]
+    inner += schema.get("patternProperties", {}).values()
     inner += [part for name, part in schema.get("properties", {}).items() if name in schema.get("required", ())]
     return bool(schema.get("writeOnly")) or any(is_secret(part, definitions) for part in inner)
 

@@ -39,6 +39,7 @@ CANDIDATES: tuple[Any, ...] = (
     ["10.0.0.0/8"],
     ["VP8", "opus"],
     ["sample"],
+    ["room_started"],
     [5],
     "https://sample.example",
     "sample",
@@ -72,7 +73,11 @@ def sample(model: type[BaseModel], name: str, schema: Json) -> Any:
     choices = [part for option in (schema, *schema.get("anyOf", ())) for part in option.get("enum", ())]
     kinds = {option.get("type") for option in (schema, *schema.get("anyOf", ()))}
     numbers = [1, 2, 3, 5, 7, 70, 700, 7000, 70_000] if kinds & {"integer", "number"} else []
-    fitting = [candidate for candidate in CANDIDATES if any(type(candidate) is TYPES.get(kind) for kind in kinds)]
+    fitting: list[Any] = [
+        candidate for candidate in CANDIDATES if any(type(candidate) is TYPES.get(kind) for kind in kinds)
+    ]
+    if is_secret(schema, schema["$defs"]):
+        fitting.reverse()  # those that are long and not weak come first
     for candidate in (*choices, *numbers, *fitting):
         try:
             taken = model.model_validate({name: candidate})
