@@ -17,6 +17,7 @@ SETTLED_S = 10.0
 """From here on a steady link should be used."""
 REPAIR_REASONS = ("nack-budget", "nack-not-in-history", "peer-rate", "pacer-full", "pacer-stale")
 """Why the router gives a packet up, among its reasons for drops."""
+NOT_ASKED_FOR = "not-asked-for"
 
 
 def judge(samples: Sequence[Sample]) -> list[str]:
@@ -54,7 +55,8 @@ class Repair:
     """Packets that did not come at first, as the browser counts them (packetsLost; repairs come in a stream apart)."""
     unrepaired: int
     given_up: dict[str, int]
-    """Packets that the router did not send again or at all, by reason."""
+    """Packets that the router did not send again or at all, by reason; and those that the browser never asked for: its
+    way to give up what is before a key frame that came."""
 
     @classmethod
     def between(cls, first: Reading, last: Reading, samples: Sequence[Sample]) -> "Repair":
@@ -66,16 +68,18 @@ class Repair:
         sent = (first.router.sent, last.router.sent)
         video = (first.video, last.video)
         repaired, lost_video = grown("retransmittedPacketsReceived", *video), grown("packetsLost", *video)
+        unrepaired, asked_again = max(0, lost_video - repaired), grown("nackCount", *sent)
         given_up = {name: grown(name, first.router.dropped, last.router.dropped) for name in REPAIR_REASONS}
+        given_up[NOT_ASKED_FOR] = min(unrepaired, max(0, lost_video - asked_again))
         return cls(
             lost_on_link=sum(sample.lost for sample in samples),
             overflowed_on_link=sum(sample.overflowed for sample in samples),
             nacks_sent=grown("nackCount", *video),
-            asked_again=grown("nackCount", *sent),
+            asked_again=asked_again,
             retransmitted=grown("retransmittedPacketsSent", *sent),
             repaired=repaired,
             lost_video=lost_video,
-            unrepaired=max(0, lost_video - repaired),
+            unrepaired=unrepaired,
             given_up={name: count for name, count in given_up.items() if count},
         )
 

@@ -121,6 +121,14 @@ def test_a_run_is_summed_up(samples: list[Sample]) -> None:
     )
 
 
+def test_what_nobody_asked_for_was_given_up_by_the_browser(samples: list[Sample]) -> None:
+    last = reading(24)
+    silent = replace(last, router=replace(last.router, sent={**last.router.sent, "nackCount": 20}))
+    asked = summarise(reading(0), silent, samples).repair
+    assert (asked.lost_video, asked.asked_again, asked.unrepaired) == (24, 20, 6)
+    assert asked.given_up["not-asked-for"] == 4
+
+
 def test_a_long_queue_is_told_by_its_longest_time(samples: list[Sample]) -> None:
     queues = [0, 400, 400, 0, 500, 500, 500, 0]
     some = [replace(sample, queue_ms=queue) for sample, queue in zip(samples, queues, strict=False)]

@@ -13,6 +13,8 @@ const CELLS: usize = SPATIAL_LAYERS * TEMPORAL_LAYERS;
 const LAG_FRAMES: f32 = 4.0;
 const MIN_LAG: Micros = Micros::from_millis(300);
 const MAX_LAG: Micros = Micros::from_millis(1_000);
+/// After so much silence a stream starts anew; shorter ones are a shared screen that does not move.
+const SILENCE: Micros = Micros::from_secs(3);
 
 /// What is measured of a layer with all that its receivers need of those below.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -80,7 +82,9 @@ impl LayerMeter {
         self.is_named |= layer.is_some();
         let layer = layer.unwrap_or(Layer::BASE);
         let (cell, bucket) = (layer.index(), (self.newest % BUCKETS as u64) as usize);
-        self.started[cell].get_or_insert(now);
+        if self.byte_sums[cell] == 0 {
+            self.start(cell, now);
+        }
         self.last[usize::from(layer.spatial)] = Some(now);
         self.bytes[bucket][cell] += bytes as u32;
         self.byte_sums[cell] += bytes as u32;
@@ -93,6 +97,15 @@ impl LayerMeter {
             self.frame_sums[column] += 1;
             self.total_frames += 1;
         }
+    }
+
+    /// A layer comes that did not within the window.
+    fn start(&mut self, cell: usize, now: Micros) {
+        let newest = self.last.iter().flatten().max();
+        if newest.is_some_and(|newest| now - *newest > SILENCE) {
+            self.started = [None; CELLS];
+        }
+        self.started[cell].get_or_insert(now);
     }
 
     /// The stream's timestamps start anew.
@@ -241,6 +254,21 @@ mod tests {
     #[expect(clippy::unnecessary_wraps, reason = "as the meter asks")]
     fn sizes(spatial: u8) -> Option<(u16, u16)> {
         Some((320 << spatial, 180 << spatial))
+    }
+
+    #[test]
+    fn after_a_silence_it_is_measured_from_its_new_start() {
+        let mut meter = LayerMeter::default();
+        feed(&mut meter, 1.0, 3.0, 1);
+        feed(&mut meter, 10.0, 0.4, 1);
+        let bps = meter.bps(secs(10.4));
+        assert!(near(bps as f64, 60_000.0), "{bps}");
+        // A picture every two seconds is no new start each time.
+        let mut still = LayerMeter::default();
+        for second in [2, 4, 6] {
+            still.on_packet(None, 1_250, Some(second), Micros::from_secs(second.into()));
+        }
+        assert_eq!(still.bps(secs(6.1)), 10_000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How much may be sent again to one receiver (`threats-and-faults.md` R4): a NACK is a request, not a right.
 //!
-//! Per packet: few copies, a round trip apart. Per slot: a share of what it sends for the first time, measured over the
+//! Per packet: few copies, most of a round trip apart. Per slot: a share of what it sends for the first time, measured over the
 //! same second, with a floor that honest loss on a slow stream needs.
 
 use crate::recv::bitrate::RateMeter;
@@ -35,9 +35,9 @@ impl Default for RepairBudget {
 }
 
 impl RepairBudget {
-    /// The receiver's round trip time, as measured.
+    /// The receiver's round trip time, as measured. Who asks again after just that may be early by the path's jitter.
     pub fn set_rtt(&mut self, rtt: Micros) {
-        self.spacing = rtt.clamp(MIN_RETRY, MAX_RTT);
+        self.spacing = Micros(rtt.0 / 4 * 3).clamp(MIN_RETRY, MAX_RTT);
     }
 
     /// A packet was sent for the first time.
@@ -75,7 +75,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn copies_are_few_and_a_round_trip_apart() {
+    fn copies_are_few_and_most_of_a_round_trip_apart() {
         let mut budget = RepairBudget::default();
         budget.set_rtt(Micros::from_millis(80));
         let at = Micros::from_secs(1);
@@ -83,8 +83,8 @@ mod tests {
             budget.allows_copy(0, at, at),
             "the first copy needs no waiting"
         );
-        assert!(!budget.allows_copy(1, at, at + Micros::from_millis(79)));
-        assert!(budget.allows_copy(2, at, at + Micros::from_millis(80)));
+        assert!(!budget.allows_copy(1, at, at + Micros::from_millis(59)));
+        assert!(budget.allows_copy(2, at, at + Micros::from_millis(60)));
         assert!(!budget.allows_copy(3, at, at + Micros::from_secs(9)));
     }
 
