@@ -33,7 +33,15 @@ DECIDED: Final = {
     "media.announced_addresses": "media.announcedAddresses",
     "media.stun_servers": "media.stunServers",
     "auth.secrets": "auth.existingSecret",
+    "auth.key_file": "auth.keyFile.existingSecret",
+    "admin.token_file": "auth.tokenFile.existingSecret",
+    "turn.urls": "turn.uris",
+    "turn.secret": "turn.secretKey",
     "redis.url": "externalRedis.url",
+    "redis.node": "never: it is the pod's name",
+    "redis.admin_url": "never: it is the pod's address",
+    "webhooks.urls": "webhooks.urlsKey",
+    "webhooks.secret": "webhooks.secretKey",
 }
 """Settings that are no keys of `config`, and the values that decide them."""
 
@@ -161,7 +169,7 @@ def make_readme(values: list[Value]) -> str:
         if "enum" in value.schema:
             text += f" One of {', '.join(f'`{choice}`' for choice in value.schema['enum'])}."
         rows.append(f"| `{value.path}` | `{default}` | {text} |")
-    decided = [f"| `{setting}` | `{value}` |" for setting, value in DECIDED.items() if setting != "dev"]
+    decided = [f"| `{setting}` | `{value}` |" for setting, value in DECIDED.items() if not value.startswith("never")]
     text = TEMPLATE.read_text()
     text = text.replace("@VALUES@", "\n".join(rows))
     return text.replace("@DECIDED@", "\n".join(["| setting | value |", "|---|---|", *decided]))

@@ -17,6 +17,7 @@ FIELDS = {"metadata.name": "r-fork-router-0", "status.podIP": "10.1.2.3", "statu
 SECRET_VALUES: dict[str, tuple[str, str, str]] = {
     "auth.secrets": ("auth.existingSecret", "join", "secrets"),
     "admin.token": ("auth.adminExistingSecret", "admin", "admin-token"),
+    "webhooks.secret": ("webhooks.existingSecret", "webhooks", "secret"),
 }
 """Settings that a Secret holds: the value that names it, its name here, its key."""
 TYPES = {"string": str, "array": list, "object": dict, "boolean": bool}
@@ -28,6 +29,21 @@ def secret_text(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
+GIVEN: dict[str, tuple[Any, Json, dict[str, str]]] = {
+    "redis.url": (URL, {"externalRedis": {"existingSecret": "redis", "urlKey": "url"}}, {"redis/url": URL}),
+    "redis.node": ("r-fork-router-0", {}, {}),
+    "redis.admin_url": ("http://10.1.2.3:1", {}, {}),
+    "auth.key_file": ("/etc/fork-router/keys/keys.yaml", {"auth": {"keyFile": {"existingSecret": "keys"}}}, {}),
+    "admin.token_file": ("/etc/fork-router/tokens/t", {"auth": {"tokenFile": {"existingSecret": "t", "key": "t"}}}, {}),
+    "turn.urls": (["turn:t.example:3478"], {"turn": {"uris": ["turn:t.example:3478"]}}, {}),
+    "turn.secret": (
+        "shared with coturn",
+        {"turn": {"existingSecret": "turn", "secretKey": "shared"}},
+        {"turn/shared": "shared with coturn"},
+    ),
+    "webhooks.urls": (["https://a.example/hook"], {}, {"webhooks/urls": "https://a.example/hook"}),
+}
+"""Settings that are not given as they are: what the router sees, values, and Secrets by name and key."""
 CANDIDATES: tuple[Any, ...] = (
     True,
     False,
@@ -109,15 +125,16 @@ def set_all() -> tuple[Json, dict[str, dict[str, str]], dict[str, Any]]:
         given: Json
         if path == "dev":
             continue
-        if path == "redis.url":
-            value = URL
-            given = {"externalRedis": {"existingSecret": "redis", "urlKey": "url"}}
-            secrets["redis"] = {"url": URL}
+        if path in GIVEN:
+            value, given, held = GIVEN[path]
+            for place, text in held.items():
+                secret, _, key = place.partition("/")
+                secrets.setdefault(secret, {})[key] = text
         elif path in SECRET_VALUES:
             at, secret, key = SECRET_VALUES[path]
             text = secret_text(path)
             value, given = ([text] if path == "auth.secrets" else text), nest(at, secret)
-            secrets[secret] = {key: text}
+            secrets.setdefault(secret, {})[key] = text
         elif is_secret(schema, schema["$defs"]):
             value, given = sample(model, name, schema), {"secretSettings": {path: {"name": "further", "key": path}}}
             secrets.setdefault("further", {})[path] = value if isinstance(value, str) else json.dumps(value)

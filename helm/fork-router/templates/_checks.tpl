@@ -70,7 +70,10 @@
 {{- if and .Values.turn.existingSecret (not .Values.turn.uris) -}}
 {{- fail "turn.existingSecret needs turn.uris" -}}
 {{- end -}}
-{{- if and .Values.turn.uris (dig "media" "ice_servers" "" .Values.config) -}}
+{{- if and .Values.turn.secretKey (not .Values.turn.existingSecret) -}}
+{{- fail "turn.secretKey needs turn.existingSecret" -}}
+{{- end -}}
+{{- if and .Values.turn.uris (not .Values.turn.secretKey) (dig "media" "ice_servers" "" .Values.config) -}}
 {{- fail "turn.uris and config.media.ice_servers exclude each other: the first would hide the second" -}}
 {{- end -}}
 {{- if .Values.turn.stunner.enabled -}}

@@ -37,6 +37,15 @@
 
 {{- define "fork-router.turnEnv" -}}
 {{- $turn := .Values.turn -}}
+{{- if $turn.secretKey -}}
+- name: ROUTER_TURN__URLS
+  value: {{ join "," $turn.uris | quote }}
+- name: ROUTER_TURN__SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ $turn.existingSecret }}
+      key: {{ $turn.secretKey }}
+{{- else -}}
 {{- $server := dict "urls" $turn.uris -}}
 {{- with $turn.existingSecret -}}
 - name: TURN_USERNAME
@@ -54,6 +63,7 @@
 {{- end -}}
 - name: ROUTER_MEDIA__ICE_SERVERS
   value: {{ list $server | toJson | quote }}
+{{- end -}}
 {{- end -}}
 
 {{/* Of the router's container. Kubernetes puts values for $(NAME) when NAME stands further up. */}}
@@ -94,6 +104,36 @@
 {{- with default $perPodUrl .Values.publicUrl }}
 - name: ROUTER_PUBLIC__URL
   value: {{ . | quote }}
+{{- end }}
+- name: ROUTER_REDIS__NODE
+  value: $(POD_NAME)
+- name: ROUTER_REDIS__ADMIN_URL
+  value: http://$(POD_IP):{{ .Values.ports.admin }}
+{{- with .Values.auth.keyFile }}
+{{- if .existingSecret }}
+- name: ROUTER_AUTH__KEY_FILE
+  value: /etc/fork-router/keys/{{ .key }}
+{{- end }}
+{{- end }}
+{{- with .Values.auth.tokenFile }}
+{{- if .existingSecret }}
+- name: ROUTER_ADMIN__TOKEN_FILE
+  value: /etc/fork-router/tokens/{{ .key }}
+{{- end }}
+{{- end }}
+{{- with .Values.webhooks }}
+{{- if .existingSecret }}
+- name: ROUTER_WEBHOOKS__URLS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .urlsKey }}
+- name: ROUTER_WEBHOOKS__SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .secretKey }}
+{{- end }}
 {{- end }}
 {{- with include "fork-router.redisEnv" . }}
 {{ . }}

@@ -138,6 +138,16 @@
       mountPath: /etc/fork-router/redis-tls
       readOnly: true
     {{- end }}
+    {{- if .Values.auth.keyFile.existingSecret }}
+    - name: keys
+      mountPath: /etc/fork-router/keys
+      readOnly: true
+    {{- end }}
+    {{- if .Values.auth.tokenFile.existingSecret }}
+    - name: tokens
+      mountPath: /etc/fork-router/tokens
+      readOnly: true
+    {{- end }}
     {{- with .Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -179,6 +189,16 @@
     items:
       - key: ca.crt
         path: ca.crt
+{{- end }}
+{{- with .Values.auth.keyFile.existingSecret }}
+- name: keys
+  secret:
+    secretName: {{ . }}
+{{- end }}
+{{- with .Values.auth.tokenFile.existingSecret }}
+- name: tokens
+  secret:
+    secretName: {{ . }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
