@@ -39,7 +39,7 @@ def check_secrets(auth: AuthSettings, admin: AdminSettings, turn: TurnSettings, 
 
 
 def check_webhooks(webhooks: WebhookSettings, auth: AuthSettings, *, dev: bool) -> None:
-    """Raises `ConfigError` for webhooks that would be unsigned, signed with what makes join tokens, or read by others."""
+    """Raises `ConfigError` for webhooks that would be unsigned, signed with a key of join tokens, or not private."""
     if not webhooks.urls:
         return
     secret = webhooks.secret or SecretStr("")
