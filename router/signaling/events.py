@@ -31,7 +31,7 @@ from router.rooms.roster import Since, write_rights
 from router.signaling.cors import is_allowed_origin
 from router.signaling.event_messages import Conversation, Message
 from router.signaling.event_stream import EventStream
-from router.signaling.json_input import read_object
+from router.json_input import read_object
 from router.signaling.state import PublicState
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from router.errors import RequestError
 from router.rooms.session import Session
 from router.rtc.sdp import parse
 from router.signaling.auth import read_grant
-from router.signaling.body import check_content_type
+from router.request_body import check_content_type
 from router.signaling.resources import SDP, JoiningResource
 
 FORK_UFRAG = "Fork-Ufrag"

@@ -12,7 +12,7 @@ from router.errors import ConflictError, PreconditionFailedError, PreconditionRe
 from router.rooms.session import Session
 from router.rtc.sdp import IceFragment, parse, parse_fragment, write_fragment
 from router.signaling.auth import read_grant
-from router.signaling.body import check_content_type, read_content_type
+from router.request_body import check_content_type, read_content_type
 from router.signaling.resources import FRAGMENT, SDP, Resource
 
 
