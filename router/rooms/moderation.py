@@ -132,9 +132,7 @@ class Moderation:
         while len(self._muted) > self._room.limits.max_moderated_tracks:
             self._muted.popitem(last=False)
 
-    def _record(
-        self, action: ModerationAction, actor: JoinGrant | Operator, target: str | None, **fields: str
-    ) -> None:
+    def _record(self, action: ModerationAction, actor: JoinGrant | Operator, target: str | None, **fields: str) -> None:
         who = {"actor": self._name(actor), "target": target}
         logger.info("moderation", extra={"room": self._room.name, "action": action, **who, **fields})
         self._metrics.record_moderation(action)
