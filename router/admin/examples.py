@@ -1,4 +1,4 @@
-"""Examples for the OpenAPI document: one small call with the same ids everywhere. A test holds them against the schemas."""
+"""Examples for the OpenAPI document: one small call, the same ids everywhere. A test checks them by the schemas."""
 
 from typing import Any, Final
 

@@ -1,7 +1,7 @@
 """`Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a POST sent again is answered again, not done again.
 
-Kept are answers of success only: a refusal changed nothing, so trying again is safe and may fare better. They are in this
-process's memory, with a cap on their number, bytes and age, and each is one admin token's own: nobody reads another's.
+Kept are answers of success only: a refusal changed nothing, so trying again is safe and may fare better. They are in
+this process's memory, with caps on their number, bytes and age, and each is one admin token's own.
 """
 
 import hashlib

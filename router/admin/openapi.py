@@ -5,6 +5,7 @@ it is a POST; and the examples of its models beside its bodies, where tools look
 theirs alone, as `responses`.
 """
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from router.admin.gate import IDEMPOTENCY_KEY, PREFIX
@@ -46,7 +47,7 @@ KEY_PARAMETER: Final[Json] = {
     "name": IDEMPOTENCY_KEY,
     "in": "header",
     "required": False,
-    "description": "Of the client's making. The same request sent again within an hour is answered again, not done again.",
+    "description": "Of the client's making. The same request sent again within an hour is not done again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS},
     "example": "0f8c5e0e-6d1c-4c0c-9f4e-3f1d2b7a9c11",
 }
@@ -103,7 +104,8 @@ def _problems_of(path: str, method: str, operation: Json) -> list[int]:
 
 
 def _describe_problem(status: int, response: Json) -> None:
-    slug, title, detail = PROBLEMS[status]
+    phrase = HTTPStatus(status).phrase
+    slug, title, detail = PROBLEMS.get(status, ("http-error", phrase, response.get("description", phrase)))
     example = describe_problem(slug, title, status, detail)
     content = response.setdefault("content", {})
     content.pop("application/json", None)

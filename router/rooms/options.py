@@ -85,8 +85,8 @@ class RoomOptions:
         fields = dict(config)
         codecs = fields.get("codecs")
         if codecs is not None:
-            if not isinstance(codecs, list):
-                raise _refuse("codecs: expected a list")
+            if not isinstance(codecs, list) or not all(isinstance(name, str) for name in codecs):
+                raise _refuse("codecs: expected a list of names")
             fields["codecs"] = tuple(codecs)
         return cls(**fields)
 
