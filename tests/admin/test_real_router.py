@@ -1,5 +1,6 @@
 """The admin API on real rooms: real engine, ICE and DTLS of a hand-made peer, both applications on one registry."""
 
+import itertools
 import struct
 from collections.abc import AsyncIterator
 
@@ -75,15 +76,16 @@ async def test_a_muted_source_is_dropped_by_the_engine(real: RealRouter, operato
     reply = await operator.post(f"{path}/mute", json={"muted": True, "source": "microphone"})
     (track,) = reply.json()["items"]
     assert (track["mid"], track["moderated"]) == ("mic", True)
-    srtp = peer.protect()
-    for sequence in range(10):
-        peer.send(peer.port, srtp.protect(speech(sequence)))
-    await wait_for(lambda: real.dropped("producer-paused") == 10)
+    srtp, sequences = peer.protect(), itertools.count()
+
+    def speak() -> tuple[int, int]:
+        """One more packet; how many came so far, and how many of them were dropped for the mute."""
+        peer.send(peer.port, srtp.protect(speech(next(sequences))))
+        return real.engine.native.counters()[0]["rtp_packets_received"], real.dropped("producer-paused")
+
+    await wait_for(lambda: speak()[1] >= 10)
     await operator.post(f"{path}/mute", json={"muted": False})
-    for sequence in range(10, 20):
-        peer.send(peer.port, srtp.protect(speech(sequence)))
-    await wait_for(lambda: real.engine.native.counters()[0]["rtp_packets_received"] == 20)
-    assert real.dropped("producer-paused") == 10
+    await wait_for(lambda: speak()[0] >= 2 * real.dropped("producer-paused"))
     peer.close()
 
 
