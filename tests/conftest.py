@@ -4,7 +4,5 @@ compiler with a wrong recursion count, and its pytest plugin would import it as 
 import hypothesis
 
 # Machines of tests are shared: how long one example took says nothing.
-hypothesis.settings.register_profile(
-    "shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("shared")
