@@ -65,7 +65,7 @@ NO_TRACKS: Final[Mapping[str, TrackInfo]] = MappingProxyType({})
 @dataclass(slots=True)
 class _Told:
     info: ParticipantInfo
-    tracks: Mapping[str, TrackInfo] = NO_TRACKS
+    tracks: Mapping[str, TrackInfo]
     quality: str = GOOD.category
     seen_quality: str = GOOD.category
     """At the last look, told or not."""
@@ -134,7 +134,7 @@ class Chronicle:
         info = describe_participant(participant)
         told = self._told.get(participant.id)
         if told is None:
-            told = self._told[participant.id] = _Told(info)
+            told = self._told[participant.id] = _Told(info, NO_TRACKS)
             self._log.append(ParticipantJoined(info))
         elif info != told.info:
             told.info = info
