@@ -21,7 +21,8 @@ from router.request_body import check_content_type, read_text
 
 PREFIX: Final = "/v1/"
 MAX_BODY_BYTES: Final = 65_536
-BODY_TIMEOUT_S: Final = 10.0
+BODY_TIMEOUT_S: Final = 8.0
+"""Less than the deadline of the connection, which ends it without an answer."""
 BURST_S: Final = 3.0
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 REPLAYED: Final = (b"idempotency-replayed", b"true")

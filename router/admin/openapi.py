@@ -20,7 +20,7 @@ PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
     401: ("unauthorized", "Not authorised", "expected the header Authorization: Bearer with the admin token"),
     403: ("read-only-token", "Forbidden", "this admin token is for reading only"),
     404: ("unknown-room", "Not found", "no such room"),
-    408: ("request-timeout", "Request timeout", "the body did not arrive within 10 s"),
+    408: ("request-timeout", "Request timeout", "the body did not arrive within 8 s"),
     409: ("request-in-progress", "Conflict", "the same request is being served"),
     412: ("precondition-failed", "Precondition failed", "it was changed meanwhile: read it again"),
     413: ("payload-too-large", "Payload too large", "the body is longer than 65536 bytes"),
