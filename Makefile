@@ -26,7 +26,7 @@ export PATH := $(CURDIR)/$(BIN):$(dir $(CARGO)):$(PATH)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup engine run wheel fmt lint types test test-rs test-py test-programs bench loadtest-native fuzz soak lock clean
+.PHONY: help setup engine run wheel fmt lint types test test-rs test-py test-programs chart chart-tools bench loadtest-native fuzz soak lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -82,6 +82,8 @@ lint: setup ## Formatting, lints, types, file sizes and the direction of depende
 
 types: setup ## mypy --strict, and the engine against its stub
 	$(BIN)/mypy
+	$(BIN)/mypy helm/generate.py helm/schemas.py helm/fork-router/files/arrange.py
+	$(BIN)/mypy config/grafana/generate.py
 	$(BIN)/python -m mypy.stubtest --allowlist tests/stubtest_allowlist.txt router._engine
 
 test: test-rs test-py ## All tests
@@ -95,6 +97,13 @@ test-py: setup wheel test-programs ## The Python tests, with real browsers and R
 
 test-programs: ## Install what the tests use, as root on Debian; elsewhere those tests are skipped by name
 	@tests/install-programs
+
+chart: setup ## Write the chart's schema and README from its values, the dashboards from their panels
+	$(BIN)/python -m helm.generate
+	$(BIN)/python config/grafana/generate.py
+
+chart-tools: setup ## Build helm, kubeconform and promtool and get Kubernetes' schemas, for the chart's tests (needs Go; once)
+	@helm/install-tools
 
 bench: setup ## The aim table of the load test beside other servers; then joins, rooms of all sizes, switching
 	$(BIN)/router-loadtest table --runs $(BENCH_RUNS)

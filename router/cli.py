@@ -14,9 +14,10 @@ import typer
 import yaml
 
 from router import __version__
+from router.cli_token import make_token
 from router.cli_views import show_participants, show_rooms, show_stats
 from router.config import Settings, load_settings
-from router.errors import ConfigError, RequestError, RouterError
+from router.errors import ConfigError, RouterError
 from router.log import configure_logging
 
 EXIT_FAILED: Final = 1
@@ -34,6 +35,7 @@ app.add_typer(config_app, name="config")
 app.command("rooms")(show_rooms)
 app.command("participants")(show_participants)
 app.command("stats")(show_stats)
+app.command("token")(make_token)
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file instead of config/router.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
@@ -140,7 +142,11 @@ def show_config(config: ConfigFile = None, as_json: AsJson = False) -> None:
 @config_app.command("check")
 def check_config(config: ConfigFile = None) -> None:
     """Say whether the router would start with these settings."""
-    load_settings(file=config).check_startable()
+    from router.access import Access
+
+    settings = load_settings(file=config)
+    settings.check_startable()
+    Access(settings)
     print("ok")
 
 
@@ -148,38 +154,6 @@ def check_config(config: ConfigFile = None) -> None:
 def show_schema() -> None:
     """Print the JSON Schema of the settings file."""
     print(json.dumps(Settings.model_json_schema(), indent=2))
-
-
-@app.command("token")
-def make_token(
-    room: Annotated[str, typer.Option(help="Room the token opens.")],
-    identity: Annotated[str, typer.Option(help="Who joins; one identity is one participant.")],
-    name: Annotated[str, typer.Option(help="Name to show.")] = "",
-    publish: Annotated[bool, typer.Option("--publish/--no-publish", help="May publish.")] = True,
-    subscribe: Annotated[bool, typer.Option("--subscribe/--no-subscribe", help="May subscribe.")] = True,
-    moderate: Annotated[bool, typer.Option("--moderate", help="May mute, remove and lock.")] = False,
-    metadata: Annotated[str, typer.Option(help="Text about the participant that others see.")] = "",
-    ttl: Annotated[int, typer.Option(min=1, max=31_536_000, help="Seconds until it expires.")] = 21_600,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print a join token signed with the first of auth.secrets."""
-    from router.tokens import JoinGrant, JoinTokens
-
-    settings = load_settings(file=config)
-    if not settings.auth.secrets:
-        raise ConfigError(
-            "auth.secrets is empty: expected the secret that the router runs with, set ROUTER_AUTH__SECRETS "
-            "(a router in dev mode hands out tokens at /dev/token)"
-        )
-    tokens = JoinTokens([secret.get_secret_value() for secret in settings.auth.secrets])
-    grant = JoinGrant(room, identity, name, publish, subscribe, may_moderate=moderate, metadata=metadata)
-    try:
-        token = tokens.issue(grant, lifetime_s=ttl)
-    except RequestError as error:
-        raise ConfigError(f"--{error}") from None
-    body = {"token": token, "room": room, "identity": identity, "expires_in_s": ttl}
-    print(json.dumps(body) if as_json else token)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 import typer
+from pydantic import SecretStr
 
 from router.config import Settings, load_settings
 from router.errors import ConfigError, RouterError
@@ -25,13 +26,19 @@ class AdminError(RouterError):
     """The admin API refused, or did not answer."""
 
 
+def _choose_token(settings: Settings) -> SecretStr | None:
+    """The first that may do most."""
+    named = sorted(settings.admin.tokens.values(), key=lambda entry: entry.scope != "write")
+    return settings.admin.token or next((entry.token for entry in named), None)
+
+
 class AdminClient:
     """Reads from the admin API."""
 
     def __init__(self, settings: Settings, url: str | None, transport: httpx.BaseTransport | None = None) -> None:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.admin.host, settings.admin.host)  # noqa: S104
         place = f"[{host}]" if ":" in host else host
-        token = settings.admin.token
+        token = _choose_token(settings)
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         self._url = url or f"http://{place}:{settings.admin.port}"
         try:

@@ -25,14 +25,18 @@ from router.config_file import read_file
 from router.config_model import (
     AdminSettings,
     AuthSettings,
+    EventSettings,
     LogSettings,
     MediaSettings,
     PublicSettings,
     RedisSettings,
     RoomSettings,
+    TurnSettings,
+    WebhookSettings,
     is_loopback,
 )
 from router.config_report import describe
+from router.config_secrets import check_secrets, check_webhooks
 from router.errors import ConfigError
 
 __all__ = ["CONFIG_VARIABLE", "DEFAULT_FILE", "ENV_PREFIX", "Settings", "load_settings"]
@@ -40,7 +44,6 @@ __all__ = ["CONFIG_VARIABLE", "DEFAULT_FILE", "ENV_PREFIX", "Settings", "load_se
 ENV_PREFIX: Final = "ROUTER_"
 CONFIG_VARIABLE: Final = "ROUTER_CONFIG"
 DEFAULT_FILE: Final = Path("config/router.yaml")
-MIN_SECRET_BYTES: Final = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as the hash
 MASK: Final = "**********"
 
 
@@ -57,7 +60,10 @@ class Settings(BaseSettings):
     media: MediaSettings = MediaSettings()
     rooms: RoomSettings = RoomSettings()
     auth: AuthSettings = AuthSettings()
+    turn: TurnSettings = TurnSettings()
     redis: RedisSettings = RedisSettings()
+    events: EventSettings = EventSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -74,17 +80,10 @@ class Settings(BaseSettings):
                 f"expected {65536 - workers} or less"
             )
         self.media.worker_cpus  # noqa: B018 - refuses pinning that is impossible here
-        for index, secret in enumerate(self.auth.secrets):
-            size = len(secret.get_secret_value().encode())
-            if size < MIN_SECRET_BYTES:
-                raise ConfigError(
-                    f"auth.secrets.{index} has {size} bytes: expected {MIN_SECRET_BYTES} or more, "
-                    "such as the output of: openssl rand -hex 32"
-                )
+        check_secrets(self.auth, self.admin, self.turn, dev=self.dev)
+        check_webhooks(self.webhooks, self.auth, dev=self.dev)
         if self.dev:
             self._check_development()
-        else:
-            self._check_production()
 
     def _check_development(self) -> None:
         for key, host in (("public.host", self.public_host), ("admin.host", self.admin.host)):
@@ -93,18 +92,6 @@ class Settings(BaseSettings):
                     f"{key} is {host!r}: dev mode hands out tokens, expected a loopback address such as 127.0.0.1"
                 )
 
-    def _check_production(self) -> None:
-        if not self.auth.secrets:
-            raise ConfigError(
-                f"auth.secrets is empty: expected a secret of {MIN_SECRET_BYTES} bytes or more, set "
-                "ROUTER_AUTH__SECRETS to the output of: openssl rand -hex 32 (to try things out: router serve --dev)"
-            )
-        if self.admin.token is None:
-            raise ConfigError(
-                "admin.token is not set: expected a bearer token of 16 characters or more, set ROUTER_ADMIN__TOKEN "
-                "to the output of: openssl rand -hex 16"
-            )
-
     def redacted(self) -> dict[str, Any]:
         """The effective values with secrets masked, ready for JSON or YAML."""
         dumped: dict[str, Any] = self.model_dump(mode="json")
@@ -112,6 +99,7 @@ class Settings(BaseSettings):
         dumped["media"]["pin_workers"] = bool(self.media.worker_cpus)
         if self.redis.url is not None:
             dumped["redis"]["url"] = _mask_userinfo(self.redis.url.get_secret_value())
+        dumped["webhooks"]["urls"] = [_mask_path(url.get_secret_value()) for url in self.webhooks.urls]
         return dumped
 
 
@@ -187,9 +175,16 @@ def _is_service_link(name: str) -> bool:
     return rest == "PORT" or rest.startswith(("SERVICE_", "PORT_"))
 
 
-def _mask_userinfo(url: str) -> str:
+def _mask_path(url: str) -> str:
     parts = urlsplit(url)
-    if parts.password is None and "password" not in parts.query:
+    return f"{parts.scheme}://{parts.netloc}/{MASK}"
+
+
+def _mask_userinfo(url: str) -> str:
+    """Not by `urlsplit`: there may be several hosts."""
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    user, at, host = place.rpartition("@")
+    if ":" not in user and "password" not in query:
         return url
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{MASK}@{host}" if "@" in parts.netloc else host, query="").geturl()
+    return f"{scheme}://{MASK}@{host}" if at else f"{scheme}://{host}"

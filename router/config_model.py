@@ -1,14 +1,17 @@
 """The sections of the settings: types, bounds, defaults. `router.config` reads, `config/router.yaml` explains them."""
 
 import json
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from router.cluster.redis_target import parse_target
 from router.cpus import allowed_cpus, choose_cpus, count_workers
+from router.events.model import FREQUENT_KINDS, KINDS
 
 MIN_ADMIN_TOKEN_CHARS: Final = 16
 CODECS: Final = {name.lower(): name for name in ("red", "opus", "VP8", "VP9", "H264", "AV1")}
@@ -69,9 +72,33 @@ def _origin(value: str) -> str:
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    scheme = value.get_secret_value().partition("://")[0]
-    if scheme not in ("redis", "rediss", "unix", "valkey", "valkeys"):
-        raise ValueError("expected redis://HOST:PORT/DB, rediss://, valkey:// or unix://PATH")
+    parse_target(value.get_secret_value())
+    return value
+
+
+def _webhook_url(value: SecretStr) -> SecretStr:
+    expected = "expected https://HOST or http://HOST with a path, in ASCII, without user and fragment"
+    text = value.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError(expected) from None
+    if not valid or "@" in parts.netloc or parts.fragment or not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError(expected)
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("expected a network such as 10.0.0.0/8, or an address") from None
+
+
+def _event_kind(value: str) -> str:
+    if value not in KINDS:
+        raise ValueError(f"expected one of {', '.join(KINDS)}")
     return value
 
 
@@ -79,6 +106,21 @@ def _codec(value: str) -> str:
     if value.lower() not in CODECS:
         raise ValueError(f"expected one of {', '.join(CODECS.values())}")
     return CODECS[value.lower()]
+
+
+def _mapping(value: Any) -> Any:
+    """A mapping from the environment: JSON, or `ID:SECRET` pairs separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().startswith("{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("is not valid JSON") from None  # the library's message would quote a part
+    pairs = [part.partition(":") for part in value.split(",") if part.strip()]
+    if not all(id_.strip() and secret.strip() for id_, _, secret in pairs):
+        raise ValueError("expected ID:SECRET, several separated by commas, or a JSON object")
+    return {id_.strip(): secret.strip() for id_, _, secret in pairs}
 
 
 def _admin_token(value: SecretStr) -> SecretStr:
@@ -90,6 +132,9 @@ def _admin_token(value: SecretStr) -> SecretStr:
 Port = Annotated[int, Field(ge=0, le=65535)]
 BufferBytes = Annotated[int, Field(ge=65_536, le=1 << 30)]
 Address = Annotated[str, AfterValidator(_address)]
+AdminTokenValue = Annotated[SecretStr, AfterValidator(_admin_token)]
+TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+KeyId = Annotated[str, Field(pattern=r"^[!-~]{1,128}$")]
 Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split)]
 IceUrl = Annotated[str, AfterValidator(_ice_url)]
 
@@ -116,13 +161,24 @@ class PublicSettings(Section):
     offer_max_age_s: Annotated[int, Field(ge=0, le=86_400)] = 60
 
 
+class AdminTokenSettings(Section):
+    """One of several tokens of the admin port."""
+
+    token: AdminTokenValue
+    scope: Literal["read", "write"] = "read"
+
+
 class AdminSettings(Section):
     """The port that operators use."""
 
     host: str = "127.0.0.1"
     port: Port = 8081
-    token: Annotated[SecretStr, AfterValidator(_admin_token)] | None = None
+    token: AdminTokenValue | None = None
+    tokens: dict[TokenName, AdminTokenSettings] = {}
+    token_file: Path | None = None
     metrics_without_token: bool = False
+    requests_per_s: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
+    max_token_lifetime_s: Annotated[int, Field(ge=1, le=31_536_000)] = 86_400
 
 
 class IceServer(Section):
@@ -184,14 +240,60 @@ class AuthSettings(Section):
     """Keys that sign join tokens."""
 
     secrets: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
+    keys: Annotated[dict[KeyId, SecretStr], NoDecode, BeforeValidator(_mapping)] = {}
+    key_file: Path | None = None
+
+
+class TurnSettings(Section):
+    """TURN servers for which participants are given credentials."""
+
+    urls: Annotated[tuple[IceUrl, ...], NoDecode, BeforeValidator(_split)] = ()
+    secret: SecretStr | None = None
+    lifetime_s: Annotated[int, Field(ge=60, le=86_400)] = 14_400
 
 
 class RedisSettings(Section):
-    """Where the room directory is published."""
+    """Where nodes find each other."""
 
     url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "fork-router"
     ttl_s: Annotated[float, Field(ge=2, le=3600)] = 30.0
+    timeout_s: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    max_events: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    node: Annotated[str, Field(pattern=r"^[\w.:-]{1,128}$")] | None = None
+    admin_url: Annotated[str, AfterValidator(_web_url)] | None = None
+    region: Annotated[str, Field(pattern=r"^[\w.-]{0,64}$")] = ""
+
+
+class EventSettings(Section):
+    """The event log."""
+
+    max_entries: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    max_listeners: Annotated[int, Field(ge=0, le=1000)] = 32
+    quality_interval_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+
+
+class WebhookSettings(Section):
+    """Receivers of events."""
+
+    urls: Annotated[
+        tuple[Annotated[SecretStr, AfterValidator(_webhook_url)], ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(max_length=16),
+    ] = ()
+    key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")] = "fork-router"
+    secret: SecretStr | None = None
+    kinds: Annotated[
+        tuple[Annotated[str, AfterValidator(_event_kind)], ...], NoDecode, BeforeValidator(_split), Field(min_length=1)
+    ] = tuple(kind for kind in KINDS if kind not in FREQUENT_KINDS)
+    allow_http: bool = False
+    allowed_networks: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)
+    ] = ()
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    attempts: Annotated[int, Field(ge=1, le=32)] = 8
+    queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
 
 class LogSettings(Section):

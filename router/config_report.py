@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-SECRET_WORDS: Final = ("secret", "token", "credential", "password", "auth", "redis")
+SECRET_WORDS: Final = ("secret", "token", "credential", "password", "auth", "redis", "webhooks")
 MAX_VALUE_CHARS: Final = 60
 
 

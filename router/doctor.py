@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from router import clock
-from router.cluster.store import RedisStore, StoreError
+from router.cluster.store import Store, StoreError, open_store
 from router.config import Settings
 from router.errors import RouterError
 from router.listener import bind_port, describe_bind_error
+from router.metrics import Metrics
 from router.tables import print_table
 
 Status = Literal["ok", "warn", "fail"]
@@ -220,21 +221,20 @@ def check_files(_settings: Settings) -> Iterator[Finding]:
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
     """Does the configured Redis answer?"""
-    url = settings.redis.url
-    if url is None:
+    if settings.redis.url is None:
         yield Finding("redis", "ok", "not configured, the directory is kept in memory")
         return
     try:
-        asyncio.run(_ping(RedisStore(url.get_secret_value(), settings.redis.prefix)))
+        asyncio.run(_check_store(open_store(settings.redis, Metrics()).store))
     except StoreError as error:
         yield Finding("redis", "fail", str(error), "start it or correct ROUTER_REDIS__URL; calls work without it")
     else:
         yield Finding("redis", "ok", "answers")
 
 
-async def _ping(store: RedisStore) -> None:
+async def _check_store(store: Store) -> None:
     try:
-        await store.ping()
+        await store.check()
     finally:
         await store.close()
 

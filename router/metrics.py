@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from router import __version__
 
 DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STORE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
 LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
 HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch"]
@@ -20,6 +21,7 @@ CheckDropReason = Literal[
 ]
 
 ModerationAction = Literal["mute", "unmute", "remove", "lock", "unlock"]
+WebhookResult = Literal["delivered", "failed", "dead"]
 
 # Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -75,7 +77,41 @@ class Metrics:
         )
         self.redis_up = Gauge(
             "sfu_redis_up",
-            "1 when the last write to Redis succeeded, else 0; 0 also without Redis.",
+            "1 when Redis answered the last call, else 0; 0 also without Redis.",
+            registry=self.registry,
+        )
+        self.redis_duration = Histogram(
+            "sfu_redis_command_duration_seconds",
+            "Duration of answered calls to Redis, by what they are for.",
+            ["command"],
+            buckets=STORE_BUCKETS,
+            registry=self.registry,
+        )
+        self.redis_failures = Counter(
+            "sfu_redis_failures", "Calls to Redis that failed, by reason.", ["reason"], registry=self.registry
+        )
+        self.store_values_refused = Counter(
+            "sfu_store_values_refused", "Values in Redis that fit no schema, by kind.", ["kind"], registry=self.registry
+        )
+        self.rooms_lost = Counter(
+            "sfu_rooms_lost", "Rooms closed here because another node has them.", registry=self.registry
+        )
+        self.events = Counter("sfu_events", "Events of the log, by kind.", ["kind"], registry=self.registry)
+        self.events_lost = Counter(
+            "sfu_events_lost", "Events that a slow reader lost, by sink.", ["sink"], registry=self.registry
+        )
+        self.event_listeners = Gauge(
+            "sfu_event_listeners", "Open streams of server-sent events.", registry=self.registry
+        )
+        self.webhook_deliveries = Counter(
+            "sfu_webhook_deliveries",
+            "Attempts that were taken (delivered) or not (failed), and webhooks given up (dead).",
+            ["result"],
+            registry=self.registry,
+        )
+        self.webhook_queue_depth = Gauge(
+            "sfu_webhook_queue_depth",
+            "Events that wait for receivers of webhooks, of all together.",
             registry=self.registry,
         )
         self.handler_errors = Counter(
@@ -106,9 +142,25 @@ class Metrics:
         """A session ended; `reason` is one of a fixed set of slugs."""
         self.sessions_ended.labels(reason=reason).inc()
 
+    def record_store_call(self, command: str, seconds: float) -> None:
+        """Redis answered; `command` is one of a fixed set of names."""
+        self.redis_duration.labels(command=command).observe(seconds)
+
+    def record_store_failure(self, reason: str) -> None:
+        """A call to Redis failed; `reason` is one of a fixed set of slugs."""
+        self.redis_failures.labels(reason=reason).inc()
+
+    def record_value_refused(self, kind: str) -> None:
+        """A value in Redis was poisoned; `kind` is one of a fixed set."""
+        self.store_values_refused.labels(kind=kind).inc()
+
     def record_moderation(self, action: ModerationAction) -> None:
         """A moderator acted."""
         self.moderation.labels(action=action).inc()
+
+    def record_webhook(self, result: WebhookResult, count: int = 1) -> None:
+        """An attempt to deliver ended, or webhooks were given up."""
+        self.webhook_deliveries.labels(result=result).inc(count)
 
 
 _default: Metrics | None = None

@@ -10,31 +10,37 @@ import contextlib
 import logging
 import os
 import resource
-import secrets
 import signal
 import socket
 from types import TracebackType
 from typing import Final
 
 from router import __version__
+from router.access import Access
 from router.admin.app import create_admin_app
 from router.admin.state import AdminState
-from router.cluster.directory import RoomDirectory
-from router.cluster.store import open_store
+from router.cluster.membership import Membership
+from router.cluster.revocations import RevocationExchange
+from router.cluster.store import OpenStore, open_store
+from router.cluster.this_node import join_others
 from router.config import Settings
 from router.errors import EngineError
+from router.event_sinks import EventSinks
+from router.events.log import EventLog
+from router.events.model import NodeDraining, NodeStarted, NodeStopped
 from router.listener import HttpLimits, Listener, bind_port
 from router.loop_lag import LoopLag
 from router.media_sockets import MediaSockets
 from router.metrics import default_metrics
 from router.rooms.limits import RoomLimits
+from router.rooms.quality_watch import QualityWatch
 from router.rooms.registry import RoomRegistry
+from router.rooms.revocation import Revocation
 from router.rooms.static_offer import OfferLayout
 from router.rtc import RTCConnection
 from router.rtc.engine import MediaEngine
 from router.signaling.app import create_public_app
 from router.signaling.state import IceServer, PublicState, SignalingSettings
-from router.tokens import JoinTokens
 
 logger = logging.getLogger(__name__)
 
@@ -55,17 +61,22 @@ class RouterServer:
         settings.check_startable()
         self.settings = settings
         self.metrics = default_metrics()
-        self.tokens = JoinTokens(_token_secrets(settings))
+        self.access = Access(settings)
+        self.events = EventLog(max_entries=settings.events.max_entries, metrics=self.metrics)
+        self._sinks = EventSinks(self.events, settings, self.metrics)
         self.registry = RoomRegistry(
             self._open_origin,
             limits=_room_limits(settings),
             layout=OfferLayout(settings.rooms.audio_slots, settings.rooms.video_slots, settings.rooms.codecs),
             create_on_first_use=settings.rooms.create_on_first_use,
             metrics=self.metrics,
+            events=self.events,
+            revocations=self.access.join_tokens.revocations,
         )
         self._lag = LoopLag(self.metrics)
         self._ports: list[socket.socket] = []
         self._engine: MediaEngine | None = None
+        self._membership: Membership | None = None
         self._sockets: MediaSockets | None = None
         self._public: Listener | None = None
         self._admin: Listener | None = None
@@ -114,11 +125,22 @@ class RouterServer:
         self._sockets = MediaSockets(settings, self._engine)
         closing.push_async_callback(self._sockets.close)
         self._sockets.start()
-        store = await open_store(settings.redis)
-        closing.push_async_callback(store.close)
-        directory = RoomDirectory(self.registry, store, settings.redis.ttl_s, self.metrics)
-        directory.start()
-        closing.push_async_callback(directory.close)
+        self.access.start()
+        closing.push_async_callback(self.access.close)
+        opened = open_store(settings.redis, self.metrics)
+        closing.push_async_callback(opened.store.close)
+        self._membership = join_others(
+            self.registry,
+            opened.store,
+            settings.redis,
+            self.metrics,
+            public_url=settings.public.url or "",
+            read_busy_us=self._read_busy_us,
+        )
+        self._membership.start()
+        closing.push_async_callback(self._membership.close)
+        self.events.node = self._membership.node.id
+        self._exchange_revocations(opened)
         self._lag.start()
         closing.callback(self._lag.close)
         self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())
@@ -126,7 +148,14 @@ class RouterServer:
         for listener in (self._admin, self._public):
             closing.push_async_callback(listener.stop)
             listener.start()
+        self._sinks.start(opened.events)
+        closing.push_async_callback(self._sinks.close)  # before the listeners: streams of events end with the log
+        closing.callback(self.events.append, NodeStopped())
         closing.push_async_callback(self._close_rooms)
+        quality = QualityWatch(self.registry, settings.events.quality_interval_s)
+        quality.start()
+        closing.push_async_callback(quality.close)
+        self.events.append(NodeStarted(__version__))
         logger.info(
             "router started",
             extra={
@@ -139,11 +168,20 @@ class RouterServer:
             },
         )
 
+    def _exchange_revocations(self, opened: OpenStore) -> None:
+        tokens = opened.open_revoked_tokens(Revocation.read, self.metrics)
+        if tokens is not None:
+            exchange = RevocationExchange(self.access.join_tokens.revocations, tokens)
+            exchange.start()
+            self._closing.push_async_callback(exchange.close)
+
     async def stop(self) -> None:
         """Ends everything that was started, newest first. Idempotent."""
         if not self._stopping:
             self._stopping = True
-            self.registry.draining = True
+            if not self.registry.draining:
+                self.registry.draining = True
+                self.events.append(NodeDraining())
             await self._closing.aclose()
             logger.info("router stopped")
 
@@ -162,6 +200,12 @@ class RouterServer:
         except EngineError:
             return False
 
+    def _read_busy_us(self) -> list[int]:
+        try:
+            return [worker["busy_us"] for worker in self._engine.native.counters()] if self._engine else []
+        except EngineError:
+            return []
+
     async def _close_rooms(self) -> None:
         try:
             async with asyncio.timeout(ROOMS_GRACE_S):
@@ -175,14 +219,20 @@ class RouterServer:
 
     def _admin_state(self) -> AdminState:
         assert self._engine is not None, "called by start"
-        token = self.settings.admin.token
+        assert self._membership is not None, "called by start"
         return AdminState(
             registry=self.registry,
             metrics=self.metrics,
             read_counters=self._engine.native.counters,
             check_readiness=self.check_readiness,
-            token=token.get_secret_value() if token else None,
+            tokens=self.access.admin_tokens,
             metrics_without_token=self.settings.admin.metrics_without_token,
+            describe_store=self._membership.describe,
+            webhooks=self._sinks.webhooks,
+            max_event_listeners=self.settings.events.max_listeners,
+            requests_per_s=self.settings.admin.requests_per_s,
+            issue_token=lambda grant, seconds: self.access.join_tokens.issue(grant, lifetime_s=seconds),
+            max_token_lifetime_s=self.settings.admin.max_token_lifetime_s,
         )
 
     def _public_state(self) -> PublicState:
@@ -197,7 +247,7 @@ class RouterServer:
             offer_max_age_s=settings.public.offer_max_age_s,
             dev=settings.dev,
         )
-        return PublicState(self.registry, self.tokens, signaling)
+        return PublicState(self.registry, self.access.join_tokens, signaling, turn=self.access.turn)
 
 
 def catch_stop_signals() -> asyncio.Event:
@@ -222,11 +272,6 @@ def raise_file_limit() -> None:
     wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _token_secrets(settings: Settings) -> list[str]:
-    given = [secret.get_secret_value() for secret in settings.auth.secrets]
-    return given or [secrets.token_hex(32)]
 
 
 def _room_limits(settings: Settings) -> RoomLimits:

@@ -1,12 +1,11 @@
 """Join tokens: JWT (RFC 7519) signed with HS256, saying who may do what in which room.
 
-Claims: `room`, `sub` (identity), `name`, `metadata`, `publish`, `subscribe`, `moderate`, `exp`, `iat`, `nbf`. The
-algorithm is pinned, so "none" and public-key confusion are refused (RFC 8725 sections 3.1 and 3.2); `kid`, `jku` and
-`jwk` are never read.
+`router.claims` knows the shape (LiveKit's `video` grants), `router.keys` the keys; here are signature, times and
+revocation, with a fast path. The algorithm is pinned, so "none" and public-key confusion are refused (RFC 8725
+sections 3.1 and 3.2); `kid`, `jku` and `jwk` are never read: all keys are tried, a named one wants its name as `iss`.
 Times are compared with an injected clock, not by the library. A token is good, and whoever came with it may stay, until
-its expiry plus a leeway for clocks that differ. One exception class, `UnauthorizedError`, with a detail that says what
-is wrong and never quotes the token. Of several secrets the first signs and all verify, so that a secret can be replaced
-without throwing anybody out.
+its expiry plus a leeway for clocks that differ. Refusals are `UnauthorizedError`, or `ForbiddenError` for a good token
+that is not for joining, with a detail that says what is wrong and never quotes the token.
 """
 
 import base64
@@ -14,26 +13,29 @@ import hashlib
 import hmac
 import json
 import math
+import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jwt
 
 from router import clock
+from router.claims import read_claims, write_claims
 from router.errors import ConfigError, RequestError, UnauthorizedError
-from router.rooms.names import check_display_name, check_identity, check_metadata, check_room_name
+from router.keys import SigningKey
+from router.rooms.revocation import Revocations
 from router.rooms.rights import JoinGrant
 
 if TYPE_CHECKING:
     from jwt.types import Options
 
-__all__ = ["JoinGrant", "JoinTokens"]
+__all__ = ["JoinGrant", "JoinTokens", "SigningKey"]
 
 ALGORITHM = "HS256"
-MIN_SECRET_BYTES = 32
-MAX_TOKEN_BYTES = 13_312
+MAX_TOKEN_BYTES = 13_824
 """The largest metadata as JSON in JSON and base64, and the rest; still fits into the headers of a request."""
 MAX_HEADS = 16
+TOKEN_ID_BYTES = 12
 DEFAULT_LEEWAY_S = 10.0
 DEFAULT_LIFETIME_S = 6 * 3_600.0
 _OPTIONS: "Options" = {
@@ -60,93 +62,98 @@ class JoinTokens:
 
     def __init__(
         self,
-        secrets: str | bytes | Sequence[str | bytes],
+        keys: str | bytes | SigningKey | Sequence[str | bytes | SigningKey],
         *,
         leeway_s: float = DEFAULT_LEEWAY_S,
         now_s: Callable[[], float] = clock.wall_s,
     ) -> None:
-        given = [secrets] if isinstance(secrets, str | bytes) else secrets
-        self._keys = [secret.encode() if isinstance(secret, str) else secret for secret in given]
-        if not self._keys:
-            raise ConfigError("token secrets: expected at least one")
-        if (shortest := min(map(len, self._keys))) < MIN_SECRET_BYTES:
-            raise ConfigError(f"token secret: expected {MIN_SECRET_BYTES} bytes or more, got {shortest}")
+        """`keys`: the first one signs. A text is a secret without a name."""
+        given = [keys] if isinstance(keys, str | bytes | SigningKey) else keys
+        self._keys: tuple[SigningKey, ...] = ()
+        self.replace_keys([_make_key(key) for key in given])
+        self.revocations = Revocations(now_s=now_s)
+        """What is refused though its signature and times are good."""
         self._heads: set[str] = set()
         """First parts of tokens that were good."""
         self._leeway_s = leeway_s
         self._now_s = now_s
+
+    def replace_keys(self, keys: Sequence[SigningKey]) -> None:
+        """Other keys from now on. Who is inside stays until their token expires, whatever key signed it."""
+        if not keys:
+            raise ConfigError("token keys: expected at least one")
+        self._keys = tuple(keys)
 
     def issue(self, grant: JoinGrant, *, lifetime_s: float = DEFAULT_LIFETIME_S) -> str:
         """A token for this grant, good from now for `lifetime_s`; the grant's own expiry is not read."""
         if lifetime_s <= 0:
             raise ConfigError(f"token lifetime: expected a positive number of seconds, got {lifetime_s!r}")
         now = int(self._now_s())
+        key = self._keys[0]
         claims = {
-            "room": check_room_name(grant.room),
-            "sub": check_identity(grant.identity),
-            "name": check_display_name(grant.name),
-            "publish": grant.may_publish,
-            "subscribe": grant.may_subscribe,
-            "moderate": grant.may_moderate,
-            "metadata": check_metadata(grant.metadata),
+            **write_claims(grant),
+            **({"iss": key.id} if key.id else {}),
+            "jti": grant.token_id or secrets.token_urlsafe(TOKEN_ID_BYTES),
             "iat": now,
             "exp": now + max(1, int(lifetime_s)),
         }
-        token = jwt.encode(claims, self._keys[0], algorithm=ALGORITHM, json_encoder=_Utf8Encoder)
+        token = jwt.encode(claims, key.secret, algorithm=ALGORITHM, json_encoder=_Utf8Encoder)
         if len(token) > MAX_TOKEN_BYTES:
             raise RequestError("metadata: too long once written as JSON", slug="bad-metadata")
         return token
 
     def verify(self, token: str) -> JoinGrant:
-        """The token's grant, or `UnauthorizedError`."""
-        claims = self._read_claims(token)
+        """The token's grant, or `UnauthorizedError` or `ForbiddenError`."""
+        claims, key = self._read_signed(token)
         self._check_times(claims)
+        if key.id and claims.get("iss") != key.id:
+            raise UnauthorizedError(
+                "the token's claim iss: expected the id of the key that signed it", slug="bad-token"
+            )
         try:
-            return JoinGrant(
-                room=check_room_name(claims.get("room")),
-                identity=check_identity(claims.get("sub")),
-                name=check_display_name(claims.get("name", "")),
-                may_publish=_read_right(claims, "publish"),
-                may_subscribe=_read_right(claims, "subscribe"),
+            grant = read_claims(
+                claims,
                 expires_at_s=claims["exp"] + self._leeway_s,
-                may_moderate=_read_right(claims, "moderate"),
-                metadata=check_metadata(claims.get("metadata", "")),
                 issued_at_s=claims.get("iat", -math.inf),
+                key_id=key.id,
             )
         except RequestError as error:
             raise UnauthorizedError(f"the token's claim {error}", slug="bad-token") from error
+        self.revocations.check(grant)
+        return grant
 
-    def _read_claims(self, token: str) -> dict[str, Any]:
+    def _read_signed(self, token: str) -> tuple[dict[str, Any], SigningKey]:
         if len(token) > MAX_TOKEN_BYTES:
             raise UnauthorizedError(f"the token is longer than {MAX_TOKEN_BYTES} bytes", slug="bad-token")
         head = token.partition(".")[0]
-        claims = self._read_familiar(token) if head in self._heads else None
-        if claims is not None:
-            return claims
+        found = self._read_familiar(token) if head in self._heads else None
+        if found is not None:
+            return found
         for key in self._keys:
             try:
-                claims = _decode(token, key)
+                claims = _decode(token, key.secret)
             except jwt.InvalidSignatureError:
                 continue
             if len(self._heads) < MAX_HEADS:
                 self._heads.add(head)
-            return claims
+            return claims, key
         raise UnauthorizedError("the token is signed with another secret", slug="bad-token")
 
-    def _read_familiar(self, token: str) -> dict[str, Any] | None:
+    def _read_familiar(self, token: str) -> tuple[dict[str, Any], SigningKey] | None:
         """The claims of a token with a head that the library took before; None: it shall say what is wrong.
 
         Most of what the library does is about the head, which all tokens of one maker have in common.
         """
         signed, _, signature = token.rpartition(".")
-        payload = signed.partition(".")[2]
-        if not any(hmac.compare_digest(_sign(signed, key), signature.encode()) for key in self._keys):
+        payload, given = signed.partition(".")[2], signature.encode()
+        key = next((key for key in self._keys if hmac.compare_digest(_sign(signed, key.secret), given)), None)
+        if key is None:
             return None
         try:
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         except (ValueError, RecursionError):
             return None
-        return claims if isinstance(claims, dict) and claims.get("exp") is not None else None
+        return (claims, key) if isinstance(claims, dict) and claims.get("exp") is not None else None
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         now = self._now_s()
@@ -167,6 +174,12 @@ class _Utf8Encoder(json.JSONEncoder):
         super().__init__(**{**options, "ensure_ascii": False})
 
 
+def _make_key(given: str | bytes | SigningKey) -> SigningKey:
+    if isinstance(given, SigningKey):
+        return given
+    return SigningKey(given.encode() if isinstance(given, str) else given)
+
+
 def _sign(text: str, key: bytes) -> bytes:
     """RFC 7515 section 5.1 with HS256."""
     return base64.urlsafe_b64encode(hmac.digest(key, text.encode(), hashlib.sha256)).rstrip(b"=")
@@ -184,11 +197,3 @@ def _decode(token: str, key: bytes) -> dict[str, Any]:
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise UnauthorizedError("the token is malformed", slug="bad-token") from error
     return claims
-
-
-def _read_right(claims: dict[str, Any], name: str) -> bool:
-    """A right must be granted in so many words: absent is false, anything but a boolean is an error."""
-    value = claims.get(name, False)
-    if not isinstance(value, bool):
-        raise RequestError(f"{name}: expected true or false", slug="bad-token")
-    return value

@@ -15,17 +15,28 @@ MAX_LINES = 600
 # Each folder may use those named, itself, and the shared modules.
 SHARED = {"router", "router.clock", "router.errors", "router.metrics", "router.rates"}
 MAY_USE = {
+    "events": set(),
     "rtc": {"router._engine"},
-    "rooms": {"router.rtc"},
-    "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens"},
-    "admin": {"router.rooms", "router.rtc", "router.problems", "router.engine_stats", "router._engine"},
+    "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
+    "signaling": {
+        *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
+        *("router.request_body", "router.json_input"),
+    },
+    "admin": {
+        *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
+        *("router.claims", "router.request_body", "router.json_input"),
+    },
     "cluster": {"router.rooms", "router.config_model"},
 }
 ONLY_IMPORTERS = {
     "aioice": {"router/rtc/ice.py"},
     "OpenSSL": {"router/rtc/dtls.py"},
     "pylibsrtp": {"router/rtc/srtp.py"},
-    "redis": {"router/cluster/store.py"},
+    "redis": {
+        f"router/cluster/redis_{part}.py"
+        for part in ("connections", "errors", "link", "nodes", "store", "topology", "values")
+    },
+    "httpcore": {"router/events/guarded_network.py", "router/events/webhook_post.py"},
     "uvicorn": {"router/listener.py", "router/http_protocol.py"},
     "prometheus_client": {
         "router/metrics.py",

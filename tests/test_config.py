@@ -11,8 +11,8 @@ from router.config import Settings, load_settings
 from router.errors import ConfigError
 
 SAMPLE = Path(__file__).parent.parent / "config" / "router.yaml"
-SECRET = "s" * 32
-TOKEN = "t" * 16
+SECRET = "0123456789abcdef0123456789abcdef"[::-1]
+TOKEN = "tkn-0123456789ab"
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def keys_of_model(model: type[BaseModel], prefix: str = "") -> set[str]:
 def keys_of_file(values: dict[str, Any], prefix: str = "") -> set[str]:
     keys: set[str] = set()
     for name, value in values.items():
-        keys |= keys_of_file(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name}
+        keys |= keys_of_file(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name}
     return keys
 
 
@@ -105,6 +105,10 @@ def test_file_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
         ("media: {ice_servers: [{urls: ['http://x']}]}", ["media.ice_servers.0.urls.0", "stun:HOST:PORT"]),
         ("public: {url: example.org}", ["public.url", "example.org", "https://HOST"]),
         ("public: {allowed_origins: [example.org]}", ["public.allowed_origins.0", "https://example.org"]),
+        ("webhooks: {urls: [ftp://x]}", ["webhooks.urls.0", "https://HOST"]),
+        ("webhooks: {kinds: [room_exploded]}", ["webhooks.kinds.0", "room_started"]),
+        ("webhooks: {allowed_networks: [10.0.0.1/8]}", ["webhooks.allowed_networks.0", "10.0.0.0/8"]),
+        ("events: {max_listeners: -1}", ["events.max_listeners", "-1"]),
         ("log: {level: loud}", ["log.level", "'loud'", "'debug'"]),
         ("public: {port: 1}\npublic: {port: 2}", ["line 2", "repeated key public"]),
         ("public: {port: 1", ["line 1"]),
@@ -160,6 +164,34 @@ def test_a_wrong_secret_is_not_repeated() -> None:
     assert "hunter2" not in refused(flags={"admin": {"token": "hunter2"}})
     assert "hunter2" not in refused(flags={"auth": {"secrets": {"hunter2": 1}}})
     assert "hunter2" not in refused(flags={"redis": {"url": "http://:hunter2@x"}})
+    assert "hunter2" not in refused(flags={"webhooks": {"urls": ["ftp://x/hunter2"]}})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://x", "https://", "https:///x", "x", "https://user:p@x/", "https://x/#a", "https://x/ä", "https://x:0/"),
+        *("https://x/a b", "https://x/\r\nHost: y", "https://x:99999/", "file:///etc/passwd", "unix:/run/x"),
+        "https://[::1/",
+    ],
+)
+def test_urls_of_webhooks(url: str) -> None:
+    assert "webhooks.urls.0: expected https://HOST" in refused(flags={"webhooks": {"urls": [url]}})
+
+
+def test_webhooks_need_a_secret_of_their_own_and_https() -> None:
+    secret = "f3a9c07be15d62488ce0b7719a64d5f2"
+
+    def startable(**webhooks: Any) -> dict[str, Any]:
+        given = {"urls": ["https://x.example/hook"], **webhooks}
+        return {"auth": {"secrets": [SECRET]}, "admin": {"token": TOKEN}, "webhooks": given}
+
+    load_settings(flags=startable(secret=secret)).check_startable()
+    load_settings(flags=startable(urls=["http://x"], secret=secret, allow_http=True)).check_startable()
+    assert "webhooks.secret: expected 32 bytes" in refused(flags=startable())
+    assert "webhooks.secret: expected 32 bytes" in refused(flags=startable(secret="short"))
+    assert "webhooks.secret is one of auth.secrets" in refused(flags=startable(secret=SECRET))
+    assert "webhooks.urls.0: expected https" in refused(flags=startable(urls=["http://x"], secret=secret))
 
 
 def test_dev_is_for_loopback_only() -> None:
@@ -199,11 +231,13 @@ def test_redacted_dump_keeps_no_secret() -> None:
             "admin": {"token": "canary-2" * 4},
             "redis": {"url": "redis://user:canary-3@db.example:6379/1"},
             "media": {"ice_servers": [{"urls": "turn:t.example:3478", "username": "u", "credential": "canary-4"}]},
+            "webhooks": {"urls": ["https://hook.example:8443/canary-5?x=canary-6"], "secret": "canary-7" * 4},
         }
     )
     text = repr(settings.redacted()) + repr(settings)
     assert "canary" not in text
     assert "db.example:6379/1" in str(settings.redacted())
+    assert "https://hook.example:8443/**********" in str(settings.redacted())
 
 
 def test_numbers_have_bounds() -> None:

@@ -1,16 +1,19 @@
 """What the admin application is made from: read access to the rooms, the engine's counters and the router's health."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import HTTPConnection
 
+from router.admin.tokens import AdminTokens
 from router.metrics import Metrics
 from router.rooms.registry import RoomRegistry
 
 if TYPE_CHECKING:
     from router._engine import WorkerCounters
+    from router.events.webhook import Webhook
+    from router.rooms.rights import JoinGrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +26,18 @@ class AdminState:
     """One snapshot of the engine; raises `EngineError` when it is gone."""
     check_readiness: Callable[[], dict[str, bool]]
     """Named checks; all must hold for the router to take traffic."""
-    token: str | None
-    """Bearer token; None serves anybody, for development on loopback."""
+    tokens: AdminTokens
+    """Bearer tokens; none at all serves anybody, for development on loopback."""
     metrics_without_token: bool = False
+    describe_store: Callable[[], Mapping[str, Any]] = lambda: {"kind": "memory", "up": True}  # Any: JSON
+    """What keeps the directory, and how it does."""
+    webhooks: "Sequence[Webhook]" = ()
+    max_event_listeners: int = 32
+    requests_per_s: float = 0.0
+    """What each admin token may keep up under `/v1`, in bursts of three seconds' worth; 0: no limit."""
+    issue_token: "Callable[[JoinGrant, float], str] | None" = None
+    """A join token for a grant, good for so many seconds; None: this router signs none."""
+    max_token_lifetime_s: int = 86_400
 
 
 def read_state(connection: HTTPConnection) -> AdminState:

@@ -1,155 +1,94 @@
-"""The directory of rooms: which node has which room. In memory, or in Redis for other nodes and tools to read.
+"""What nodes know of each other: who is there, who has which room, and what a room is made of.
 
-Redis keys, all under a prefix, a room's key with a hash tag: `<p>:room:{<name>}`, a hash with a time to live, and
-`<p>:rooms`, a sorted set of names by expiry in Unix seconds. An entry of a node that vanished expires by itself.
+`MemoryStore` is the default, for a single node; `RedisStore` is for everybody who can reach the same Redis or Valkey.
+The store is a directory, not the truth: the node that has a room knows it, entries of a node that vanished expire, and
+nothing of a call waits for any of this.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from router.cluster.entries import NodeEntry, RoomEntry, RoomSetup
+from router.cluster.event_stream import EventStream
+from router.cluster.keys import Keys
+from router.cluster.memory_store import MemoryStore
+from router.cluster.redis_errors import StoreError
+from router.cluster.redis_link import RedisLink
+from router.cluster.redis_store import RedisStore
+from router.cluster.redis_target import parse_target
+from router.cluster.revoked_tokens import R, RedisRevokedTokens
+from router.metrics import Metrics
 
-from router import clock
-from router.config_model import RedisSettings
-
-COMMAND_TIMEOUT_S = 3.0
-MAX_PIPELINED_ROOMS = 500
+if TYPE_CHECKING:
+    from router.config_model import RedisSettings
 
 
-class StoreError(Exception):
-    """The store did not answer; the caller goes on without it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoomEntry:
-    """What the directory says of a room."""
-
-    name: str
-    node: str
-    participants: int
-    created_s: float
+__all__ = ["OpenStore", "Store", "StoreError", "open_store"]
 
 
 class Store(Protocol):
-    """Where the directory is kept. Every method may raise `StoreError`."""
+    """Where it is kept. Every method but `describe` may raise `StoreError`; what was begun then may be half done."""
 
-    async def write_rooms(self, rooms: Sequence[RoomEntry], ttl_s: float) -> None:
-        """Writes these, good for `ttl_s`."""
+    def describe(self) -> Mapping[str, Any]:  # Any: JSON
+        """What it is and how it does, for health pages. No address, no secret."""
 
-    async def remove_rooms(self, rooms: Sequence[RoomEntry]) -> None:
-        """Removes these, unless another node has written them since."""
+    async def check(self) -> None:
+        """Refuses a store whose schema is newer than ours, also for all other methods from then on."""
 
-    async def read_rooms(self) -> list[RoomEntry]:
-        """All that have not expired, by name."""
+    async def write_node(self, node: NodeEntry) -> tuple[NodeEntry, bool]:
+        """Writes a node, and tells what stands there now (a greater epoch than ours: somebody took our place), and
+        whether there was anything before."""
 
-    async def close(self) -> None:
-        """Frees connections."""
+    async def remove_node(self, node: NodeEntry) -> None:
+        """Removes it, unless somebody took its place."""
 
+    async def read_nodes(self) -> list[NodeEntry]:
+        """Those alive, by id."""
 
-class MemoryStore:
-    """For a single node."""
+    async def write_rooms(self, rooms: Sequence[RoomEntry], setups: Mapping[str, RoomSetup]) -> list[RoomEntry]:
+        """Writes or claims rooms, with what they are made of where it is given, and tells what stands there now."""
 
-    def __init__(self) -> None:
-        self._rooms: dict[str, tuple[RoomEntry, float]] = {}
-
-    async def write_rooms(self, rooms: Sequence[RoomEntry], ttl_s: float) -> None:
-        """See `Store`."""
-        expires = clock.monotonic_us() / 1e6 + ttl_s
-        self._rooms.update((room.name, (room, expires)) for room in rooms)
+    async def refresh_rooms(self, rooms: Sequence[RoomEntry]) -> list[RoomEntry]:
+        """Makes them live longer; those that do not stand there as given."""
 
     async def remove_rooms(self, rooms: Sequence[RoomEntry]) -> None:
-        """See `Store`."""
-        for room in rooms:
-            found = self._rooms.get(room.name)
-            if found is not None and found[0].node == room.node:
-                del self._rooms[room.name]
+        """Removes these and what they were made of, unless somebody else claimed them since."""
 
     async def read_rooms(self) -> list[RoomEntry]:
-        """See `Store`."""
-        now = clock.monotonic_us() / 1e6
-        self._rooms = {name: found for name, found in self._rooms.items() if found[1] > now}
-        return [self._rooms[name][0] for name in sorted(self._rooms)]
+        """All rooms of nodes that are alive, by name."""
+
+    async def find_room(self, name: str) -> RoomEntry | None:
+        """The room, if its node is alive."""
+
+    async def find_setup(self, name: str) -> RoomSetup | None:
+        """What the room is made of; it outlives its node for a while."""
 
     async def close(self) -> None:
-        """See `Store`."""
+        """Frees connections. Idempotent."""
 
 
-class RedisStore:
-    """For everybody who can reach the same Redis or Valkey."""
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """The store, and what else there is when it is Redis."""
 
-    def __init__(self, url: str, prefix: str) -> None:
-        self._prefix = prefix
-        self._index = f"{prefix}:rooms"
-        # No retries: the directory writes again soon, and a stalled Redis must not pile up work.
-        self._redis = Redis.from_url(
-            url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
-            decode_responses=True,
-            protocol=3,
-            socket_timeout=COMMAND_TIMEOUT_S,
-            socket_connect_timeout=COMMAND_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+    store: Store
+    link: RedisLink | None = None
+    keys: Keys | None = None
+    events: EventStream | None = None
 
-    async def write_rooms(self, rooms: Sequence[RoomEntry], ttl_s: float) -> None:
-        """See `Store`."""
-        expires = clock.wall_s() + ttl_s
-        for start in range(0, len(rooms), MAX_PIPELINED_ROOMS):
-            pipeline = self._redis.pipeline(transaction=False)
-            for room in rooms[start : start + MAX_PIPELINED_ROOMS]:
-                key = self._key(room.name)
-                pipeline.hset(key, mapping={name: str(value) for name, value in asdict(room).items()})
-                pipeline.pexpire(key, int(ttl_s * 1000))
-                pipeline.zadd(self._index, {room.name: expires})
-            await self._run(pipeline.execute())
-        await self._run(self._redis.zremrangebyscore(self._index, 0, clock.wall_s()))
-
-    async def remove_rooms(self, rooms: Sequence[RoomEntry]) -> None:
-        """See `Store`."""
-        for room in rooms:
-            key = self._key(room.name)
-            if await self._run(self._redis.hget(key, "node")) in (None, room.node):
-                pipeline = self._redis.pipeline(transaction=False)
-                pipeline.delete(key)
-                pipeline.zrem(self._index, room.name)
-                await self._run(pipeline.execute())
-
-    async def read_rooms(self) -> list[RoomEntry]:
-        """See `Store`."""
-        names = cast(list[str], await self._run(self._redis.zrangebyscore(self._index, clock.wall_s(), "+inf")))
-        pipeline = self._redis.pipeline(transaction=False)
-        for name in sorted(names):
-            pipeline.hgetall(self._key(name))
-        found = cast(list[dict[str, str]], await self._run(pipeline.execute()))
-        return [
-            RoomEntry(values["name"], values["node"], int(values["participants"]), float(values["created_s"]))
-            for values in found
-            if values
-        ]
-
-    async def ping(self) -> None:
-        """Raises `StoreError` unless Redis answers."""
-        await self._run(self._redis.ping())
-
-    async def close(self) -> None:
-        """See `Store`."""
-        await self._redis.aclose()
-
-    def _key(self, room: str) -> str:
-        return f"{self._prefix}:room:{{{room}}}"
-
-    async def _run(self, command: object) -> object:
-        try:
-            return await command  # type: ignore[misc] # redis-py types its commands as "awaitable or value"
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreError(f"{type(error).__name__}: {error}") from error
+    def open_revoked_tokens(self, parse: Callable[[str], R], metrics: Metrics) -> RedisRevokedTokens[R] | None:
+        """The set of revoked tokens, with what `parse` makes of them; None in memory, where there is nobody to tell."""
+        if self.link is None or self.keys is None:
+            return None
+        return RedisRevokedTokens(self.link, self.keys, parse, metrics)
 
 
-async def open_store(settings: RedisSettings) -> Store:
+def open_store(settings: "RedisSettings", metrics: Metrics) -> OpenStore:
     """The store the settings ask for. Redis may be down: it is not contacted here."""
     if settings.url is None:
-        return MemoryStore()
-    return RedisStore(settings.url.get_secret_value(), settings.prefix)
+        return OpenStore(MemoryStore(room_ttl_s=settings.ttl_s))
+    keys = Keys(settings.prefix)
+    link = RedisLink(parse_target(settings.url.get_secret_value()), metrics, timeout_s=settings.timeout_s)
+    store = RedisStore(link, keys, metrics, room_ttl_s=settings.ttl_s)
+    return OpenStore(store, link, keys, EventStream(link, keys, max_entries=settings.max_events))

@@ -44,7 +44,7 @@ class RoomForks:
         """The same until the sockets' candidates change."""
         candidates = self._room.origin.get_candidates()
         if self._offer is None:
-            self._offer = StaticOffer.make(self._room.origin, self._registry.layout, candidates)
+            self._offer = StaticOffer.make(self._room.origin, self._room.layout, candidates)
         elif self._offer.description.candidates != candidates:
             self._variants[self._offer.description.candidates] = self._offer
             self._offer = self._variants.pop(candidates, None) or self._offer.moved_to(candidates)
@@ -88,7 +88,7 @@ class RoomForks:
         endpoint: Endpoint = "fork" if session_id is None else "whep"
         # Before the fork is taken: whoever may not answer must not cost the fork its rightful one.
         _check_answer(offer, answer)
-        admitted = admit_answer(answer, grant)
+        admitted = admit_answer(answer, room.grants.in_force(grant))
         room.check_admission(grant, admitted, endpoint)
         fork = self.pending.take(ufrag, answer.ufrag)
         fork.set_description(offer, "local")

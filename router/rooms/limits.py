@@ -29,6 +29,8 @@ class RoomLimits:
     """Removals remembered, of all rooms; the oldest is forgotten first."""
     removed_memory_s: float = 86_400.0
     """Tokens of a removed participant are refused for so long; by then they should have expired."""
+    max_changed_rights: int = 1_024
+    """Identities of each room whose rights an operator changed; the earliest is forgotten first."""
     max_moderated_tracks: int = 1_024
     """Tracks muted by moderators that stay so when their publishers come back, in each room."""
     max_candidates_per_session: int = 64

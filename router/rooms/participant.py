@@ -3,18 +3,19 @@
 import math
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any
 
+from router import clock
+from router.rooms.rights import Rights
+from router.rooms.sources import Source
 from router.rtc.description import Kind
 
 if TYPE_CHECKING:
     import asyncio
 
+    from router.rooms.rights import JoinGrant
     from router.rooms.session import Session
     from router.rtc import RTCMediaStreamTrack
-
-Source = Literal["camera", "microphone", "screen", "screen-audio", "unknown"]
-SOURCES: frozenset[str] = frozenset(get_args(Source))
 
 
 def make_track_id(contributor: int) -> str:
@@ -24,11 +25,6 @@ def make_track_id(contributor: int) -> str:
     'T_0000beef'
     """
     return f"T_{contributor:08x}"
-
-
-def read_source(value: object) -> Source | None:
-    """The value if it is one of the sources, else None."""
-    return cast(Source, value) if isinstance(value, str) and value in SOURCES else None
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +40,8 @@ class PublishedTrack:
     live: bool = False
     moderated: bool = False
     """Muted by a moderator: the router forwards none of it, whatever its publisher does."""
+    allowed: bool = True
+    """Its publisher has the right to publish it now; else nobody is shown it or told of it."""
     id: str = field(init=False)
     """Unique in the room, made from the contributor id; the publisher's own track id need not be unique."""
 
@@ -58,12 +56,22 @@ class PublishedTrack:
     @property
     def showable(self) -> bool:
         """Whether there is something to see or hear."""
-        return self.live and not self.muted and not self.moderated
+        return self.live and not self.muted and not self.moderated and self.allowed
 
     @property
     def listed(self) -> bool:
         """Whether others need to know of it: an m-line that carries nothing and was not declared is nobody's news."""
-        return self.live or self.muted
+        return (self.live or self.muted) and self.allowed
+
+    def set_moderated(self, moderated: bool) -> None:
+        """Muted by a moderator, or not any more."""
+        self.moderated = moderated
+        self.track.muted = moderated or not self.allowed
+
+    def set_allowed(self, allowed: bool) -> None:
+        """Its publisher may, or may not any more: then the engine drops what comes, and counts it."""
+        self.allowed = allowed
+        self.track.muted = self.moderated or not allowed
 
     def describe(self) -> dict[str, Any]:
         """As the roster shows it."""
@@ -89,9 +97,15 @@ class Participant:
         self.identity = identity
         self.name = name
         self.metadata = ""
+        self.joined_s = clock.wall_s()
         self.sessions: dict[str, Session] = {}
+        self.grant: JoinGrant | None = None
+        """The newest that was shown; `router.rooms.grants` sets these."""
+        self.rights = Rights()
+        """In force, of that grant."""
+        self.longest: JoinGrant | None = None
+        """The grant among those shown that expires last, and when that is."""
         self.expires_at_s = -math.inf
-        """The latest expiry among the grants that were shown; `Room.renew` sets it."""
         self.expiry_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -106,5 +120,6 @@ class Participant:
             "identity": self.identity,
             "name": self.name,
             "metadata": self.metadata,
+            "recorder": self.rights.recorder,
             "tracks": [track.describe() for track in self.tracks if track.listed],
         }

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from router.rooms.participant import Source
+from router.rooms.sources import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ last grant that its participant has shown.
 
 import asyncio
 import logging
-import math
+import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from router import clock
@@ -20,9 +21,12 @@ from router.errors import (
     RemoteSdpError,
     UnprocessableError,
 )
+from router.rooms.chronicle import Chronicle
 from router.rooms.demand import Demand
 from router.rooms.forks import RoomForks
+from router.rooms.grants import Grants, cancel_expiry
 from router.rooms.moderation import Moderation
+from router.rooms.names import check_display_name, check_metadata
 from router.rooms.offers import (
     AdmittedOffer,
     Endpoint,
@@ -31,6 +35,7 @@ from router.rooms.offers import (
     check_whep_answer,
     check_whip_answer,
 )
+from router.rooms.options import RoomOptions
 from router.rooms.participant import Participant, PublishedTrack, make_track_id
 from router.rooms.rights import JoinGrant
 from router.rooms.roster import Roster, Since, Watcher
@@ -45,6 +50,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NO_OPTIONS = RoomOptions()
+ENDED = "room-ended"
+"""Why a room closes that an operator closes."""
 RETRY_PUBLISHER_S = 2
 RETRY_FULL_S = 10
 RETRY_PUBLISHING_S = 30
@@ -54,15 +62,26 @@ RETRY_PUBLISHING_S = 30
 class Room:
     """Participants, their sessions and tracks."""
 
-    def __init__(self, name: str, registry: "RoomRegistry", origin: "RTCConnection") -> None:
+    def __init__(
+        self, name: str, registry: "RoomRegistry", origin: "RTCConnection", options: RoomOptions = NO_OPTIONS
+    ) -> None:
         self.name = name
+        self.id = f"R_{secrets.token_hex(8)}"
+        """Of this life of the room: another one of the same name has another."""
         self.origin = origin
         self.limits = registry.limits
+        self.options = options
+        self.layout = options.arrange(registry.layout)
+        """Of its static offer."""
+        self.revision = 1
+        """Counts the changes of its options and its lock."""
         self.participants: dict[str, Participant] = {}
         """By identity, in order of joining."""
-        self.roster = Roster(name, registry.limits, registry.call_later)
+        self.chronicle = Chronicle(registry.events.open_room(name, self.id), registry.call_later)
+        self.roster = Roster(name, registry.limits, registry.call_later, self.chronicle, options.metadata)
         self.settlement = Settlement(self.find_track, self.roster.tell_slots)
         self.demand = Demand()
+        self.grants = Grants(self, registry)
         self.moderation = Moderation(self, registry.removed, registry.metrics)
         self.closed = False
         self.closing: asyncio.Task[None] | None = None
@@ -70,6 +89,7 @@ class Room:
         self._registry = registry
         self._tracks: dict[str, PublishedTrack] = {}
         self._empty_timer: asyncio.TimerHandle | None = None
+        self._was_used = False
         self.forks = RoomForks(self, registry)
         self.speakers = origin.open_speakers(max_heard=registry.limits.max_speakers)
         self.speakers.on("speakerschanged", self._on_speakers)
@@ -91,11 +111,24 @@ class Room:
                 return participant
         raise NotFoundError("no such participant", slug="unknown-participant")
 
+    def change_options(self, options: RoomOptions) -> None:
+        """Others from now on; what makes its static offer lasts as long as the room. Nobody is put out."""
+        if options.arrange(self.layout) != self.layout:
+            raise ConflictError("slots and codecs of a room do not change", slug="room-exists")
+        if options == self.options:
+            return
+        self.options = options
+        self.revision += 1
+        self.roster.tell_metadata(options.metadata)
+        self.chronicle.on_changed(options, self.limits)
+        self._stop_empty_timer()
+        self.check_empty()
+
     # -- joining -------------------------------------------------------------------------------------------------
 
     async def join(self, grant: JoinGrant, offer: RTCDescription, endpoint: OfferingEndpoint) -> Session:
         """A new session that answers `offer`. Raises what RFC 9725 and the WHEP draft want answered."""
-        admitted = admit_offer(offer, grant, endpoint)
+        admitted = admit_offer(offer, self.grants.in_force(grant), endpoint)
         self.check_admission(grant, admitted, endpoint)
         if not admitted.tracks and not self._tracks:
             raise no_publisher()
@@ -126,23 +159,6 @@ class Room:
             self._on_connected(session)
         return session
 
-    def renew(self, grant: JoinGrant) -> None:
-        """A participant may stay until the last of the grants expires that it has shown."""
-        participant = self.participants.get(grant.identity)
-        if participant is None or grant.expires_at_s <= participant.expires_at_s:
-            return
-        participant.expires_at_s = grant.expires_at_s
-        _cancel_expiry(participant)
-        if grant.expires_at_s < math.inf:
-            participant.expiry_timer = self._registry.call_later(
-                max(0.0, grant.expires_at_s - clock.wall_s()), lambda: self._on_expired(participant)
-            )
-
-    def _on_expired(self, participant: Participant) -> None:
-        participant.expiry_timer = None
-        for session in tuple(participant.sessions.values()):
-            self.end_session(session, "token-expired")
-
     def check_open(self, grant: JoinGrant) -> None:
         """Whether this identity may come in."""
         if self.closed:
@@ -150,7 +166,7 @@ class Room:
         self._registry.check_draining()
         self.moderation.check_entry(grant)
         participant = self.participants.get(grant.identity)
-        if participant is None and len(self.participants) >= self.limits.max_participants_per_room:
+        if participant is None and len(self.participants) >= self.options.limit_participants(self.limits):
             raise CapacityError("the room is full", slug="room-full", retry_after_s=RETRY_FULL_S)
 
     def check_admission(self, grant: JoinGrant, admitted: AdmittedOffer, endpoint: Endpoint) -> None:
@@ -203,15 +219,16 @@ class Room:
         participant.name = grant.name or participant.name
         participant.metadata = grant.metadata or participant.metadata
         joins = not participant.sessions
+        self._was_used = True
         self.participants[participant.identity] = participant
         participant.sessions[session.id] = session
         self._tracks.update((track.id, track) for track in session.tracks.values())
         self._join_speakers(session)
+        self.grants.admit(session, grant)
         self._registry.add_session(session)
-        self.renew(grant)
         if session.state == "new":
             session.connect_timer = self._registry.call_later(
-                self.limits.connect_timeout_s, lambda: self._on_connect_timeout(session)
+                self.limits.connect_timeout_s, partial(self._on_connect_timeout, session)
             )
         self.check_empty()
         (self.roster.tell_joined if joins else self.roster.tell_changed)(participant)
@@ -230,6 +247,12 @@ class Room:
             if published.kind == "audio":
                 self.speakers.add_track(published.track, owner)
         self.speakers.follow([slot for slot in session.slots.values() if slot.kind == "audio"], owner)
+
+    def update_hearing(self, session: Session) -> None:
+        """Its audio slots hear the speakers, or nobody, as it has the right to."""
+        slots = [slot for slot in session.slots.values() if slot.kind == "audio"]
+        listen = self.speakers.follow if session.subscribes else self.speakers.silence
+        listen(slots, session.participant.number)
 
     # -- what peers do -------------------------------------------------------------------------------------------
 
@@ -285,6 +308,7 @@ class Room:
 
     def declare_tracks(self, session: Session, declared: dict[str, dict[str, Any]]) -> None:
         """What the publisher says of its tracks: `source` and `muted`, by mid, already checked."""
+        self.grants.check_declared(session, declared)
         for mid, fields in declared.items():
             track = session.tracks[mid]
             for name, value in fields.items():
@@ -292,6 +316,16 @@ class Room:
             self.settlement.update_track(track)
         self.roster.tell_changed(session.participant)
         self.roster.tell_slots(session)
+
+    def describe_participant(self, actor: JoinGrant, *, name: str | None = None, metadata: str | None = None) -> None:
+        """Changes what others read of a participant, by itself."""
+        self.grants.in_force(actor).require_update_own_metadata()
+        participant = self.participants.get(actor.identity)
+        if participant is None:
+            raise NotFoundError("you have not joined yet", slug="unknown-participant")
+        participant.name = participant.name if name is None else check_display_name(name)
+        participant.metadata = participant.metadata if metadata is None else check_metadata(metadata)
+        self.roster.tell_changed(participant)
 
     def declare_wishes(self, session: Session, wishes: object) -> None:
         """What the subscriber wants in its video slots; see `read_wishes` for what is refused."""
@@ -320,7 +354,7 @@ class Room:
         self.roster.forget_speakers({track.id for track in session.tracks.values()})
         if not participant.sessions:
             del self.participants[participant.identity]
-            _cancel_expiry(participant)
+            cancel_expiry(participant)
             self.roster.tell_left(participant, reason)
         else:
             self.roster.tell_changed(participant)
@@ -352,11 +386,15 @@ class Room:
         """Starts or stops the countdown to closing."""
         empty = not self.participants and not self.roster.watchers
         if self._empty_timer is not None and not (empty and not self.closed):
+            self._stop_empty_timer()
+        elif self._empty_timer is None and empty and not self.closed:
+            delay = self.options.limit_empty(self.limits, was_used=self._was_used)
+            self._empty_timer = self._registry.call_later(delay, self._on_empty)
+
+    def _stop_empty_timer(self) -> None:
+        if self._empty_timer is not None:
             self._empty_timer.cancel()
             self._empty_timer = None
-        elif self._empty_timer is None and empty and not self.closed:
-            delay = self.limits.empty_room_delay_s
-            self._empty_timer = self._registry.call_later(delay, self._on_empty)
 
     def _on_empty(self) -> None:
         self._empty_timer = None
@@ -372,17 +410,11 @@ class Room:
         self.forks.pending.close()
         self.speakers.close()
         # Watchers first: they need not hear that everybody leaves.
-        self.roster.end_watchers(reason, "the room was closed")
+        self.roster.end_watchers(reason, "the room was closed", final=reason == ENDED)
         closing = [self.end_session(session, reason) for session in self.sessions]
         self.settlement.stop()
         self.check_empty()
         return closing
-
-
-def _cancel_expiry(participant: Participant) -> None:
-    if participant.expiry_timer is not None:
-        participant.expiry_timer.cancel()
-        participant.expiry_timer = None
 
 
 def _check_whip_conflict(participant: Participant, endpoint: Endpoint) -> None:

@@ -12,12 +12,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from router.errors import CapacityError, RouterError
+from router.errors import CapacityError, ForbiddenError, RouterError
+from router.rooms.chronicle import Chronicle
 from router.rooms.fanout import CallLater, Fanout
 from router.rooms.limits import RoomLimits
 from router.rooms.participant import Participant
+from router.rooms.rights import Rights, describe_rights
 from router.rooms.roster_log import RosterLog
 from router.rooms.session import Session
+
+HIDDEN = "hidden"
+"""Why a participant left who is there but no longer to be seen."""
 
 
 class Watcher(Protocol):
@@ -49,10 +54,15 @@ class Since:
 
 
 class Roster:
-    """What everybody may know, its watchers and the log of its changes."""
+    """What everybody may know, its watchers and the log of its changes; operators read its chronicle."""
 
-    def __init__(self, room_name: str, limits: RoomLimits, call_later: CallLater) -> None:
+    def __init__(
+        self, room_name: str, limits: RoomLimits, call_later: CallLater, chronicle: Chronicle, metadata: str = ""
+    ) -> None:
         self.locked = False
+        self.metadata = metadata
+        """The application's text about the room."""
+        self._chronicle = chronicle
         self._room_name = room_name
         self._limits = limits
         self._log = RosterLog(limits)
@@ -114,11 +124,14 @@ class Roster:
         """Those of one identity."""
         return tuple(self._by_identity.get(identity, ()))
 
-    def end_watchers(self, slug: str, detail: str) -> None:
-        """Closes all of them."""
+    def end_watchers(self, slug: str, detail: str, *, final: bool = False) -> None:
+        """Closes all of them; `final`: they are not to come back."""
         self._fanout.stop()
         for watcher in tuple(self._watchers):
-            watcher.end(slug, detail)
+            if final:
+                watcher.fail(ForbiddenError(detail, slug=slug))
+            else:
+                watcher.end(slug, detail)
         self._watchers.clear()
         self._by_identity.clear()
 
@@ -132,31 +145,49 @@ class Roster:
             "you": you.id if you else None,
             "room": self._room_name,
             "locked": self.locked,
+            "metadata": self.metadata,
         }
         participants = ",".join(self._participants.values())
         return f'{write_message(head)[:-1]},"participants":[{participants}],"speakers":{{{self._write_speakers()}}}}}'
 
     def tell_joined(self, participant: Participant) -> None:
-        """A participant came."""
+        """A participant came. Of a hidden one other participants do not hear."""
+        self._chronicle.on_participant(participant)
+        if participant.rights.hidden:
+            return
         text = self._participants[participant.id] = write_message(participant.describe())
         self._tell("joined", f'"participant":{text}')
 
     def tell_changed(self, participant: Participant) -> None:
-        """Something about a participant may have changed."""
+        """Something about a participant may have changed, even whether others may know of them."""
+        self._chronicle.on_participant(participant)
+        if participant.rights.hidden:
+            self._forget(participant, HIDDEN)
+            return
+        if participant.id not in self._participants:
+            self.tell_joined(participant)
+            return
         text = write_message(participant.describe())
         if text != self._participants[participant.id]:
             self._participants[participant.id] = text
             self._tell("changed", f'"participant":{text}')
 
     def tell_left(self, participant: Participant, reason: str) -> None:
-        """A participant went."""
-        del self._participants[participant.id]
-        self._tell("left", f'"participant_id":"{participant.id}","reason":{write_message(reason)}')
+        """A participant went. Whom nobody saw is not missed."""
+        self._chronicle.on_left(participant, reason)
+        self._forget(participant, reason)
+
+    def tell_rights(self, participant: Participant) -> None:
+        """What a participant may do now, to that participant alone."""
+        text = write_rights(participant.rights)
+        for watcher in self.watchers_of(participant.identity):
+            watcher.send(text)
 
     def tell_speakers(self, dominant: str | None, recent: Sequence[str]) -> None:
         """Who speaks: ids of audio tracks, the one that was dominant last first."""
         if (dominant, list(recent)) != (self._dominant, self._recent):
             self._dominant, self._recent = dominant, list(recent)
+            self._chronicle.on_speakers(dominant, recent)
             self._tell("speakers", self._write_speakers())
 
     def forget_speakers(self, track_ids: AbstractSet[str]) -> None:
@@ -169,10 +200,21 @@ class Roster:
         """Whether newcomers are refused."""
         if locked != self.locked:
             self.locked = locked
+            self._chronicle.on_locked(locked)
             self._tell("locked", f'"locked":{write_message(locked)}')
+
+    def tell_metadata(self, metadata: str) -> None:
+        """The application's text about the room."""
+        if metadata != self.metadata:
+            self.metadata = metadata
+            self._tell("metadata", f'"metadata":{write_message(metadata)}')
 
     def _write_speakers(self) -> str:
         return write_message({"dominant": self._dominant, "recent": self._recent})[1:-1]
+
+    def _forget(self, participant: Participant, reason: str) -> None:
+        if self._participants.pop(participant.id, None) is not None:
+            self._tell("left", f'"participant_id":"{participant.id}","reason":{write_message(reason)}')
 
     def _tell(self, kind: str, fields: str) -> None:
         text = f'{{"type":"{kind}","version":{self.version + 1},{fields}}}'
@@ -195,3 +237,8 @@ class Roster:
 def write_message(message: Any) -> str:
     """Compact JSON."""
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_rights(rights: Rights) -> str:
+    """What its receiver may do now."""
+    return write_message({"type": "rights", "rights": describe_rights(rights)})

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from router.rooms.offers import Endpoint
 from router.rooms.participant import Participant, PublishedTrack, make_track_id
-from router.rooms.static_offer import SOURCE_OF_MID
+from router.rooms.rights import JoinGrant
+from router.rooms.sources import source_of_mid
 from router.rooms.wishes import NO_WISH, SlotWish
-from router.rtc.description import RTCCandidate, RTCDescription
+from router.rtc.description import Kind, RTCCandidate, RTCDescription
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SESSION_ID_BYTES = 24
 ETAG_BYTES = 8
+PUBLIC_ID_BYTES = 8
 
 SessionState = Literal["new", "connected", "ended"]
 
@@ -41,6 +43,8 @@ class Session:
 
     def __init__(self, room: "Room", participant: Participant, connection: "RTCConnection", endpoint: Endpoint) -> None:
         self.id = make_session_id()
+        self.public_id = f"S_{secrets.token_hex(PUBLIC_ID_BYTES)}"
+        """Names it to operators; `id` is its owner's secret."""
         self.room = room
         self.participant = participant
         self.connection = connection
@@ -55,6 +59,10 @@ class Session:
         """Track id in each video slot, by mid. Audio slots follow the speakers, in the engine."""
         self.wishes: dict[str, SlotWish] = {}
         """Of video slots, by mid."""
+        self.grant: JoinGrant | None = None
+        """The newest that was shown for it; `router.rooms.grants` sets it and the next."""
+        self.subscribes = True
+        """Its owner has the right to receive now; else its slots stay empty."""
         self.closing: asyncio.Task[None] | None = None
         """Closes the connection once the session has ended."""
         self.started_us = 0
@@ -73,7 +81,7 @@ class Session:
         self._candidates = len(peer.candidates)
         for stream in self.connection.get_remote_streams():
             for track in stream.tracks:
-                self.tracks[track.mid] = PublishedTrack(track, self, track.mid, SOURCE_OF_MID.get(track.mid, "unknown"))
+                self.tracks[track.mid] = PublishedTrack(track, self, track.mid, source_of_mid(track.mid, track.kind))
         for slot in self.connection.slots:
             self.slots[slot.mid] = slot
             self.shown[slot.mid] = None
@@ -126,5 +134,10 @@ class Session:
             "participant_id": track.session.participant.id if track else None,
             "pinned": wish.track_id is not None,
             "paused": wish.paused,
-            "reason": self.room.settlement.explain(self, mid) if kind == "video" else "loudest speakers",
+            "reason": self._explain(mid, kind),
         }
+
+    def _explain(self, mid: str, kind: Kind) -> str:
+        if not self.subscribes:
+            return "no right to subscribe"
+        return self.room.settlement.explain(self, mid) if kind == "video" else "loudest speakers"

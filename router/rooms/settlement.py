@@ -103,6 +103,11 @@ class Settlement:
                     self._untold.setdefault(session, set()).add(mid)
             self._look_at(session)
 
+    def update_session(self, session: Session) -> None:
+        """Its right to receive has changed."""
+        if session in self._video:
+            self._look_at(session)
+
     def set_speakers(self, participant_ids: list[str]) -> None:
         """Who spoke recently, the latest first."""
         if self.ranking.set_speakers(participant_ids):
@@ -195,7 +200,7 @@ class Settlement:
         views = []
         for mid in mids:
             wish = session.wishes.get(mid, NO_WISH)
-            views.append(SlotView(mid, session.shown[mid], wish.track_id, wish.paused))
+            views.append(SlotView(mid, session.shown[mid], wish.track_id, wish.paused or not session.subscribes))
 
         def can_show(slot: SlotView, track: TrackView) -> bool:
             published = self._find_track(track.id)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from router.rooms.participant import Source
 from router.rtc.description import RTCCandidate, RTCDescription
 from router.rtc.offer import DEFAULT_CODECS, OfferedLine, OfferParameters, make_offer
 from router.rtc.sdp import write
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from router.rtc import RTCConnection
 
 CAMERA_RIDS = ("q", "h", "f")
-SOURCE_OF_MID: dict[str, Source] = {"mic": "microphone", "cam": "camera", "scr": "screen", "snd": "screen-audio"}
 ETAG_HEX_DIGITS = 32
 
 

@@ -36,7 +36,7 @@ class Listening:
     """Whose voice it never hears."""
     place: int
     capacity: int
-    """Slots of the same peer that follow, as far as the group lets them."""
+    """Slots of the same peer that follow, as far as the group lets them; 0: they are silenced."""
     worker: int
     """Whose group it hears."""
 
@@ -80,6 +80,8 @@ class RTCSpeakers(EventEmitter):
         """Owner by producer id."""
         self._groups: dict[int, _WorkerGroup] = {}
         """By worker; the first one is the origin's."""
+        self._quiet: dict[int, int] = {}
+        """By worker, the engine's group in which nobody speaks."""
         self._home = self._open_group(origin.get_sockets()[0].options.worker)
 
     def add_track(self, track: "RTCMediaStreamTrack", participant: int) -> None:
@@ -91,18 +93,32 @@ class RTCSpeakers(EventEmitter):
     def follow(self, slots: Sequence["RTCSlot"], participant: int) -> None:
         """These audio slots of one peer, in this order, hear the loudest, but never `participant`."""
         for slot in slots:
-            if slot.kind != "audio" or slot.listening is not None or slot.track is not None:
+            busy = slot.track is not None or (slot.listening is not None and slot.listening.capacity > 0)
+            if slot.kind != "audio" or busy:
                 raise ConfigError(f"slot {slot.mid}: expected an audio slot that shows nothing")
         if not slots:
             return
-        worker = slots[0].connection.worker
-        assert worker is not None, "a connection with slots has a transport, thus sockets"
+        worker = _worker_of(slots)
         group = self._groups.get(worker) or self._open_group(worker)
         self._engine.native.follow_speakers([slot.id for slot in slots], group.id, participant)
         capacity = min(len(slots), self.max_heard)
         for place, slot in enumerate(slots):
             slot.listening = Listening(self, participant, place, capacity, worker)
             group.followers[slot] = None
+
+    def silence(self, slots: Sequence["RTCSlot"], participant: int) -> None:
+        """These slots of one peer, which follow, hear nobody until they follow again."""
+        if not slots:
+            return
+        worker = _worker_of(slots)
+        if worker not in self._quiet:
+            # In the engine a slot follows one group at a time: this one has no members.
+            self._quiet[worker] = self._engine.native.create_speakers(worker, max_heard=1)
+        self._engine.native.follow_speakers([slot.id for slot in slots], self._quiet[worker], participant)
+        for place, slot in enumerate(slots):
+            slot.listening = Listening(self, participant, place, 0, worker)
+            self._groups[worker].followers.pop(slot, None)
+            slot.connection.media.on_slot_changed(slot)
 
     def heard_in(self, listening: Listening) -> "RTCMediaStreamTrack | None":
         """What a slot hears, as far as this loop was told."""
@@ -132,6 +148,9 @@ class RTCSpeakers(EventEmitter):
             with suppress(EngineError):
                 self._engine.native.remove_speakers(group.id)
             group.stages.clear()
+        for quiet in self._quiet.values():
+            with suppress(EngineError):
+                self._engine.native.remove_speakers(quiet)
         self.cancel_handlers()
 
     def _open_group(self, worker: int) -> _WorkerGroup:
@@ -178,3 +197,9 @@ class RTCSpeakers(EventEmitter):
 
     def _owner(self, track: "RTCMediaStreamTrack") -> int | None:
         return None if track.producer is None else self._participants.get(track.producer)
+
+
+def _worker_of(slots: Sequence["RTCSlot"]) -> int:
+    worker = slots[0].connection.worker
+    assert worker is not None, "a connection with slots has a transport, thus sockets"
+    return worker

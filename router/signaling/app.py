@@ -18,6 +18,7 @@ from router.signaling.cors import CorsMiddleware
 from router.signaling.dev import DevTokens
 from router.signaling.events import EventsResource
 from router.signaling.forks import ForksResource
+from router.signaling.ice_servers import IceServersResource
 from router.signaling.offer import OfferResource
 from router.signaling.resources import PATHS, EndpointResource
 from router.signaling.roster import RosterResource
@@ -53,6 +54,8 @@ def create_public_app(state: PublicState) -> Starlette:
     _add(app, "/rooms/{room}/offer", get=offer.get, head=offer.head, options=offer.options)
     _add(app, PATHS["fork"], post=forks.post, get=forks.get, head=forks.head, options=forks.options)
     _add(app, PATHS["fork"] + "/{session}", **session_methods, options=session.options)
+    ice_servers = IceServersResource(state, limiter)
+    _add(app, "/rooms/{room}/ice-servers", get=ice_servers.get, options=ice_servers.options)
     _add(app, "/rooms/{room}/roster", get=RosterResource(state, limiter).get)
     app.router.add_websocket_route("/rooms/{room}/events", EventsResource(state).serve)
     static = StaticFiles(state.settings.web_root)

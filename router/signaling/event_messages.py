@@ -13,12 +13,12 @@ from typing import Any, Final, TypeVar
 from router import clock
 from router.errors import RateLimitedError, RequestError, RouterError
 from router.rates import RateLimiter
-from router.rooms.participant import read_source
 from router.rooms.registry import RoomRegistry
 from router.rooms.rights import JoinGrant
 from router.rooms.room import Room
 from router.rooms.roster import write_message
 from router.rooms.session import Session
+from router.rooms.sources import fits, read_source
 from router.signaling.event_stream import EventStream
 
 Message = dict[str, Any]
@@ -30,7 +30,7 @@ RESYNC_BURST: Final = 5
 """Each may cost a welcome, which is as large as the room."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Conversation:
     """One authenticated connection."""
 
@@ -38,6 +38,8 @@ class Conversation:
     room: Room
     registry: RoomRegistry
     grant: JoinGrant
+    sessions: set[Session] = field(default_factory=set)
+    """Those that the client named on this connection: they live by its token."""
     resyncs: RateLimiter = field(
         default_factory=lambda: RateLimiter(RESYNCS_PER_S, RESYNC_BURST, now_us=clock.monotonic_us)
     )
@@ -71,9 +73,23 @@ class Conversation:
         self.stream.send(write_message(answer))
 
     def find_session(self, message: Message) -> Session:
-        """The session of the message, which must be of the same identity."""
+        """The session of the message, which must be of the same identity. From now on this token counts for it too."""
         session_id = _read(message, "session", str)
-        return self.registry.find_session(self.room.name, session_id, self.grant.identity)
+        session = self.registry.find_session(self.room.name, session_id, self.grant.identity)
+        if session not in self.sessions:
+            self.sessions = {known for known in self.sessions if known.state != "ended"} | {session}
+            self.room.grants.renew(session, self.grant)
+        return session
+
+    def show(self, grant: JoinGrant) -> None:
+        """Another token of the same person. An older one prolongs the stay, and no more."""
+        self.room.grants.prolong(grant)
+        if grant.issued_at_s < self.grant.issued_at_s:
+            return
+        self.grant = grant
+        for session in self.sessions:
+            if session.state != "ended":
+                self.room.grants.renew(session, grant)
 
 
 def _on_ping(conversation: Conversation, _message: Message) -> None:
@@ -115,6 +131,11 @@ def _on_remove(conversation: Conversation, message: Message) -> None:
     conversation.room.moderation.remove(conversation.grant, _read(message, "participant_id", str))
 
 
+def _on_describe(conversation: Conversation, message: Message) -> None:
+    fields = {name: _read(message, name, str) for name in ("name", "metadata") if name in message}
+    conversation.room.describe_participant(conversation.grant, **fields)
+
+
 def _on_lock(conversation: Conversation, message: Message) -> None:
     conversation.room.moderation.lock(conversation.grant, _read(message, "locked", bool))
 
@@ -129,6 +150,7 @@ HANDLERS: Final[Mapping[str, Callable[[Conversation, Message], None]]] = Mapping
         "mute": _on_mute,
         "remove": _on_remove,
         "lock": _on_lock,
+        "describe": _on_describe,
     }
 )
 
@@ -144,8 +166,10 @@ def read_declarations(value: Any, session: Session) -> dict[str, dict[str, Any]]
             raise RequestError(f"{name}: the session publishes no such mid", slug="bad-message")
         if not isinstance(fields, dict) or not fields.keys() <= {"source", "muted"}:
             raise RequestError(f"{name}: expected an object with source and muted", slug="bad-message")
-        if "source" in fields and read_source(fields["source"]) is None:
-            raise RequestError(f"{name}.source: expected a known source", slug="bad-message")
+        source = read_source(fields.get("source", "unknown"))
+        if source is None or not fits(source, session.tracks[mid].kind):
+            kind = session.tracks[mid].kind
+            raise RequestError(f"{name}.source: expected a known source of {kind}", slug="bad-message")
         if "muted" in fields and not isinstance(fields["muted"], bool):
             raise RequestError(f"{name}.muted: expected true or false", slug="bad-message")
         declared[mid] = fields

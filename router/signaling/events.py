@@ -1,9 +1,9 @@
 """`WS /rooms/{room}/events`: the roster and one's own slots out; declarations, wishes and moderation in.
 
 A token comes as `?access_token=` or as the first message, within seconds; another `auth` message with a newer one
-prolongs the stay. Who is not let in, whose token expires, and who sends what is no message (bad JSON, an unknown type,
-too much) gets an `error` followed by a close whose code is 4000 plus the HTTP status. A request that is refused, see
-`event_messages`, does not cost the connection.
+brings its rights and prolongs the stay. Who is not let in, whose token expires or is revoked, and who sends what is no
+message (bad JSON, an unknown type, too much) gets an `error` followed by a close whose code is 4000 plus the HTTP
+status. A request that is refused, see `event_messages`, does not cost the connection.
 """
 
 import asyncio
@@ -24,13 +24,14 @@ from router.errors import (
     RouterError,
     UnauthorizedError,
 )
+from router.json_input import read_object
 from router.rates import RateLimiter, normalise_address
+from router.rooms.revocation import Revocation
 from router.rooms.rights import JoinGrant
-from router.rooms.roster import Since
+from router.rooms.roster import Since, write_rights
 from router.signaling.cors import is_allowed_origin
 from router.signaling.event_messages import Conversation, Message
 from router.signaling.event_stream import EventStream
-from router.signaling.json_input import read_object
 from router.signaling.state import PublicState
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class EventsResource:
     def __init__(self, state: PublicState) -> None:
         self._state = state
         self._pending: Counter[str] = Counter()
+        self._conversations: set[Conversation] = set()
+        state.tokens.revocations.listen(self._on_revoked)
 
     async def serve(self, websocket: WebSocket) -> None:
         """One WebSocket from its handshake to its end."""
@@ -73,19 +76,29 @@ class EventsResource:
     async def _converse(self, websocket: WebSocket, stream: EventStream, sending: asyncio.Task[None]) -> None:
         grant, since = await self._authenticate(websocket)
         stream.identity = grant.identity
+        await self._state.registry.recall(grant.room)
         room = self._state.registry.open_room(grant.room)
         room.moderation.check_entry(grant)
         room.watch(stream, since)
-        room.renew(grant)
+        room.grants.prolong(grant)
+        if (in_force := room.grants.in_force(grant)) != grant:
+            stream.send(write_rights(in_force))
         conversation = Conversation(stream, room, self._state.registry, grant)
+        self._conversations.add(conversation)
         reading = asyncio.create_task(self._read(websocket, conversation))
         try:
             await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
                 reading.result()
         finally:
+            self._conversations.discard(conversation)
             room.unwatch(stream)
             await _cancel(reading)
+
+    def _on_revoked(self, revocation: Revocation) -> None:
+        for conversation in tuple(self._conversations):
+            if revocation.concerns(conversation.grant):
+                conversation.stream.fail(UnauthorizedError("the token was revoked", slug="token-revoked"))
 
     # -- authentication ------------------------------------------------------------------------------------------
 
@@ -131,24 +144,24 @@ class EventsResource:
                         raise RateLimitedError("too many messages on this connection") from error
                     message = read_object(text)
                     if message.get("type") == "auth":
-                        conversation.grant = self._read_newer(message, conversation.grant)
-                        conversation.room.renew(conversation.grant)
-                        expiry.reschedule(_deadline(conversation.grant))
+                        again = self._read_again(message, conversation.grant)
+                        conversation.show(again)
+                        expiry.reschedule(_latest(expiry.when(), _deadline(again)))
                         conversation.confirm(message.get("id"))
                     else:
                         conversation.handle(message)
         except TimeoutError as error:
             raise UnauthorizedError("the token has expired", slug="token-expired") from error
 
-    def _read_newer(self, message: Message, grant: JoinGrant) -> JoinGrant:
-        """The grant of another token of the same person, or the current one if that lasts longer."""
+    def _read_again(self, message: Message, grant: JoinGrant) -> JoinGrant:
+        """The grant of another token of the same person."""
         token = message.get("token")
         if not isinstance(token, str):
             raise RequestError("token: expected a text", slug="bad-message")
         again = self._state.tokens.verify(token)
         if (again.room, again.identity) != (grant.room, grant.identity):
             raise ForbiddenError("the connection belongs to another identity")
-        return max(again, grant, key=lambda item: item.expires_at_s)
+        return again
 
 
 def read_since(value: object) -> Since | None:
@@ -166,6 +179,10 @@ def _deadline(grant: JoinGrant) -> float | None:
     if grant.expires_at_s == math.inf:
         return None
     return asyncio.get_running_loop().time() + grant.expires_at_s - clock.wall_s()
+
+
+def _latest(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else max(one, other)
 
 
 async def _receive_text(websocket: WebSocket) -> str:

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.rates import RateLimiter
+from router.request_body import check_content_type, read_text
 from router.rooms.offers import Endpoint, OfferingEndpoint
 from router.rooms.session import Session
 from router.rtc.sdp import parse, write
 from router.signaling.auth import read_grant
-from router.signaling.body import check_content_type, read_text
 from router.signaling.links import write_ice_links
 from router.signaling.state import PublicState
 
@@ -52,11 +52,11 @@ class Resource:
         response.headers["Location"] = self.locate(endpoint, session.room.name, session.id)
         response.headers["ETag"] = session.etag
         response.headers["Cache-Control"] = "no-store"
-        self.add_links(response)
+        self.add_links(response, session.participant.identity)
 
-    def add_links(self, response: Response) -> None:
-        """One header field per URL; OBS and whip-whep-js split joined values badly."""
-        for link in write_ice_links(self.state.settings.ice_servers):
+    def add_links(self, response: Response, identity: str) -> None:
+        """One header field per URL; OBS and whip-whep-js split joined values badly. TURN credentials are this one's."""
+        for link in write_ice_links(self.state.ice_servers_of(identity)):
             response.headers.append("Link", link)
 
 
@@ -76,8 +76,8 @@ class JoiningResource(Resource):
         response = Response(status_code=200, headers={"Accept-Post": SDP})
         is_preflight = "access-control-request-method" in request.headers
         if not is_preflight and "authorization" in request.headers:
-            read_grant(request, self.state.tokens, request.path_params["room"])
-            self.add_links(response)
+            grant = read_grant(request, self.state.tokens, request.path_params["room"])
+            self.add_links(response, grant.identity)
         return response
 
 

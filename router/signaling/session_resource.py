@@ -1,18 +1,18 @@
 """The session URL: trickle ICE and ICE restart by PATCH, the end by DELETE (RFC 9725 section 4.3).
 
 Whether a PATCH trickles or restarts is decided by its credentials, not by `If-Match`: clients send `*`, `"*"` or the
-tag for either. A newer token prolongs the stay. Tags are compared with or without quotes, for some clients lose them.
-The same URL takes the answer to a counter-offer, once (draft-ietf-wish-whep).
+tag for either. A newer token brings its rights and prolongs the stay. Tags are compared with or without quotes, for
+some clients lose them. The same URL takes the answer to a counter-offer, once (draft-ietf-wish-whep).
 """
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from router.errors import ConflictError, PreconditionFailedError, PreconditionRequiredError, RemoteSdpError
+from router.request_body import check_content_type, read_content_type
 from router.rooms.session import Session
 from router.rtc.sdp import IceFragment, parse, parse_fragment, write_fragment
 from router.signaling.auth import read_grant
-from router.signaling.body import check_content_type, read_content_type
 from router.signaling.resources import FRAGMENT, SDP, Resource
 
 
@@ -82,7 +82,7 @@ class SessionResource(Resource):
         room = request.path_params["room"]
         grant = read_grant(request, self.state.tokens, room)
         session = self.state.registry.find_session(room, request.path_params["session"], grant.identity)
-        session.room.renew(grant)
+        session.room.grants.renew(session, grant)
         return session
 
 

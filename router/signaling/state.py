@@ -7,6 +7,7 @@ from router.errors import ConfigError
 from router.rooms.registry import RoomRegistry
 from router.signaling.turnstile import Turnstile
 from router.tokens import JoinTokens
+from router.turn import TurnServers
 
 MAX_SDP_BYTES = 65_536
 WEB_ROOT = Path(__file__).parent.parent / "web"
@@ -14,7 +15,7 @@ WEB_ROOT = Path(__file__).parent.parent / "web"
 
 @dataclass(frozen=True, slots=True)
 class IceServer:
-    """A STUN or TURN server that clients are told of by `Link` headers."""
+    """A STUN or TURN server that clients are told of, with credentials that are the same for all."""
 
     urls: tuple[str, ...]
     username: str | None = None
@@ -60,5 +61,14 @@ class PublicState:
     registry: RoomRegistry
     tokens: JoinTokens
     settings: SignalingSettings = field(default_factory=SignalingSettings)
+    turn: TurnServers | None = None
+    """Where participants get TURN credentials from."""
     turnstile: Turnstile = field(default_factory=Turnstile)
     """Requests with a body pass here, for they are what costs."""
+
+    def ice_servers_of(self, identity: str) -> tuple[IceServer, ...]:
+        """Those that this participant is told of, with credentials made now."""
+        if self.turn is None:
+            return self.settings.ice_servers
+        made = self.turn.issue(identity)
+        return (*self.settings.ice_servers, IceServer(made.urls, made.username, made.password))

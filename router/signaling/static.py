@@ -19,6 +19,7 @@ _CLIENT_PARTS = (
     "join",
     "publications",
     "recover",
+    "rights",
     "room",
     "roster",
     "sdp",

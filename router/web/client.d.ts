@@ -16,9 +16,9 @@ export interface RoomOptions {
    * Joining then needs no request before ICE and DTLS. An outdated one is replaced by the router's.
    */
   offer?: string;
-  /** Send; needs the right to publish. What the token claims by default. */
+  /** Send what the token gives the right to; true by default. */
   publish?: boolean;
-  /** Receive; needs the right to subscribe. What the token claims by default. */
+  /** Receive, if the token gives the right to; true by default. */
   subscribe?: boolean;
   /** Use at most so many of the slots that the room offers. */
   slots?: { audio?: number; video?: number };
@@ -26,6 +26,7 @@ export interface RoomOptions {
   simulcast?: boolean;
   /** Do not send layers that nobody is shown; true by default. What the page itself switched off stays off. */
   pauseUnwatched?: boolean;
+  /** Instead of the STUN and TURN servers that the router tells of. */
   iceServers?: RTCIceServer[];
 }
 
@@ -52,7 +53,21 @@ export interface Participant {
   name: string;
   /** The token's `metadata`: the application's own text. */
   metadata: string;
+  /** Its token says that it records. */
+  recorder: boolean;
   tracks: Track[];
+}
+
+export interface Rights {
+  publish: boolean;
+  /** Of `publish`, only these; null: all. */
+  sources: ReadonlySet<Source> | null;
+  subscribe: boolean;
+  moderate: boolean;
+  updateOwnMetadata: boolean;
+  /** Others do not hear of this participant. */
+  hidden: boolean;
+  recorder: boolean;
 }
 
 /** A receiving m-line, and who is in it now. */
@@ -165,6 +180,10 @@ export interface RoomEventMap {
   slotchange: CustomEvent<{ mids: string[] }>;
   speakerschange: CustomEvent<Speakers>;
   lockchange: CustomEvent<{ locked: boolean }>;
+  /** Of the room. */
+  metadatachange: CustomEvent<{ metadata: string }>;
+  /** By a newer token or by an operator. Where more may be sent than this session can, another one takes its place. */
+  rightschange: CustomEvent<{ rights: Rights }>;
   /** The router refused part of what `pin`, `show`, `setSize`, `setRates` or `pause` asked for; its pins are dropped. */
   wishrefused: CustomEvent<{ error: Error; slots: Record<string, Wish> }>;
   localtrack: CustomEvent<{ source: Source; track: MediaStreamTrack | null }>;
@@ -196,7 +215,11 @@ export class Room extends EventTarget {
   readonly speakers: Readonly<Speakers>;
   /** Nobody new may join. */
   readonly locked: boolean;
-  /** The token claims the right to moderate. */
+  /** The application's own text about the room. */
+  readonly metadata: string;
+  /** In force now: what the token claims, or what the router said later. */
+  readonly rights: Readonly<Rights>;
+  /** The right to moderate. */
   readonly mayModerate: boolean;
   /** Pinned tracks with the mids of their slots. */
   readonly pins: ReadonlyMap<string, string>;
@@ -207,7 +230,7 @@ export class Room extends EventTarget {
   join(): Promise<void>;
   /** Leaves the room and stops every device that this object opened. */
   leave(): Promise<void>;
-  /** Hands over a newer token for the same room and identity, before the current one expires. */
+  /** Hands over a newer token for the same room and identity; its rights are in force at once (`rightschange`). */
   setToken(token: string): void;
 
   publishCamera(constraints?: MediaTrackConstraints): Promise<MediaStreamTrack>;
@@ -262,6 +285,8 @@ export class Room extends EventTarget {
   remove(participantId: string): Promise<void>;
   /** Lets nobody new into the room. */
   lock(locked?: boolean): Promise<void>;
+  /** Changes what others read of oneself; needs the right to. */
+  describe(fields: { name?: string; metadata?: string }): Promise<void>;
 
   addEventListener<K extends keyof RoomEventMap>(
     type: K,

@@ -10,13 +10,14 @@ from fastapi import FastAPI
 
 from router.admin.app import create_admin_app
 from router.admin.state import AdminState
+from router.admin.tokens import AdminToken, AdminTokens
 from router.errors import EngineStateError
 from router.metrics import Metrics
 from router.rooms.participant import Participant, PublishedTrack
 from router.rooms.registry import RoomRegistry
 from router.rooms.room import Room
 from router.rooms.session import Session
-from tests.rooms.fakes import FakeSpeakers
+from tests.rooms.fakes import FakeSpeakers, World
 
 TOKEN = "an admin token, long enough"
 
@@ -277,15 +278,23 @@ class Router:
             raise EngineStateError("the engine is closed")
         return self.workers
 
-    def app(self, *, token: str | None = TOKEN, metrics_without_token: bool = False) -> FastAPI:
+    def app(
+        self,
+        *,
+        token: str | None = TOKEN,
+        tokens: AdminTokens | None = None,
+        metrics_without_token: bool = False,
+        **state: Any,
+    ) -> FastAPI:
         return create_admin_app(
             AdminState(
                 registry=self.registry,
                 metrics=self.metrics,
                 read_counters=self.read_counters,
                 check_readiness=lambda: self.checks,
-                token=token,
+                tokens=tokens or AdminTokens([] if token is None else [AdminToken("admin", token)]),
                 metrics_without_token=metrics_without_token,
+                **state,
             )
         )
 
@@ -311,6 +320,22 @@ async def router() -> AsyncIterator[Router]:
     router = Router(registry)
     yield router
     await registry.close()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Rooms that negotiate for real, on fake media."""
+    world = World()
+    yield world
+    await world.registry.close()
+
+
+@pytest.fixture
+async def api(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """The admin application on that world."""
+    async with open_client(Router(world.registry).app()) as client:
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        yield client
 
 
 @pytest.fixture

@@ -21,13 +21,25 @@ async def test_participant_with_sessions_and_tracks(router: Router, client: http
     base = f"/v1/rooms/a/participants/{participant.id}"
     body = (await client.get(base)).json()
     track = session.tracks["0"]
+    assert body.pop("joined_at").endswith("Z")
     assert body == {
         "id": participant.id,
         "identity": "ada",
         "name": "Ada",
         "metadata": "",
+        "rights": {
+            "can_publish": True,
+            "can_publish_sources": [],
+            "can_subscribe": True,
+            "can_publish_data": True,
+            "can_update_own_metadata": False,
+            "room_admin": False,
+            "hidden": False,
+            "recorder": False,
+        },
         "sessions": [
             {
+                "id": session.public_id,
                 "endpoint": "whep",
                 "state": "new",
                 "slots": [

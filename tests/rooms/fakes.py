@@ -113,6 +113,7 @@ class FakeSpeakers:
     def __init__(self) -> None:
         self.tracks: dict[Any, int] = {}
         self.listeners: list[tuple[tuple[str, ...], int]] = []
+        self.silenced: list[tuple[tuple[str, ...], int]] = []
         self.closed = False
 
     def on(self, event: str, handler: Callable[..., Any]) -> None:
@@ -123,6 +124,9 @@ class FakeSpeakers:
 
     def follow(self, slots: Sequence[Any], participant: int) -> None:
         self.listeners.append((tuple(slot.mid for slot in slots), participant))
+
+    def silence(self, slots: Sequence[Any], participant: int) -> None:
+        self.silenced.append((tuple(slot.mid for slot in slots), participant))
 
     def close(self) -> None:
         self.closed = True

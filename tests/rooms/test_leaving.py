@@ -56,7 +56,7 @@ async def test_a_participant_leaves_when_the_last_of_its_grants_expires() -> Non
     world.room.watch(watcher)
     world.timers.advance(98)
     assert world.room.sessions == [first, second]
-    world.room.renew(grants[2])
+    world.room.grants.prolong(grants[2])
     world.timers.advance(299)  # counted from the renewal: the wall clock is the real one
     assert world.room.sessions == [first, second]
     world.timers.advance(3)

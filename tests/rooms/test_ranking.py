@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.rooms.participant import Source
 from router.rooms.ranking import Ranking, TrackView
+from router.rooms.sources import Source
 
 
 def make(*tracks: TrackView) -> Ranking:

@@ -28,6 +28,7 @@ async def test_watchers_get_one_welcome_and_a_delta_per_change() -> None:
         "identity": "bob",
         "name": "Bob",
         "metadata": "",
+        "recorder": False,
         "tracks": [{**track, "source": "microphone", "live": True, "muted": True, "moderated": False}],
     }
     assert deltas[3] == {"type": "left", "version": version + 4, "participant_id": bob.participant.id, "reason": "left"}

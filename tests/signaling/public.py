@@ -22,7 +22,16 @@ def token(
     identity: str = "ada", room: str = "lobby", *, publish: bool = True, subscribe: bool = True, moderate: bool = False
 ) -> str:
     """A join token."""
-    return TOKENS.issue(JoinGrant(room, identity, identity.title(), publish, subscribe, may_moderate=moderate))
+    return TOKENS.issue(
+        JoinGrant(
+            room,
+            identity,
+            identity.title(),
+            may_publish=publish,
+            may_subscribe=subscribe,
+            may_moderate=moderate,
+        )
+    )
 
 
 def bearer(identity: str = "ada", room: str = "lobby", **rights: bool) -> dict[str, str]:

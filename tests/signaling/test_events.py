@@ -24,6 +24,7 @@ async def test_welcome_deltas_and_slots_of_a_whole_visit() -> None:
             "you": None,
             "room": "lobby",
             "locked": False,
+            "metadata": "",
             "participants": [],
             "speakers": {"dominant": None, "recent": []},
         }

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from router.rtc.sdp import parse
-from router.signaling import SignalingSettings
+from router.signaling import IceServer, SignalingSettings
 from tests.signaling.offer_peer import ufrags_of
 from tests.signaling.public import SDP, bearer, check_problem
 from tests.signaling.real_router import RealRouter, real_router
@@ -81,6 +81,16 @@ async def test_how_long_caches_keep_it_is_a_setting() -> None:
     async with real_router(settings=SignalingSettings(offer_max_age_s=5)) as router:
         response = await router.http.get(OFFER, headers=bearer())
         assert response.headers["Cache-Control"] == "public, max-age=5"
+
+
+async def test_it_says_that_there_are_ice_servers_and_nothing_of_them() -> None:
+    servers = (IceServer(("turn:turn.example.org",), "user", "canary-credential"),)
+    async with real_router(settings=SignalingSettings(ice_servers=servers)) as router:
+        response = await router.http.get(OFFER, headers=bearer())
+        assert response.headers["Link"] == '</rooms/lobby/ice-servers>; rel="ice-servers"'
+        assert "canary-credential" not in response.text + str(response.headers)
+    async with real_router() as router:
+        assert "Link" not in (await router.http.get(OFFER, headers=bearer())).headers
 
 
 async def test_pages_of_other_origins_may_read_it(router: RealRouter) -> None:

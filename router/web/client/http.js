@@ -25,14 +25,3 @@ export async function request(url, options, token) {
   const problem = await response.json().catch(() => ({ title: response.statusText }));
   throw new RouterError(problem, response.status, Number(response.headers.get("Retry-After")) || null);
 }
-
-/** The rights that a join token claims, to offer only what will be granted; the router alone verifies them. */
-export function readGrant(token) {
-  try {
-    const base64 = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const claims = JSON.parse(atob(base64));
-    return { publish: claims.publish === true, subscribe: claims.subscribe === true, moderate: claims.moderate === true };
-  } catch {
-    return { publish: true, subscribe: true, moderate: false };
-  }
-}

@@ -17,7 +17,7 @@ const STALE = ["stale-offer", "unknown-room"];
 /**
  * Joins, and resolves to the peer connection once media can flow both ways.
  *
- * `place`: baseUrl, room, token, iceServers, and perhaps an `offer` at hand. `prepare(pc)` sets up the transceivers that
+ * `place`: baseUrl, room, token, iceServers (null: those of the router), and perhaps an `offer` at hand. `prepare(pc)` sets up the transceivers that
  * the offer made. `signal` gives up. `onPosted(pc, session)` gets the session once the router has taken the answer;
  * ending it is the caller's part from then on, also when joining fails later.
  */
@@ -25,7 +25,8 @@ export async function joinByOffer(place, options) {
   let given = place.offer;
   for (let stale = 0; ; stale++) {
     try {
-      return await answerOffer(given ?? fetchOffer(place, stale ? "reload" : "default"), place, options);
+      const offering = given ? { text: given, iceServers: null } : fetchOffer(place, stale ? "reload" : "default");
+      return await answerOffer(offering, place, options);
     } catch (error) {
       if (!STALE.includes(error.slug) || stale === MAX_STALE_OFFERS) throw error;
       given = null;
@@ -37,14 +38,24 @@ const roomUrl = ({ baseUrl, room }) => `${baseUrl}/rooms/${encodeURIComponent(ro
 
 async function fetchOffer(place, cache) {
   const response = await request(`${roomUrl(place)}/offer`, { cache }, place.token);
-  return response.text();
+  const told = response.headers.get("Link")?.includes('rel="ice-servers"') && !place.iceServers;
+  const [text, iceServers] = await Promise.all([response.text(), told ? fetchIceServers(place) : null]);
+  return { text, iceServers };
+}
+
+/** With TURN credentials of one's own, so not part of the offer, which is everybody's. */
+async function fetchIceServers(place) {
+  const response = await request(`${roomUrl(place)}/ice-servers`, { cache: "no-store" }, place.token);
+  return (await response.json()).iceServers;
 }
 
 /** The offer may still be on its way: the browser makes its certificate and gathers candidates meanwhile. */
 async function answerOffer(offering, place, { prepare, onPosted, timings, signal }) {
-  const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: place.iceServers, iceCandidatePoolSize: 1 });
+  const configuration = { bundlePolicy: "max-bundle", iceServers: place.iceServers ?? [], iceCandidatePoolSize: 1 };
+  const pc = new RTCPeerConnection(configuration);
   try {
-    const offer = await offering;
+    const { text: offer, iceServers } = await offering;
+    if (iceServers) pc.setConfiguration({ ...configuration, iceServers });
     const nonce = mintNonce();
     signal.throwIfAborted();
     timings.mark("offer");

@@ -6,7 +6,7 @@
 import { Demand } from "./demand.js";
 
 /** Sources by the mid that the static offer gives them. */
-const MIDS = { microphone: "mic", camera: "cam", screen: "scr", "screen-audio": "snd" };
+export const MIDS = { microphone: "mic", camera: "cam", screen: "scr", "screen-audio": "snd" };
 const KINDS = { microphone: "audio", camera: "video", screen: "video", "screen-audio": "audio" };
 
 /** By rid, as the offer asks for them: a quarter, a half and the full picture. */
@@ -17,7 +17,7 @@ const CAMERA_LAYERS = {
 };
 const SCREEN_MAX_BITRATE = 2_500_000;
 
-export const SENDING_MIDS = new Set(Object.values(MIDS));
+export const SOURCE_OF_MID = new Map(Object.entries(MIDS).map(([source, mid]) => [mid, source]));
 
 export class Publications {
   #simulcast;

@@ -79,12 +79,28 @@ export class Connection {
     if (pc.connectionState === "disconnected") this.#graceTimer = setTimeout(() => this.#recover(), DISCONNECTED_GRACE_MS);
   }
 
-  async #recover() {
+  /** Another session in place of this one, which ends once the other is there: nobody sees its owner leave. */
+  async replace() {
+    const old = { pc: this.pc, session: this.session };
+    if (this.#recovering || !old.session) return;
+    this.#recovering = true;
+    this.#hooks.onLost();
+    Object.assign(this, { pc: null, session: null });
+    const lost = await this.open().then(() => null, (error) => error);
+    this.#recovering = false;
+    old.pc.close();
+    await deleteSession(old.session, this.#place.token);
+    if (!lost) this.#hooks.onMended();
+    else if (lost.isFinal) this.#hooks.onGivenUp(lost);
+    else await this.#recover(RESUME_ATTEMPTS);
+  }
+
+  async #recover(first = 0) {
     if (this.#recovering || this.#abort.signal.aborted) return;
     this.#recovering = true;
     this.#hooks.onLost();
     try {
-      for (let attempt = 0; attempt < RECONNECT_DELAYS_MS.length; attempt++) {
+      for (let attempt = first; attempt < RECONNECT_DELAYS_MS.length; attempt++) {
         const jitter = attempt >= RESUME_ATTEMPTS ? Math.random() * JITTER_MS : 0;
         await delay(RECONNECT_DELAYS_MS[attempt] + jitter, this.#abort.signal);
         if (await this.#attempt(attempt)) return this.#hooks.onMended();

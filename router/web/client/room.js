@@ -8,9 +8,10 @@
 import { Contributors } from "./contributors.js";
 import { openCamera, openMicrophone, openScreen } from "./devices.js";
 import { EventChannel } from "./events.js";
-import { RouterError, readGrant } from "./http.js";
-import { Publications, SENDING_MIDS } from "./publications.js";
+import { RouterError } from "./http.js";
+import { MIDS, Publications, SOURCE_OF_MID } from "./publications.js";
 import { Connection } from "./recover.js";
+import { mayPublish, readRights, readToken } from "./rights.js";
 import { Roster } from "./roster.js";
 import { StatsReader } from "./stats.js";
 import { Timings } from "./timings.js";
@@ -18,10 +19,12 @@ import { Wishes } from "./wishes.js";
 
 /** Slug and reason of what a moderator does to a participant. */
 const REMOVED = "removed";
+/** Slugs after which coming back is refused, or not wanted: removal, and the end of the room by an operator. */
+const FINAL = [REMOVED, "room-ended"];
 
 /**
  * Events (`CustomEvent`, payload in `detail`): statechange, participantjoined, participantleft, participantchanged,
- * slotchange, speakerschange, lockchange, wishrefused, localtrack, audioblocked, error.
+ * slotchange, speakerschange, lockchange, metadatachange, rightschange, wishrefused, localtrack, audioblocked, error.
  */
 export class Room extends EventTarget {
   #options;
@@ -33,23 +36,24 @@ export class Room extends EventTarget {
   #stats = new StatsReader();
   #events = null;
   #receivers = new Map();
+  #sending = new Map();
+  #rights;
   #state = "new";
 
   /** @param {import("../client").RoomOptions} options */
   constructor(options) {
     super();
-    const grant = readGrant(options.token);
     this.#options = {
       baseUrl: location.origin,
-      publish: grant.publish,
-      subscribe: grant.subscribe,
+      publish: true,
+      subscribe: true,
       slots: {},
       simulcast: true,
       pauseUnwatched: true,
-      iceServers: [],
+      iceServers: null,
       ...options,
     };
-    this.mayModerate = grant.moderate;
+    this.#rights = readToken(options.token);
     this.participantId = null;
     this.audioBlocked = false;
     this.timings = new Timings();
@@ -73,6 +77,9 @@ export class Room extends EventTarget {
   get slots() { return this.#contributors.slots; }
   get speakers() { return this.#roster.speakers; }
   get locked() { return this.#roster.locked; }
+  get metadata() { return this.#roster.metadata; }
+  get rights() { return this.#rights; }
+  get mayModerate() { return this.#rights.moderate; }
   get pins() { return this.#wishes.pins; }
 
   // -- coming and going ------------------------------------------------------------------------------------------
@@ -95,8 +102,9 @@ export class Room extends EventTarget {
 
   setToken(token) {
     this.#connection.token = token;
-    this.mayModerate = readGrant(token).moderate;
     this.#options.token = token;
+    // In the room, the router tells what is in force.
+    if (this.#state === "new") this.#rights = readToken(token);
     this.#events?.setToken(token);
   }
 
@@ -161,6 +169,7 @@ export class Room extends EventTarget {
   muteRemote(trackId, muted = true) { return this.#ask({ type: "mute", track_id: trackId, muted }); }
   remove(participantId) { return this.#ask({ type: "remove", participant_id: participantId }); }
   lock(locked = true) { return this.#ask({ type: "lock", locked }); }
+  describe({ name, metadata }) { return this.#ask({ type: "describe", name, metadata }); }
 
   // -- inside ----------------------------------------------------------------------------------------------------
 
@@ -182,18 +191,30 @@ export class Room extends EventTarget {
 
   /** Gives each m-line of the offer its direction, before the answer is made. */
   async #prepare(pc) {
-    const { publish, subscribe, slots } = this.#options;
+    const { slots } = this.#options;
     const left = { audio: slots.audio ?? Infinity, video: slots.video ?? Infinity };
-    const sending = new Map();
+    this.#sending = new Map();
     this.#receivers = new Map();
     for (const transceiver of pc.getTransceivers()) {
-      const isSending = SENDING_MIDS.has(transceiver.mid);
-      const wanted = isSending ? publish : subscribe && left[transceiver.receiver.track.kind]-- > 0;
+      const source = SOURCE_OF_MID.get(transceiver.mid);
+      const wanted = source ? this.#sends(source) : this.#receives && left[transceiver.receiver.track.kind]-- > 0;
       if (!wanted) transceiver.direction = "inactive";
-      else (isSending ? sending : this.#receivers).set(transceiver.mid, transceiver);
+      else (source ? this.#sending : this.#receivers).set(transceiver.mid, transceiver);
     }
     this.#contributors.attach(this.#receivers);
-    await this.#publications.attach(sending);
+    await this.#publications.attach(this.#sending);
+  }
+
+  #sends(source) { return this.#options.publish && mayPublish(this.#rights, source); }
+  get #receives() { return this.#options.subscribe && this.#rights.subscribe; }
+
+  /** What is in force now. An m-line that this session lacks comes with another one, which takes this one's place. */
+  #onRights(rights) {
+    this.#rights = rights;
+    this.#emit("rightschange", { rights });
+    const lacks = Object.entries(MIDS).some(([source, mid]) => this.#sends(source) && !this.#sending.has(mid));
+    const { audio = 1, video = 1 } = this.#options.slots;
+    if (lacks || (this.#receives && audio + video > 0 && !this.#receivers.size)) this.#connection.replace();
   }
 
   #onPosted(session) {
@@ -219,6 +240,8 @@ export class Room extends EventTarget {
       if (message.session === this.#connection.session?.id) this.#contributors.onSlots(message.slots);
     } else if (message.type === "demand") {
       if (message.session === this.#connection.session?.id) this.#publications.follow(message.tracks);
+    } else if (message.type === "rights") {
+      this.#onRights(readRights(message.rights));
     } else if (message.type === "error") {
       this.#onError(new RouterError(message));
     } else if (this.#roster.handle(message)) {
@@ -250,9 +273,8 @@ export class Room extends EventTarget {
     if (isMe && detail.reason === REMOVED) this.#onError(new RouterError({ slug: REMOVED, detail: "a moderator removed you from the room" }));
   };
 
-  /** A removal ends the stay at once: coming back would be refused. */
   #onError(error) {
-    if (error.slug === REMOVED) this.#close(error);
+    if (FINAL.includes(error.slug)) this.#close(error);
     else this.#emit("error", { error });
   }
 

@@ -1,0 +1,158 @@
+"""Rules and boards name metrics that a router has and pages that are there; boards keep to Grafana's conventions."""
+
+import importlib.util
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import pytest
+import yaml
+from prometheus_client.metrics_core import Metric
+
+from router.admin.collector import RouterCollector
+from router.metrics import Metrics
+from router.rooms.registry import RoomRegistry
+from tests.admin.conftest import FakeConnection, counters
+from tests.helm.chart import ROOT, find_tool
+
+CONFIG = ROOT / "config"
+RULES = sorted((CONFIG / "prometheus").glob("*.rules.yaml"))
+BOARDS = sorted((CONFIG / "grafana").glob("*.json"))
+PROMTOOL = find_tool("promtool")
+Json = dict[str, Any]
+
+
+def rules() -> list[Json]:
+    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+
+
+def alerts() -> list[Json]:
+    return [rule for rule in rules() if "alert" in rule]
+
+
+def panels(board: Json) -> Iterator[Json]:
+    for panel in board["panels"]:
+        if panel["type"] != "row":
+            yield panel
+
+
+def queries() -> list[str]:
+    boards = [json.loads(path.read_text()) for path in BOARDS]
+    return [target["expr"] for board in boards for panel in panels(board) for target in panel["targets"]]
+
+
+def sample_names(metric: Metric) -> set[str]:
+    endings = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}.get(metric.type, [""])
+    return {metric.name + ending for ending in endings}
+
+
+def exposed() -> set[str]:
+    """Names of everything on /metrics, also of what has no sample yet."""
+    metrics = Metrics()
+    registry = RoomRegistry(cast(Any, FakeConnection), metrics=metrics)
+    collected = [*metrics.registry.collect(), *RouterCollector(registry, lambda: [cast(Any, counters())]).collect()]
+    return {name for metric in collected for name in sample_names(metric)}
+
+
+def names_in(query: str) -> set[str]:
+    return set(re.findall(r"\bsfu[_:][a-z0-9_:]+", query))
+
+
+def test_rules_and_dashboards_name_metrics_that_exist() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    used = set().union(*(names_in(query) for query in [*queries(), *(rule["expr"] for rule in rules())]))
+    assert used - exposed() - recorded == set()
+    assert recorded - used <= {"sfu:rtp_bits:rate5m", "sfu:bandwidth_limited:ratio"}, "recorded for nobody"
+
+
+def test_labels_in_queries_exist() -> None:
+    """A selector on a label value that the code never writes would match nothing, and never alert."""
+    for query in [*queries(), *(rule["expr"] for rule in rules())]:
+        for direction in re.findall(r'direction="(\w+)"', query):
+            assert direction in ("in", "out")
+        for limited in re.findall(r'limited_by="(\w+)"', query):
+            assert f'"{limited}"' in (ROOT / "router" / "engine_stats.py").read_text()
+
+
+def test_every_alert_has_its_runbook_and_no_page_is_left_over() -> None:
+    for alert in alerts():
+        assert alert["annotations"]["runbook_url"] == f"config/runbooks/{alert['alert']}.md"
+        assert alert["labels"]["severity"] in ("critical", "warning", "info")
+        assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
+    pages = {path.stem for path in (CONFIG / "runbooks").glob("*.md")}
+    assert pages == {alert["alert"] for alert in alerts()}
+
+
+@pytest.mark.parametrize("page", sorted((CONFIG / "runbooks").glob("*.md")), ids=lambda page: page.stem)
+def test_runbooks_say_what_it_means_and_what_to_do(page: Path) -> None:
+    text = page.read_text()
+    assert text.startswith(f"# {page.stem}\n")
+    assert "**Means**" in text
+    assert "**Do**" in text
+    assert names_in(text) <= exposed() | {name.removesuffix("_bucket") for name in exposed()}
+
+
+def test_dashboards_are_in_step_with_their_panels() -> None:
+    generator = load(CONFIG / "grafana" / "generate.py")
+    stale = [path.name for path, text in generator.make_files().items() if path.read_text() != text]
+    assert stale == [], "run: make chart"
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate_dashboards", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_dashboards_can_be_provisioned(path: Path) -> None:
+    board = json.loads(path.read_text())
+    assert board["id"] is None
+    assert board["uid"] == f"fork-router-{path.stem}"
+    assert "__inputs" not in board
+    assert 39 <= board["schemaVersion"] <= 42
+    first, *others = board["templating"]["list"]
+    assert (first["type"], first["query"]) == ("datasource", "prometheus")
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    assert all(variable["datasource"] == source for variable in others)
+    for panel in panels(board):
+        assert panel["datasource"] == source
+        assert panel["type"] in ("stat", "timeseries")
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["description"].endswith(".")
+        assert all("$namespace" in target["expr"] for target in panel["targets"])
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    assert len(path.read_text()) < 500_000
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_panels_do_not_overlap(path: Path) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in json.loads(path.read_text())["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="needs promtool: helm/install-tools promtool")
+def test_queries_of_dashboards_are_promql(tmp_path: Path) -> None:
+    assert PROMTOOL is not None
+    plain = [query.replace("$__rate_interval", "5m") for query in queries()]
+    made = [{"record": f"sfu:query:{index}", "expr": query} for index, query in enumerate(plain)]
+    file = tmp_path / "queries.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": made}]}))
+    done = subprocess.run([PROMTOOL, "check", "rules", str(file)], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stdout + done.stderr
