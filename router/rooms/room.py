@@ -137,7 +137,7 @@ class Room:
         """Whether this identity may come in."""
         if self.closed:
             raise ConnectionClosedError("the room was closed", retry_after_s=RETRY_PUBLISHER_S)
-        self._registry.check_draining()
+        self._registry.check_closed()
         self.moderation.check_entry(grant)
         participant = self.participants.get(grant.identity)
         if participant is None and len(self.participants) >= self.limits.max_participants_per_room:

@@ -120,6 +120,12 @@ class Roster:
         """Those of one identity."""
         return tuple(self._by_identity.get(identity, ()))
 
+    def tell_watchers(self, text: str) -> int:
+        """Something that is not of the roster and has no version, to all of them; how many there are."""
+        for watcher in tuple(self._watchers):
+            watcher.send(text)
+        return len(self._watchers)
+
     def end_watchers(self, slug: str, detail: str) -> None:
         """Closes all of them."""
         self._fanout.stop()
