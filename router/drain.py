@@ -81,7 +81,7 @@ class Drain:
 
     # -- what is asked -------------------------------------------------------------------------------------------
 
-    def begin(self, by: DrainedBy, *, deadline_s: float | None, exits: bool = True) -> None:
+    def begin(self, by: DrainedBy, *, deadline_s: float | None, exits: bool = True, who: str = "") -> None:
         """Drains from now on, or otherwise than before. What a signal began can only end sooner."""
         now_us, before = self._now_us(), self.plan
         ends_us = None if deadline_s is None else now_us + int(deadline_s * 1e6)
@@ -91,11 +91,12 @@ class Drain:
             self._registry.metrics.drain_active.set(1)
             self._registry.metrics.drain_started.set(self.plan.started_s)
             self._registry.events.append(NodeDraining())
-            logger.info("draining", extra={"by": by, "deadline_s": deadline_s, "rooms": len(self._registry.rooms)})
         elif "signal" in (by, before.by):
             self.plan = replace(before, by="signal", ends_us=_sooner(before.ends_us, ends_us), exits=True)
         else:
             self.plan = replace(before, ends_us=ends_us, exits=exits)
+        rooms = len(self._registry.rooms)
+        logger.info("draining", extra={"by": who or by, "rooms": rooms, "remaining_s": self.remaining_s})
         self.on_changed()
         self._tell()
         self.turn()

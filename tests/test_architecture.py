@@ -18,10 +18,13 @@ MAY_USE = {
     "events": set(),
     "rtc": {"router._engine"},
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
-    "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"},
+    "signaling": {
+        *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
+        *("router.cluster", "router.drain"),
+    },
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
-        "router.claims",
+        *("router.claims", "router.cluster", "router.drain"),
     },
     "cluster": {"router.rooms", "router.config_model"},
 }
@@ -33,7 +36,10 @@ ONLY_IMPORTERS = {
         f"router/cluster/redis_{part}.py"
         for part in ("connections", "errors", "link", "nodes", "store", "topology", "values")
     },
-    "httpcore": {"router/events/guarded_network.py", "router/events/webhook_post.py"},
+    "httpcore": {
+        *("router/events/guarded_network.py", "router/events/webhook_post.py"),
+        "router/admin/node_client.py",
+    },
     "uvicorn": {"router/listener.py", "router/http_protocol.py"},
     "prometheus_client": {
         "router/metrics.py",

@@ -11,9 +11,11 @@ from starlette.responses import Response
 from router import __version__
 from router.admin import (
     docs,
+    drain,
     events,
     health,
     metrics,
+    nodes,
     participant_changes,
     participants,
     revocations,
@@ -24,6 +26,7 @@ from router.admin import (
 from router.admin.auth import require_token
 from router.admin.collector import RouterCollector
 from router.admin.event_stream import Listeners
+from router.admin.forwarding import ForwardingMiddleware
 from router.admin.state import AdminState
 from router.errors import RequestError, RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error, write_problem
@@ -46,13 +49,14 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.state.snapshots.register(RouterCollector(state.registry, state.read_counters))
     ProcessCollector(registry=app.state.snapshots)
     app.state.event_listeners = Listeners(state.max_event_listeners, state.metrics)
-    for resource in (rooms, participants, participant_changes, stats, revocations, events, webhooks):
+    for resource in (rooms, participants, participant_changes, stats, revocations, events, webhooks, nodes, drain):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
     for resource in (health, metrics, docs):
         app.include_router(resource.router)
     app.add_exception_handler(RouterError, on_router_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_middleware(ForwardingMiddleware, state=state)
     app.add_middleware(UnknownErrorMiddleware)
     if not state.tokens:
         # Without a token, a web page could read this port through DNS rebinding.

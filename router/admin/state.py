@@ -12,6 +12,9 @@ from router.rooms.registry import RoomRegistry
 
 if TYPE_CHECKING:
     from router._engine import WorkerCounters
+    from router.admin.node_client import NodeClient
+    from router.cluster.peers import Peers
+    from router.drain import Drain
     from router.events.webhook import Webhook
 
 
@@ -32,6 +35,12 @@ class AdminState:
     """What keeps the directory, and how it does."""
     webhooks: "Sequence[Webhook]" = ()
     max_event_listeners: int = 32
+    drain: "Drain | None" = None
+    """None only in tests: nothing can be drained then."""
+    peers: "Peers | None" = None
+    """Other nodes; None: there are none."""
+    nodes: "NodeClient | None" = None
+    """The way to them."""
 
 
 def read_state(connection: HTTPConnection) -> AdminState:
