@@ -252,6 +252,7 @@ class RouterServer:
             requests_per_s=settings.public.requests_per_s,
             request_burst=max(1, round(REQUEST_BURST_S * settings.public.requests_per_s)),
             offer_max_age_s=settings.public.offer_max_age_s,
+            other_nodes=settings.redis.url is not None,
             dev=settings.dev,
         )
         tokens, turn = self.access.join_tokens, self.access.turn

@@ -42,7 +42,8 @@ def create_public_app(state: PublicState) -> Starlette:
     app.add_exception_handler(HTTPException, on_http_exception)
     # The last one added is the outermost: errors become responses inside, headers are added outside.
     app.add_middleware(UnknownErrorMiddleware)
-    app.add_middleware(SecurityHeadersMiddleware, public_url=state.settings.public_url)
+    settings = state.settings
+    app.add_middleware(SecurityHeadersMiddleware, public_url=settings.public_url, other_nodes=settings.other_nodes)
     app.add_middleware(CorsMiddleware, allowed_origins=state.settings.allowed_origins)
     limiter = RateLimiter(state.settings.requests_per_s, state.settings.request_burst)
     session = SessionResource(state, limiter)

@@ -45,6 +45,8 @@ class SignalingSettings:
     max_pending_sockets: int = 1_024
     """Events WebSockets that have not authenticated yet."""
     max_pending_per_address: int = 64
+    other_nodes: bool = False
+    """Rooms may be at other nodes, of other origins."""
     dev: bool = False
     """Hand out join tokens to anybody; the caller makes sure that only this machine reaches the port."""
     web_root: Path = WEB_ROOT

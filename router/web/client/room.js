@@ -19,10 +19,14 @@ import { Wishes } from "./wishes.js";
 
 /** Slug and reason of what a moderator does to a participant. */
 const REMOVED = "removed";
+/** Slugs with which a node lets a room go: it is, or may be opened, at another one. */
+const MOVING = ["draining", "shutting-down", "moved", "room-elsewhere"];
+/** Not everybody at once. */
+const MOVE_JITTER_MS = 1000;
 
 /**
  * Events (`CustomEvent`, payload in `detail`): statechange, participantjoined, participantleft, participantchanged,
- * slotchange, speakerschange, lockchange, rightschange, wishrefused, localtrack, audioblocked, error.
+ * slotchange, speakerschange, lockchange, rightschange, drainingchange, wishrefused, localtrack, audioblocked, error.
  */
 export class Room extends EventTarget {
   #options;
@@ -37,6 +41,7 @@ export class Room extends EventTarget {
   #sending = new Map();
   #rights;
   #state = "new";
+  #draining = null;
 
   /** @param {import("../client").RoomOptions} options */
   constructor(options) {
@@ -76,6 +81,7 @@ export class Room extends EventTarget {
   get speakers() { return this.#roster.speakers; }
   get locked() { return this.#roster.locked; }
   get rights() { return this.#rights; }
+  get draining() { return this.#draining; }
   get mayModerate() { return this.#rights.moderate; }
   get pins() { return this.#wishes.pins; }
 
@@ -217,14 +223,19 @@ export class Room extends EventTarget {
   #onPosted(session) {
     this.participantId = session.participant;
     this.#wishes.detach();
-    if (this.#events) this.#greet();
-    else this.#openEvents();
+    if (!this.#events) return this.#openEvents();
+    this.#events.move(this.#eventsUrl);
+    this.#greet();
+  }
+
+  get #eventsUrl() {
+    const url = new URL(`${this.#connection.baseUrl}/rooms/${encodeURIComponent(this.#options.room)}/events`);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return url;
   }
 
   #openEvents() {
-    const url = new URL(`${this.#options.baseUrl}/rooms/${encodeURIComponent(this.#options.room)}/events`);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    this.#events = new EventChannel(url, this.#options.token, {
+    this.#events = new EventChannel(this.#eventsUrl, this.#options.token, {
       since: () => this.#roster.onReconnect(),
       // Nobody could tell what is wanted meanwhile.
       onLost: () => this.#publications.follow(null),
@@ -239,10 +250,14 @@ export class Room extends EventTarget {
       if (message.session === this.#connection.session?.id) this.#publications.follow(message.tracks);
     } else if (message.type === "rights") {
       this.#onRights(readRights(message.rights));
+    } else if (message.type === "draining") {
+      this.#onDraining(message.draining ? { endsInSeconds: message.ends_in_s } : null);
     } else if (message.type === "error") {
       this.#onError(new RouterError(message));
     } else if (this.#roster.handle(message)) {
       this.#contributors.refresh();
+      // A node that drains says so after its welcome.
+      if (message.type === "welcome") this.#onDraining(null);
       if (message.type === "welcome") this.participantId = message.you ?? this.participantId;
       if (message.type === "welcome" || message.type === "resumed") this.#greet();
     }
@@ -273,7 +288,20 @@ export class Room extends EventTarget {
   /** A removal ends the stay at once: coming back would be refused. */
   #onError(error) {
     if (error.slug === REMOVED) this.#close(error);
+    else if (MOVING.includes(error.slug)) this.#move(error);
     else this.#emit("error", { error });
+  }
+
+  /** The session here ends or has ended; another one begins where the room is. */
+  #move({ nodeUrl }) {
+    if (nodeUrl) this.#connection.baseUrl = nodeUrl;
+    setTimeout(() => this.#state !== "closed" && this.#connection.replace(), Math.random() * MOVE_JITTER_MS);
+  }
+
+  #onDraining(draining) {
+    if (!draining && !this.#draining) return;
+    this.#draining = draining;
+    this.#emit("drainingchange", { draining });
   }
 
   #slotShowing(trackId) {
