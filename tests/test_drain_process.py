@@ -15,10 +15,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from router import clock
+from router.server import RouterServer
 from tests.cluster.waiting import until
 from tests.rooms.fakes import publish_offer
 from tests.signaling.public import SDP, text
-from tests.test_server import read_until, start_process
+from tests.test_server import read_until, settings, start_process
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -28,11 +29,16 @@ FLAGS = ("--dev", "--port", "0", "--admin-port", "0", "--udp-port", "0")
 class Router:
     """The process, and clients of its two ports."""
 
-    def __init__(self, process: asyncio.subprocess.Process, started: dict[str, str]) -> None:
-        self.process = process
+    def __init__(self, process: asyncio.subprocess.Process | None, started: dict[str, str]) -> None:
+        self._process = process
         self._tokens: dict[tuple[str, str], str] = {}
         self.public = httpx.AsyncClient(base_url=f"http://{started['public']}")
         self.admin = httpx.AsyncClient(base_url=f"http://{started['admin']}")
+
+    @property
+    def process(self) -> asyncio.subprocess.Process:
+        assert self._process is not None, "where it is not in this one"
+        return self._process
 
     async def token(self, room: str, name: str) -> str:
         if (room, name) not in self._tokens:
@@ -59,8 +65,8 @@ class Router:
 
 
 @asynccontextmanager
-async def running(**settings: str) -> AsyncIterator[Router]:
-    process = await start_process(*FLAGS, **settings)
+async def running(**environment: str) -> AsyncIterator[Router]:
+    process = await start_process(*FLAGS, **environment)
     router = Router(process, json.loads((await read_until(process, "router started"))[-1]))
     try:
         async with router.public, router.admin:
@@ -145,17 +151,20 @@ async def test_a_second_signal_ends_it_in_order() -> None:
 
 
 async def test_an_operators_drain_is_taken_back_and_ends_the_process_when_asked_to() -> None:
-    async with running() as router:
-        assert (await router.publish("a", "ada")).status_code == 201
-        reply = await router.admin.post("/v1/drain", json={"deadline_s": None, "exit": False})
-        assert (reply.status_code, reply.json()["state"], reply.json()["by"]) == (202, "draining", "operator")
-        assert (await router.admin.get("/readyz")).status_code == 503
-        assert (await router.publish("b", "bob")).status_code == 503
-        assert (await router.admin.delete("/v1/drain")).json()["state"] == "serving"
-        assert (await router.admin.get("/readyz")).status_code == 200
-        assert (await router.publish("b", "bob")).status_code == 201
-        assert (await router.admin.post("/v1/drain", json={"deadline_s": -1})).status_code == 400
-        assert (await router.admin.post("/v1/drain")).json()["remaining_s"] == pytest.approx(60, abs=2)
-        assert (await router.admin.post("/v1/drain", json={"deadline_s": 0})).status_code == 202
-        assert await router.end_s(8) < 6
-        assert router.process.returncode == 0
+    async with RouterServer(settings()) as server:
+        router = Router(None, {"public": f"127.0.0.1:{server.public_port}", "admin": f"127.0.0.1:{server.admin_port}"})
+        async with router.public, router.admin:
+            assert (await router.publish("a", "ada")).status_code == 201
+            reply = await router.admin.post("/v1/drain", json={"deadline_s": None, "exit": False})
+            assert (reply.status_code, reply.json()["state"], reply.json()["by"]) == (202, "draining", "operator")
+            assert (await router.admin.get("/readyz")).status_code == 503
+            assert (await router.publish("b", "bob")).status_code == 503
+            assert (await router.admin.delete("/v1/drain")).json()["state"] == "serving"
+            assert (await router.admin.get("/readyz")).status_code == 200
+            assert (await router.publish("b", "bob")).status_code == 201
+            assert (await router.admin.post("/v1/drain", json={"deadline_s": -1})).status_code == 400
+            assert (await router.admin.post("/v1/drain")).json()["remaining_s"] == pytest.approx(60, abs=2)
+            assert not server.drain.finished.is_set()
+            reply = await router.admin.post("/v1/drain", json={"deadline_s": 0})
+            assert (reply.status_code, reply.json()["state"]) == (202, "stopping")
+            assert server.drain.finished.is_set()
