@@ -2,7 +2,8 @@
 
 A router that drains is not ready, opens no room and sends newcomers elsewhere, while the rooms that it has go on and
 take people: whoever loses a connection comes back to where the others are. It is over when the last participant has
-left or at the deadline; rooms that are left then close one by one before it, so that not everybody moves at once.
+left or at the deadline. Rooms that are left close one by one before that, so that not everybody moves at once, and the
+router stays for a moment to tell their people where to go.
 
 An operator's drain can be taken back. One that a signal began cannot: whoever sent it (the kubelet, systemd) kills the
 process when its own patience ends, with or without calls. A second signal ends it now, in order; see `stop_signals`.
@@ -30,6 +31,8 @@ REASON: Final = "draining"
 TURN_S: Final = 0.5
 MAX_SPREAD_US: Final = 10_000_000
 """The last part of the time, a tenth at most, in which rooms that are left close one after another."""
+LINGER_US: Final = 2_000_000
+"""Clients come to ask within a second (client/room.js)."""
 WATCHERS_PER_TURN: Final = 50
 """So many are told in one turn of the event loop: each is a message to send."""
 
@@ -99,7 +102,10 @@ class Drain:
         logger.info("draining", extra={"by": who or by, "rooms": rooms, "remaining_s": self.remaining_s})
         self.on_changed()
         self._tell()
-        self.turn()
+        if deadline_s == 0 and self.plan.exits:
+            self.finish()
+        else:
+            self.turn()
         if self._task is None and not self.finished.is_set():
             self._task = asyncio.get_running_loop().create_task(self._run(), name="Drain.run")
 
@@ -160,7 +166,10 @@ class Drain:
         if plan is None:
             return
         self._close_rooms(plan, now_us)
-        over = not self.participants or (plan.ends_us is not None and now_us >= plan.ends_us)
+        if self._to_close and plan.ends_us is not None:
+            over = now_us >= plan.ends_us + LINGER_US
+        else:
+            over = not self.participants
         if over and plan.exits:
             self.finish()
 
@@ -169,8 +178,6 @@ class Drain:
         if now_us < begins_us or plan.ends_us is None:
             self._to_close = None
             return
-        if now_us >= plan.ends_us and plan.exits:
-            return  # the end closes them, and waits for it
         rooms = tuple(self._registry.rooms.values())
         if self._to_close is None:
             self._to_close = len(rooms)
