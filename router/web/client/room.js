@@ -292,10 +292,12 @@ export class Room extends EventTarget {
     else this.#emit("error", { error });
   }
 
-  /** The session here ends or has ended; another one begins where the room is. */
+  /** The session here ends or has ended; another one begins where the room is, unless it did meanwhile. */
   #move({ nodeUrl }) {
+    const { session } = this.#connection;
     if (nodeUrl) this.#connection.baseUrl = nodeUrl;
-    setTimeout(() => this.#state !== "closed" && this.#connection.replace(), Math.random() * MOVE_JITTER_MS);
+    const replace = () => this.#state !== "closed" && this.#connection.session === session && this.#connection.replace();
+    setTimeout(replace, Math.random() * MOVE_JITTER_MS);
   }
 
   #onDraining(draining) {
