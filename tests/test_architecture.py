@@ -20,11 +20,11 @@ MAY_USE = {
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
     "signaling": {
         *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
-        *("router.cluster", "router.drain"),
+        *("router.request_body", "router.json_input", "router.cluster", "router.drain"),
     },
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
-        *("router.claims", "router.cluster", "router.drain"),
+        *("router.claims", "router.request_body", "router.json_input", "router.cluster", "router.drain"),
     },
     "cluster": {"router.rooms", "router.config_model"},
 }

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.config import JsonDict
 
 from router.admin import schemas
 from router.admin.auth import Operator
@@ -19,6 +20,17 @@ router = APIRouter(tags=["nodes"])
 State = Annotated[AdminState, Depends(read_state)]
 
 EXAMPLES: list[JsonValue] = [{"deadline_s": 3600}, {"deadline_s": None, "exit": False}, {"deadline_s": 0}]
+
+
+EXAMPLE: JsonDict = {
+    "state": "draining",
+    "by": "operator",
+    "since": "2026-11-28T12:00:00Z",
+    "remaining_s": 3540.5,
+    "exit": True,
+    "rooms": 3,
+    "participants": 12,
+}
 
 
 class DrainRequest(BaseModel):
@@ -37,6 +49,8 @@ class DrainRequest(BaseModel):
 
 class DrainBody(schemas.Body):
     """What is going on."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     state: Literal["serving", "draining", "stopping"]
     by: Literal["signal", "operator"] | None = Field(description="A signal's drain cannot be taken back.")
@@ -76,7 +90,7 @@ def check_node(node: str, state: State) -> None:
 
 
 FoundDrain = Annotated[Drain, Depends(find_drain)]
-Asked = Annotated[DrainRequest | None, Body()]
+Asked = Annotated[DrainRequest, Body(default_factory=DrainRequest)]
 CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "A signal began it"}}
 
 
@@ -91,11 +105,10 @@ async def read_drain(drain: FoundDrain, state: State) -> DrainBody:
 @router.post(
     "/v1/nodes/{node}/drain", summary="The same of a node", status_code=202, dependencies=[Depends(check_node)]
 )
-async def begin_drain(drain: FoundDrain, state: State, operator: Operator, asked: Asked = None) -> DrainBody:
+async def begin_drain(drain: FoundDrain, state: State, operator: Operator, asked: Asked) -> DrainBody:
     """Not ready when this is answered. Again: with another deadline; after a signal it can only become sooner."""
-    given = asked or DrainRequest()
-    deadline_s = given.deadline_s if "deadline_s" in given.model_fields_set else drain.deadline_s
-    drain.begin("operator", deadline_s=deadline_s, exits=given.exit, who=operator.name)
+    deadline_s = asked.deadline_s if "deadline_s" in asked.model_fields_set else drain.deadline_s
+    drain.begin("operator", deadline_s=deadline_s, exits=asked.exit, who=operator.name)
     return DrainBody.of(drain, state)
 
 

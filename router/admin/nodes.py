@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from router.admin.schemas import Body
 from router.admin.state import AdminState, read_state
@@ -17,8 +18,27 @@ router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
 State = Annotated[AdminState, Depends(read_state)]
 
 
+EXAMPLE: JsonDict = {
+    "id": "N_1a2b3c4d5e6f7081",
+    "epoch": 1795867200000,
+    "state": "serving",
+    "here": True,
+    "version": "0.1.0",
+    "region": "eu",
+    "load": 0.31,
+    "rooms": 3,
+    "participants": 12,
+    "public_url": "https://sfu-1.example.org",
+    "admin_url": "http://10.1.2.3:8081",
+    "started_at": "2026-11-28T11:00:00Z",
+    "seen_at": "2026-11-28T12:00:00Z",
+}
+
+
 class NodeBody(Body):
     """One router."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     id: str
     epoch: int = Field(description="Of this life of it; 0: not registered yet.")
@@ -56,6 +76,8 @@ class NodeBody(Body):
 
 class NodeList(Body):
     """By id."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [EXAMPLE], "complete": True}]})
 
     items: list[NodeBody]
     complete: bool = Field(description="false: the store does not answer, and this is only the node that was asked.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from router.cluster.peers import Peers
     from router.drain import Drain
     from router.events.webhook import Webhook
+    from router.rooms.rights import JoinGrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class AdminState:
     """Other nodes; None: there are none."""
     nodes: "NodeClient | None" = None
     """The way to them."""
+    requests_per_s: float = 0.0
+    """What each admin token may keep up under `/v1`, in bursts of three seconds' worth; 0: no limit."""
+    issue_token: "Callable[[JoinGrant, float], str] | None" = None
+    """A join token for a grant, good for so many seconds; None: this router signs none."""
+    max_token_lifetime_s: int = 86_400
 
 
 def read_state(connection: HTTPConnection) -> AdminState:

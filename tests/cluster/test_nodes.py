@@ -107,9 +107,13 @@ async def test_whoever_is_asked_answers_with_the_truth_of_who_has_the_room(nodes
     assert refused.status_code == 400
     unknown = await two.admin.get(f"{path}/participants/P_none")
     assert (unknown.status_code, unknown.json()["slug"]) == (404, "unknown-participant")
-    large = await two.admin.patch(f"{path}/participants/{ada['id']}", content=b" " * 1_048_577)
+    large = await two.admin.patch(f"{path}/participants/{ada['id']}", content=b" " * 65_537)
     assert (large.status_code, large.json()["slug"]) == (413, "payload-too-large")
     assert (await two.admin.get("/v1/rooms/none")).json()["slug"] == "unknown-room"
+    created = await two.admin.post("/v1/rooms", json={"name": "a room"})
+    assert (created.status_code, created.headers["Fork-Router-Node"]) == (200, "one")
+    created = await two.admin.post("/v1/rooms", json={"name": "another"})
+    assert (created.status_code, created.headers.get("Fork-Router-Node")) == (201, None)
 
 
 async def test_rights_are_those_of_the_caller(nodes: tuple[Node, Node]) -> None:

@@ -19,6 +19,8 @@ import { Wishes } from "./wishes.js";
 
 /** Slug and reason of what a moderator does to a participant. */
 const REMOVED = "removed";
+/** Slugs after which coming back is refused, or not wanted: removal, and the end of the room by an operator. */
+const FINAL = [REMOVED, "room-ended"];
 /** Slugs with which a node lets a room go: it is, or may be opened, at another one. */
 const MOVING = ["draining", "shutting-down", "moved", "room-elsewhere"];
 /** Not everybody at once. */
@@ -26,7 +28,8 @@ const MOVE_JITTER_MS = 1000;
 
 /**
  * Events (`CustomEvent`, payload in `detail`): statechange, participantjoined, participantleft, participantchanged,
- * slotchange, speakerschange, lockchange, rightschange, drainingchange, wishrefused, localtrack, audioblocked, error.
+ * slotchange, speakerschange, lockchange, metadatachange, rightschange, drainingchange, wishrefused, localtrack,
+ * audioblocked, error.
  */
 export class Room extends EventTarget {
   #options;
@@ -80,6 +83,7 @@ export class Room extends EventTarget {
   get slots() { return this.#contributors.slots; }
   get speakers() { return this.#roster.speakers; }
   get locked() { return this.#roster.locked; }
+  get metadata() { return this.#roster.metadata; }
   get rights() { return this.#rights; }
   get draining() { return this.#draining; }
   get mayModerate() { return this.#rights.moderate; }
@@ -285,9 +289,8 @@ export class Room extends EventTarget {
     if (isMe && detail.reason === REMOVED) this.#onError(new RouterError({ slug: REMOVED, detail: "a moderator removed you from the room" }));
   };
 
-  /** A removal ends the stay at once: coming back would be refused. */
   #onError(error) {
-    if (error.slug === REMOVED) this.#close(error);
+    if (FINAL.includes(error.slug)) this.#close(error);
     else if (MOVING.includes(error.slug)) this.#move(error);
     else this.#emit("error", { error });
   }
