@@ -40,6 +40,7 @@ DECIDED: Final = {
     "redis.url": "externalRedis.url",
     "redis.node": "never: it is the pod's name",
     "redis.admin_url": "never: it is the pod's address",
+    "drain.deadline_s": "drain.timeoutSeconds",
     "webhooks.urls": "webhooks.urlsKey",
     "webhooks.secret": "webhooks.secretKey",
 }

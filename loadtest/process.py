@@ -81,6 +81,7 @@ def settings_of(host: str, port: int, admin_port: int, extra: Mapping[str, str])
         "ROUTER_MEDIA__ADDRESSES": json.dumps([host]),
         "ROUTER_MEDIA__UDP_PORT": "0",
         "ROUTER_LOG__LEVEL": "warning",
+        "ROUTER_DRAIN__DEADLINE_S": "0",
     }
     return {**os.environ, **ours, **extra}
 

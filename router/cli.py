@@ -86,7 +86,7 @@ def serve(
     log_format: Annotated[LogFormat | None, typer.Option(help="How to log.")] = None,
     log_level: Annotated[LogLevel | None, typer.Option(help="What to log.")] = None,
 ) -> None:
-    """Run the router until SIGTERM or Ctrl-C."""
+    """Run the router until Ctrl-C, or SIGTERM and the end of its calls (drain.deadline_s)."""
     flags = _nest(
         {
             "dev": dev or None,
@@ -109,16 +109,18 @@ def serve(
 
 async def _serve(settings: Settings) -> None:
     from router.memory import keep_trimmed, suit_collector
-    from router.server import RouterServer, catch_stop_signals, raise_file_limit
+    from router.server import RouterServer, raise_file_limit
+    from router.stop_signals import catch_stop_signals
 
     raise_file_limit()
-    asked = catch_stop_signals()
-    async with RouterServer(settings) as server:
+    server = RouterServer(settings)
+    catch_stop_signals(server.drain)
+    async with server:
         suit_collector()
         trimming = asyncio.create_task(keep_trimmed(), name="keep_trimmed")
         if settings.dev:
             print(f"Open http://{settings.public_host}:{server.public_port}/ in a browser.", file=sys.stderr)
-        await asked.wait()
+        await server.drain.finished.wait()
         trimming.cancel()
 
 

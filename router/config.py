@@ -25,6 +25,7 @@ from router.config_file import read_file
 from router.config_model import (
     AdminSettings,
     AuthSettings,
+    DrainSettings,
     EventSettings,
     LogSettings,
     MediaSettings,
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     turn: TurnSettings = TurnSettings()
     redis: RedisSettings = RedisSettings()
+    drain: DrainSettings = DrainSettings()
     events: EventSettings = EventSettings()
     webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()

@@ -265,6 +265,12 @@ class RedisSettings(Section):
     region: Annotated[str, Field(pattern=r"^[\w.-]{0,64}$")] = ""
 
 
+class DrainSettings(Section):
+    """Going away without throwing anybody out."""
+
+    deadline_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+
+
 class EventSettings(Section):
     """The event log."""
 

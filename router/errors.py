@@ -16,6 +16,9 @@
     ├── NotFoundError                   unknown room, participant, track or session
     ├── ConflictError                   already published, no publisher yet, wrong state
     ├── CapacityError                   room full, router full, draining
+    │   └── ElsewhereError              another node is the one to ask
+    ├── NodeUnreachableError            another node should have answered and did not
+    │   └── NodeTimeoutError
     └── RequestError                    an HTTP request is malformed
         ├── UnsupportedMediaTypeError
         ├── PayloadTooLargeError
@@ -157,6 +160,40 @@ class CapacityError(RouterError):
     default_slug = "capacity"
     status = 503
     title = "Capacity reached"
+
+
+class ElsewhereError(CapacityError):
+    """Another node is the one to ask; `node_url` is its public URL where that is known and is not ours."""
+
+    default_slug = "room-elsewhere"
+    title = "Elsewhere"
+
+    def __init__(
+        self, detail: str, *, node_url: str | None, slug: str | None = None, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(detail, slug=slug, retry_after_s=retry_after_s)
+        self.node_url = node_url
+
+
+class NodeUnreachableError(RouterError):
+    """Another node should have answered and did not. The text names the node, and no address."""
+
+    default_slug = "node-unreachable"
+    status = 502
+    title = "Node unreachable"
+
+    @property
+    def public_detail(self) -> str:
+        """Made for operators."""
+        return str(self)
+
+
+class NodeTimeoutError(NodeUnreachableError):
+    """It took too long."""
+
+    default_slug = "node-timeout"
+    status = 504
+    title = "Node did not answer in time"
 
 
 class RequestError(RouterError):

@@ -117,6 +117,12 @@ class Metrics:
         self.handler_errors = Counter(
             "sfu_handler_errors", "Event handlers that raised; the connection went on.", registry=self.registry
         )
+        self.drain_active = Gauge(
+            "sfu_drain_active", "1 while the router drains: no new rooms are opened here.", registry=self.registry
+        )
+        self.drain_started = Gauge(
+            "sfu_drain_started_timestamp_seconds", "When draining began; 0 while serving.", registry=self.registry
+        )
         build = Gauge("sfu_build_info", "Always 1; the labels tell the build.", ["version"], registry=self.registry)
         build.labels(version=__version__).set(1)
 

@@ -6,6 +6,7 @@ says everything.
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any, cast
 
 from starlette.exceptions import HTTPException
@@ -27,8 +28,14 @@ def describe_problem(slug: str, title: str, status: int, detail: str) -> dict[st
     return {"type": TYPE_PREFIX + slug, "title": title, "status": status, "detail": detail, "slug": slug}
 
 
-def write_problem(error: RouterError, headers: dict[str, str] | None = None) -> Response:
-    """The response to an error."""
+def write_problem(
+    error: RouterError,
+    headers: dict[str, str] | None = None,
+    *,
+    status: int | None = None,
+    members: Mapping[str, Any] | None = None,
+) -> Response:
+    """The response to an error, with another status and more members if given."""
     headers = dict(headers or {})
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
@@ -37,7 +44,8 @@ def write_problem(error: RouterError, headers: dict[str, str] | None = None) -> 
     if error.status in (408, 413):
         # The rest of the body is not wanted.
         headers["Connection"] = "close"
-    return _respond(describe_problem(error.slug, error.title, error.status, error.public_detail), headers)
+    problem = describe_problem(error.slug, error.title, status or error.status, error.public_detail)
+    return _respond({**problem, **(members or {})}, headers)
 
 
 async def on_router_error(_request: Request, error: Exception) -> Response:

@@ -1,16 +1,14 @@
 """The whole router in one process: engine, sockets, rooms, public and admin port, in order of start and back again.
 
 Start: ports are bound first, so that a taken one is told before anything runs; then the engine, its sockets, the
-directory, the two HTTP servers. SIGTERM or SIGINT ends it in reverse: not ready, no newcomers, rooms closed with BYE
-and close_notify, servers, sockets, engine. A second signal ends the process at once.
+directory, the two HTTP servers. It ends in reverse: not ready, no newcomers, rooms closed with BYE and close_notify,
+servers, sockets, engine. When it ends is decided by whoever runs it: `router.drain` tells when its time has come.
 """
 
 import asyncio
 import contextlib
 import logging
-import os
 import resource
-import signal
 import socket
 from types import TracebackType
 from typing import Final
@@ -18,12 +16,15 @@ from typing import Final
 from router import __version__
 from router.access import Access
 from router.admin.app import create_admin_app
+from router.admin.node_client import NodeClient
 from router.admin.state import AdminState
 from router.cluster.membership import Membership
+from router.cluster.peers import Peers
 from router.cluster.revocations import RevocationExchange
 from router.cluster.store import OpenStore, open_store
 from router.cluster.this_node import join_others
 from router.config import Settings
+from router.drain import Drain
 from router.errors import EngineError
 from router.event_sinks import EventSinks
 from router.events.log import EventLog
@@ -46,7 +47,6 @@ logger = logging.getLogger(__name__)
 
 MAX_READY_LAG_S: Final = 5.0
 ROOMS_GRACE_S: Final = 5.0
-FORCED_EXIT_CODE: Final = 130
 REQUEST_BURST_S: Final = 3.0
 SPARE_WATCHERS: Final = 700
 """Events WebSockets of a room beyond one for each participant: second windows, spectators."""
@@ -73,10 +73,13 @@ class RouterServer:
             events=self.events,
             revocations=self.access.join_tokens.revocations,
         )
+        self.drain = Drain(self.registry, deadline_s=settings.drain.deadline_s)
         self._lag = LoopLag(self.metrics)
         self._ports: list[socket.socket] = []
         self._engine: MediaEngine | None = None
         self._membership: Membership | None = None
+        self._peers: Peers | None = None
+        self._nodes = NodeClient()
         self._sockets: MediaSockets | None = None
         self._public: Listener | None = None
         self._admin: Listener | None = None
@@ -139,12 +142,15 @@ class RouterServer:
         )
         self._membership.start()
         closing.push_async_callback(self._membership.close)
+        self._peers = Peers(self.registry, opened.store, self._membership)
+        self.drain.on_changed = self._membership.wake
         self.events.node = self._membership.node.id
         self._exchange_revocations(opened)
         self._lag.start()
         closing.callback(self._lag.close)
         self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())
         self._public = Listener(create_public_app(self._public_state()), public_port, _public_limits(settings))
+        closing.push_async_callback(self._nodes.close)
         for listener in (self._admin, self._public):
             closing.push_async_callback(listener.stop)
             listener.start()
@@ -179,6 +185,7 @@ class RouterServer:
         """Ends everything that was started, newest first. Idempotent."""
         if not self._stopping:
             self._stopping = True
+            await self.drain.close()
             if not self.registry.draining:
                 self.registry.draining = True
                 self.events.append(NodeDraining())
@@ -229,6 +236,9 @@ class RouterServer:
             metrics_without_token=self.settings.admin.metrics_without_token,
             describe_store=self._membership.describe,
             webhooks=self._sinks.webhooks,
+            drain=self.drain,
+            peers=self._peers,
+            nodes=self._nodes,
             max_event_listeners=self.settings.events.max_listeners,
             requests_per_s=self.settings.admin.requests_per_s,
             issue_token=lambda grant, seconds: self.access.join_tokens.issue(grant, lifetime_s=seconds),
@@ -245,25 +255,11 @@ class RouterServer:
             requests_per_s=settings.public.requests_per_s,
             request_burst=max(1, round(REQUEST_BURST_S * settings.public.requests_per_s)),
             offer_max_age_s=settings.public.offer_max_age_s,
+            other_nodes=settings.redis.url is not None,
             dev=settings.dev,
         )
-        return PublicState(self.registry, self.access.join_tokens, signaling, turn=self.access.turn)
-
-
-def catch_stop_signals() -> asyncio.Event:
-    """Set by SIGTERM or SIGINT; the signal after that ends the process without further ado. For a running loop."""
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        if asked.is_set():
-            os._exit(FORCED_EXIT_CODE)
-        logger.info("stopping; a second signal ends it at once")
-        asked.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    return asked
+        tokens, turn = self.access.join_tokens, self.access.turn
+        return PublicState(self.registry, tokens, signaling, turn, peers=self._peers, drain=self.drain)
 
 
 def raise_file_limit() -> None:

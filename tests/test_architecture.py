@@ -20,11 +20,11 @@ MAY_USE = {
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
     "signaling": {
         *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
-        *("router.request_body", "router.json_input"),
+        *("router.request_body", "router.json_input", "router.cluster", "router.drain"),
     },
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
-        *("router.claims", "router.request_body", "router.json_input"),
+        *("router.claims", "router.request_body", "router.json_input", "router.cluster", "router.drain"),
     },
     "cluster": {"router.rooms", "router.config_model"},
 }
@@ -36,7 +36,10 @@ ONLY_IMPORTERS = {
         f"router/cluster/redis_{part}.py"
         for part in ("connections", "errors", "link", "nodes", "store", "topology", "values")
     },
-    "httpcore": {"router/events/guarded_network.py", "router/events/webhook_post.py"},
+    "httpcore": {
+        *("router/events/guarded_network.py", "router/events/webhook_post.py"),
+        "router/admin/node_client.py",
+    },
     "uvicorn": {"router/listener.py", "router/http_protocol.py"},
     "prometheus_client": {
         "router/metrics.py",

@@ -246,7 +246,7 @@ async def test_a_second_signal_ends_it_at_once() -> None:
     writer.write(b"POST /whip/a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
     await writer.drain()
     process.send_signal(signal.SIGTERM)
-    await read_until(process, "second signal")
+    await read_until(process, "one more signal")
     process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(3):
         await process.communicate()

@@ -13,11 +13,13 @@ from starlette.responses import Response
 from router import __version__
 from router.admin import (
     docs,
+    drain,
     events,
     health,
     join_tokens,
     metrics,
     moderation,
+    nodes,
     participant_changes,
     participants,
     revocations,
@@ -31,6 +33,7 @@ from router.admin import (
 from router.admin.auth import require_token
 from router.admin.collector import RouterCollector
 from router.admin.event_stream import Listeners
+from router.admin.forwarding import ForwardingMiddleware
 from router.admin.gate import Gate
 from router.admin.openapi import complete_document
 from router.admin.state import AdminState
@@ -69,7 +72,7 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.state.event_listeners = Listeners(state.max_event_listeners, state.metrics)
     for resource in (
         *(rooms, room_changes, participants, participant_changes, moderation, tracks, slots, stats),
-        *(join_tokens, revocations, events, webhooks),
+        *(join_tokens, revocations, events, webhooks, nodes, drain),
     ):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
     for resource in (health, metrics, docs):
@@ -77,6 +80,7 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.add_exception_handler(RouterError, on_router_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_middleware(ForwardingMiddleware, state=state)
     app.add_middleware(Gate, state=state)
     app.add_middleware(UnknownErrorMiddleware)
     if not state.tokens:

@@ -4,6 +4,7 @@ from typing import Annotated, Final, cast
 
 from fastapi import Depends, Request
 
+from router.admin import node_proof
 from router.admin.state import AdminState, read_state
 from router.admin.tokens import AdminToken
 from router.errors import ForbiddenError, UnauthorizedError
@@ -48,7 +49,12 @@ def _find(request: Request, state: AdminState) -> AdminToken:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     # Compared even when the scheme is wrong, so that every refusal takes as long.
     token = state.tokens.find(given.strip())
-    if scheme.lower() != "bearer" or token is None:
+    if scheme == node_proof.SCHEME and state.peers is not None:
+        target = node_proof.read_target(request.scope)
+        token = node_proof.find_signer(given, state.tokens, state.peers.id, request.method, target)
+    elif scheme.lower() != "bearer":
+        token = None
+    if token is None:
         raise UnauthorizedError("expected the header Authorization: Bearer with the admin token")
     return token
 

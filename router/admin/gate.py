@@ -62,7 +62,7 @@ class Gate:
             response.raw_headers = [*known.headers, REPLAYED]
             await response(scope, receive, send)
             return
-        receive = receive if body is None else _give_again(body, receive)
+        receive = receive if body is None else replay(body, receive)
         if key is None:
             await self._app(scope, receive, send)
         else:
@@ -134,7 +134,8 @@ def _fingerprint(request: Request, body: bytes) -> bytes:
     return fingerprint(request.method, target, body)
 
 
-def _give_again(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Gives a body that was read once more."""
     given = False
 
     async def receive_again() -> Message:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
+from router.admin.drain import DrainBody
 from router.admin.examples import answer
 from router.admin.state import AdminState, read_state
 from router.problems import MEDIA_TYPE, describe_problem
@@ -38,4 +39,6 @@ async def read_readiness(state: Annotated[AdminState, Depends(read_state)]) -> J
         return JSONResponse({"status": "ready", "checks": checks, "store": dict(state.describe_store())})
     problem = describe_problem("not-ready", "Not ready", 503, f"failed: {', '.join(failed)}")
     body: dict[str, Any] = {**problem, "checks": checks, "store": dict(state.describe_store())}
+    if state.drain is not None and state.drain.plan is not None:
+        body["drain"] = DrainBody.of(state.drain, state).model_dump(mode="json")
     return JSONResponse(body, 503, headers={"Retry-After": "5"}, media_type=MEDIA_TYPE)

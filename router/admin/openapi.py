@@ -27,8 +27,12 @@ PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
     415: ("unsupported-media-type", "Unsupported media type", "Content-Type: expected application/json"),
     422: ("idempotency-key-reused", "Unprocessable content", "this Idempotency-Key came with another request before"),
     429: ("rate-limited", "Too many requests", "too many requests with this token"),
+    502: ("node-unreachable", "Node unreachable", "node N_1a2b3c4d5e6f7081 cannot be reached"),
+    504: ("node-timeout", "Node did not answer in time", "node N_1a2b3c4d5e6f7081 did not answer in time"),
     503: ("draining", "Capacity reached", "the router is draining"),
 }
+PASSED_ON: Final = ("/v1/rooms/{", "/v1/nodes/{node}/")
+"""To the node that can answer, see `router.admin.forwarding`."""
 RETRY_AFTER: Final = frozenset((409, 429, 503))
 SCHEMA: Final[Json] = {
     "type": "object",
@@ -94,6 +98,8 @@ def _problems_of(path: str, method: str, operation: Json) -> list[int]:
         found.append(400)
     if "{" in path:
         found.append(404)
+    if path.startswith(PASSED_ON):
+        found += [502, 503, 504]
     if method != "get":
         found += [403, 408, 413, 415]
     if method == "post":

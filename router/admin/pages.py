@@ -16,7 +16,7 @@ Limit = Annotated[int, Query(ge=1, le=200, description="Entries per page.")]
 
 def cut_page(keys: Iterable[str], cursor: str | None, limit: int) -> tuple[list[str], str | None]:
     """The keys of one page in order, and the cursor of the next."""
-    after = _read_cursor(cursor) if cursor else ""
+    after = read_cursor(cursor)
     page = nsmallest(limit + 1, (key for key in keys if key > after))
     return page[:limit], _write_cursor(page[limit - 1]) if len(page) > limit else None
 
@@ -25,7 +25,10 @@ def _write_cursor(key: str) -> str:
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> str:
+def read_cursor(cursor: str | None) -> str:
+    """The last key of the page before."""
+    if not cursor:
+        return ""
     try:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from router.admin.pages import Cursor, Limit, cut_page
+from router.admin.rooms_elsewhere import read_others
 from router.admin.schemas import RoomBody, RoomPage
 from router.admin.state import AdminState, read_state
 from router.admin.versions import tag_room
@@ -24,10 +25,11 @@ FoundRoom = Annotated[Room, Depends(find_room)]
 
 @router.get("", summary="Open rooms by name")
 async def list_rooms(state: State, limit: Limit = 50, cursor: Cursor = None) -> RoomPage:
-    """One page of open rooms."""
-    rooms = state.registry.rooms
-    names, following = cut_page(rooms, cursor, limit)
-    return RoomPage(items=[RoomBody.of(rooms[name]) for name in names], next_cursor=following)
+    """One page of open rooms: those of this node in full, those of others as they are in the store."""
+    rooms, others = state.registry.rooms, await read_others(state, cursor, limit)
+    names, following = cut_page({**others, **rooms}, cursor, limit)
+    items = [RoomBody.of(rooms[name]) if name in rooms else others[name] for name in names]
+    return RoomPage(items=items, next_cursor=following)
 
 
 @router.get("/{room}", summary="One room")

@@ -159,12 +159,21 @@ class RoomBody(Body):
         )
 
 
+class RoomElsewhereBody(Body):
+    """A room of another node, as the store has it; `/v1/rooms/{room}` asks that node for the rest."""
+
+    name: str
+    created_at: datetime
+    participants: int
+    node: str = Field(description="The id of the node that has it.")
+
+
 class RoomPage(Body):
     """Rooms by name."""
 
     model_config = ConfigDict(json_schema_extra=examples.page(examples.ROOM))
 
-    items: list[RoomBody]
+    items: list[RoomBody | RoomElsewhereBody]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last.")
 
 

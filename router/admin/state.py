@@ -12,6 +12,9 @@ from router.rooms.registry import RoomRegistry
 
 if TYPE_CHECKING:
     from router._engine import WorkerCounters
+    from router.admin.node_client import NodeClient
+    from router.cluster.peers import Peers
+    from router.drain import Drain
     from router.events.webhook import Webhook
     from router.rooms.rights import JoinGrant
 
@@ -33,6 +36,12 @@ class AdminState:
     """What keeps the directory, and how it does."""
     webhooks: "Sequence[Webhook]" = ()
     max_event_listeners: int = 32
+    drain: "Drain | None" = None
+    """None only in tests: nothing can be drained then."""
+    peers: "Peers | None" = None
+    """Other nodes; None: there are none."""
+    nodes: "NodeClient | None" = None
+    """The way to them."""
     requests_per_s: float = 0.0
     """What each admin token may keep up under `/v1`, in bursts of three seconds' worth; 0: no limit."""
     issue_token: "Callable[[JoinGrant, float], str] | None" = None

@@ -6,7 +6,7 @@ be measured.
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -47,6 +47,9 @@ class AdminTokens:
 
     def __len__(self) -> int:
         return len(self._by_digest)
+
+    def __iter__(self) -> Iterator[AdminToken]:
+        return iter([token for _, token in self._by_digest])
 
     def find(self, given: str) -> AdminToken | None:
         """The token that was given, if it is one."""

@@ -21,6 +21,8 @@ MAX_CONFIG_BYTES: Final = 32_768
 """The longest metadata of a room, each byte of it written as \\u0001, and the rest."""
 MAX_COUNT: Final = 10_000_000
 MAX_EPOCH: Final = 2**53
+MAX_TIME_S: Final = 253_402_200_000
+"""The year 9999: what a date can say."""
 _ID: Final = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _CONTEXT_ID: Final = re.compile(r"[A-Za-z0-9]{8,64}")
 _SECRET: Final = re.compile(r"(?:[0-9a-f]{2}){16,128}")
@@ -92,6 +94,10 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and 0 <= value < MAX_EPOCH
 
 
+def _is_time(value: Any) -> bool:
+    return _is_number(value) and value <= MAX_TIME_S
+
+
 def _is_room_name(value: Any) -> bool:
     try:
         check_room_name(value)
@@ -119,14 +125,14 @@ NODE: Final[Mapping[str, _Check]] = {
     "load": _is_number,
     "rooms": _is_count,
     "participants": _is_count,
-    "started_s": _is_number,
-    "seen_s": _is_number,
+    "started_s": _is_time,
+    "seen_s": _is_time,
 }
 ROOM: Final[Mapping[str, _Check]] = {
     "name": _is_room_name,
     "node": _fits(_ID),
     "participants": _is_count,
-    "created_s": _is_number,
+    "created_s": _is_time,
     "epoch": _is_epoch,
 }
 CONFIG: Final[Mapping[str, _Check]] = {"config": _is_config, "version": _is_count}

@@ -60,7 +60,6 @@ class Membership:
         self._now_s = now_s
         self._warned_us: int | None = None
         self._failure: StoreError | None = None
-        """Why the last turn came to nothing."""
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -93,6 +92,11 @@ class Membership:
         store, error = self._store.describe(), self._failure
         health = {"up": store["up"] and error is None, "error": error.reason if error else store.get("error")}
         return {**store, **health, "node": self.node.id, "epoch": self.node.epoch, "fenced": self.fenced}
+
+    @property
+    def failure(self) -> StoreError | None:
+        """Why the last turn came to nothing, if it did."""
+        return self._failure
 
     async def beat(self) -> None:
         """One turn."""

@@ -54,6 +54,10 @@ class MemoryStore:
         nodes = self._living_nodes()
         return [nodes[id_] for id_ in sorted(nodes)]
 
+    async def find_node(self, id_: str) -> NodeEntry | None:
+        """See `Store`."""
+        return self._living_nodes().get(id_)
+
     async def write_rooms(self, rooms: Sequence[RoomEntry], setups: Mapping[str, RoomSetup]) -> list[RoomEntry]:
         """See `Store`."""
         result = []
@@ -88,6 +92,10 @@ class MemoryStore:
         """See `Store`."""
         alive, rooms = self._living_nodes(), self._living_rooms()
         return [rooms[name] for name in sorted(rooms) if rooms[name].node in alive]
+
+    async def read_rooms_after(self, name: str, limit: int) -> list[RoomEntry]:
+        """See `Store`."""
+        return [room for room in await self.read_rooms() if room.name > name][:limit]
 
     async def find_room(self, name: str) -> RoomEntry | None:
         """See `Store`."""

@@ -78,6 +78,11 @@ class RedisNodes:
         found = (self._values.node(reply, id_) for id_, reply in zip(ids, replies, strict=True))
         return [node for node in found if node is not None]
 
+    async def find_node(self, id_: str) -> NodeEntry | None:
+        """See `Store`."""
+        replies = await self._link.run("nodes-read", [bounded_get(self._keys.node(id_))], refused_is_error=False)
+        return self._values.node(replies[0], id_)
+
     async def _add_to_index(self, index: str, members: Sequence[float | str]) -> None:
         """Adds scores and names, and forgets what expired long ago."""
         old = f"({self._now_s() - INDEX_SLACK_S}"

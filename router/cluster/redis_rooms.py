@@ -42,7 +42,7 @@ class RedisRooms(RedisNodes):
         if not rooms:
             return []
         claims = any(room.epoch == 0 for room in rooms)
-        alive = {node.id for node in await self.read_nodes()} if claims else set()
+        alive = await self._alive() if claims else set[str]()
         written = await asyncio.gather(
             *(self._write_batch(batch, setups, alive) for batch in self._batches(rooms)), return_exceptions=True
         )
@@ -87,12 +87,17 @@ class RedisRooms(RedisNodes):
 
     async def read_rooms(self) -> list[RoomEntry]:
         """See `Store`."""
-        alive = {node.id for node in await self.read_nodes()}
-        names = await self._names(self._keys.rooms)
-        gets = [bounded_get(self._keys.room(name)) for name in names]
-        replies = await self._link.run("rooms-read", gets, refused_is_error=False) if gets else []
-        found = (self._values.room(reply, name) for name, reply in zip(names, replies, strict=True))
-        return [room for room in found if room is not None and room.node in alive]
+        return await self._read_rooms(await self._names(self._keys.rooms), await self._alive())
+
+    async def read_rooms_after(self, name: str, limit: int) -> list[RoomEntry]:
+        """See `Store`. Whatever the number of rooms, not much more than those asked for is read and parsed."""
+        alive, found = await self._alive(), list[RoomEntry]()
+        names = [later for later in await self._names(self._keys.rooms) if later > name]
+        for start in range(0, len(names), limit):
+            found += await self._read_rooms(names[start : start + limit], alive)
+            if len(found) >= limit:
+                break
+        return found[:limit]
 
     async def find_room(self, name: str) -> RoomEntry | None:
         """See `Store`."""
@@ -100,9 +105,7 @@ class RedisRooms(RedisNodes):
         room = self._values.room(replies[0], name)
         if room is None:
             return None
-        key = self._keys.node(room.node)
-        node = (await self._link.run("room-read", [bounded_get(key)], refused_is_error=False))[0]
-        return room if self._values.node(node, room.node) is not None else None
+        return room if await self.find_node(room.node) is not None else None
 
     async def find_setup(self, name: str) -> RoomSetup | None:
         """See `Store`."""
@@ -110,6 +113,15 @@ class RedisRooms(RedisNodes):
         gets = [bounded_get(self._keys.config(key)), bounded_get(self._keys.context(key))]
         config, context = await self._link.run("room-read", gets, refused_is_error=False)
         return self._values.read("setup", config, lambda raw: read_setup(raw, context))
+
+    async def _alive(self) -> set[str]:
+        return {node.id for node in await self.read_nodes()}
+
+    async def _read_rooms(self, names: Sequence[str], alive: set[str]) -> list[RoomEntry]:
+        gets = [bounded_get(self._keys.room(name)) for name in names]
+        replies = await self._link.run("rooms-read", gets, refused_is_error=False) if gets else []
+        found = (self._values.room(reply, name) for name, reply in zip(names, replies, strict=True))
+        return [room for room in found if room is not None and room.node in alive]
 
     # -- the parts -----------------------------------------------------------------------------------------------
 

@@ -46,6 +46,9 @@ class Store(Protocol):
     async def read_nodes(self) -> list[NodeEntry]:
         """Those alive, by id."""
 
+    async def find_node(self, id_: str) -> NodeEntry | None:
+        """One of those alive."""
+
     async def write_rooms(self, rooms: Sequence[RoomEntry], setups: Mapping[str, RoomSetup]) -> list[RoomEntry]:
         """Writes or claims rooms, with what they are made of where it is given, and tells what stands there now."""
 
@@ -57,6 +60,9 @@ class Store(Protocol):
 
     async def read_rooms(self) -> list[RoomEntry]:
         """All rooms of nodes that are alive, by name."""
+
+    async def read_rooms_after(self, name: str, limit: int) -> list[RoomEntry]:
+        """The next ones of `read_rooms` after a name, as many as asked for or as there are."""
 
     async def find_room(self, name: str) -> RoomEntry | None:
         """The room, if its node is alive."""

@@ -3,10 +3,11 @@
 import asyncio
 import hmac
 import logging
+import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from router import clock
 from router.errors import CapacityError, ConflictError, ForbiddenError, NotFoundError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_RETRY_S: Final = 5
 OpenOrigin = Callable[[], "RTCConnection"]
 """Makes the originating connection of a new room, with the node's sockets added."""
 CallLater = Callable[[float, Callable[[], object]], asyncio.TimerHandle]
@@ -88,9 +90,15 @@ class RoomRegistry:
         return (self._call_later or asyncio.get_running_loop().call_later)(delay_s, callback)
 
     def check_draining(self) -> None:
-        """Refuses newcomers while the router goes away."""
-        if self.draining or self.closed:
-            raise CapacityError("the router is draining", slug="draining", retry_after_s=5)
+        """Refuses new rooms while the router goes away."""
+        if self.draining:
+            raise CapacityError("the router is draining", slug="draining", retry_after_s=choose_retry_s())
+        self.check_closed()
+
+    def check_closed(self) -> None:
+        """Refuses newcomers, also of rooms that are open, once everything ends."""
+        if self.closed:
+            raise CapacityError("the router is shutting down", slug="shutting-down", retry_after_s=choose_retry_s())
 
     # -- rooms ---------------------------------------------------------------------------------------------------
 
@@ -247,6 +255,11 @@ class RoomRegistry:
         self._closing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("closing a connection failed", exc_info=error)
+
+
+def choose_retry_s() -> int:
+    """When to come back to a router that goes away: not all at once."""
+    return 1 + secrets.randbelow(MAX_RETRY_S)
 
 
 def _same(one: str, other: str) -> bool:

@@ -163,7 +163,7 @@ class Room:
         """Whether this identity may come in."""
         if self.closed:
             raise ConnectionClosedError("the room was closed", retry_after_s=RETRY_PUBLISHER_S)
-        self._registry.check_draining()
+        self._registry.check_closed()
         self.moderation.check_entry(grant)
         participant = self.participants.get(grant.identity)
         if participant is None and len(self.participants) >= self.options.limit_participants(self.limits):

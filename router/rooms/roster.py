@@ -124,6 +124,12 @@ class Roster:
         """Those of one identity."""
         return tuple(self._by_identity.get(identity, ()))
 
+    def tell_watchers(self, text: str) -> int:
+        """Something that is not of the roster and has no version, to all of them; how many there are."""
+        for watcher in tuple(self._watchers):
+            watcher.send(text)
+        return len(self._watchers)
+
     def end_watchers(self, slug: str, detail: str, *, final: bool = False) -> None:
         """Closes all of them; `final`: they are not to come back."""
         self._fanout.stop()

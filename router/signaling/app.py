@@ -11,11 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.errors import RouterError
+from router.errors import ElsewhereError, RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error
 from router.rates import RateLimiter
 from router.signaling.cors import CorsMiddleware
 from router.signaling.dev import DevTokens
+from router.signaling.elsewhere import on_elsewhere
 from router.signaling.events import EventsResource
 from router.signaling.forks import ForksResource
 from router.signaling.ice_servers import IceServersResource
@@ -37,10 +38,12 @@ def create_public_app(state: PublicState) -> Starlette:
     app.router.redirect_slashes = False
     app.state.router = state
     app.add_exception_handler(RouterError, on_router_error)
+    app.add_exception_handler(ElsewhereError, on_elsewhere)
     app.add_exception_handler(HTTPException, on_http_exception)
     # The last one added is the outermost: errors become responses inside, headers are added outside.
     app.add_middleware(UnknownErrorMiddleware)
-    app.add_middleware(SecurityHeadersMiddleware, public_url=state.settings.public_url)
+    settings = state.settings
+    app.add_middleware(SecurityHeadersMiddleware, public_url=settings.public_url, other_nodes=settings.other_nodes)
     app.add_middleware(CorsMiddleware, allowed_origins=state.settings.allowed_origins)
     limiter = RateLimiter(state.settings.requests_per_s, state.settings.request_burst)
     session = SessionResource(state, limiter)

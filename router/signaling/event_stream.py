@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from router.errors import RouterError
+from router.errors import ElsewhereError, RouterError
 from router.rooms.roster import write_message
 from router.rooms.roster_log import count_bytes
 
@@ -22,9 +22,13 @@ MAX_QUEUE_MESSAGES = 4_096
 """A large room that becomes live, or leaves, in one turn of the loop is two or three deltas for each participant."""
 CLOSE_TIMEOUT_S = 5.0
 CLOSE_TOO_BIG = 1009
+CLOSE_RESTART = 1012
 CLOSE_TRY_LATER = 1013
 CLOSE_BASE = 4000
 """Other errors close with this plus their HTTP status (RFC 6455 section 7.4.2: private use)."""
+
+RESTARTS = frozenset(("shutting-down", "draining"))
+"""Reasons of a room's end by which the whole router goes (RFC 6455's registry: service restart)."""
 
 
 def close_code(status: int) -> int:
@@ -51,7 +55,7 @@ class EventStream:
         self._sending: asyncio.Task[None] | None = None
         """The task of `run`, while it is in a send that may be given up."""
         self._gave_up = False
-        self._ending: tuple[str, str, int] | None = None
+        self._ending: tuple[dict[str, str], int] | None = None
 
     def send(self, text: str) -> None:
         """Queues a message; a full queue ends the stream."""
@@ -95,15 +99,17 @@ class EventStream:
 
     def end(self, slug: str, detail: str) -> None:
         """Sends what is queued, then the error, then closes."""
-        self._end(slug, detail, CLOSE_TRY_LATER)
+        self._end(slug, detail, CLOSE_RESTART if slug in RESTARTS else CLOSE_TRY_LATER)
 
     def fail(self, error: RouterError) -> None:
         """As `end`, for an error of this client's own."""
-        self._end(error.slug, error.public_detail, close_code(error.status))
+        node_url = error.node_url if isinstance(error, ElsewhereError) else None
+        self._end(error.slug, error.public_detail, close_code(error.status), node_url)
 
-    def _end(self, slug: str, detail: str, code: int) -> None:
+    def _end(self, slug: str, detail: str, code: int, node_url: str | None = None) -> None:
         if self._ending is None:
-            self._ending = (slug, detail, code)
+            message = {"type": "error", "slug": slug, "detail": detail}
+            self._ending = ({**message, "node_url": node_url} if node_url else message, code)
             self._wake.set()
             if self._sending is not None:
                 asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._give_up)
@@ -160,8 +166,8 @@ class EventStream:
         task = asyncio.current_task()
         return self._gave_up and task is not None and not task.uncancel()
 
-    async def _close(self, slug: str, detail: str, code: int) -> None:
+    async def _close(self, message: dict[str, str], code: int) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._websocket.send_text(write_message({"type": "error", "slug": slug, "detail": detail}))
-                await self._websocket.close(code, slug)
+                await self._websocket.send_text(write_message(message))
+                await self._websocket.close(code, message["slug"])

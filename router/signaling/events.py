@@ -30,6 +30,7 @@ from router.rooms.revocation import Revocation
 from router.rooms.rights import JoinGrant
 from router.rooms.roster import Since, write_rights
 from router.signaling.cors import is_allowed_origin
+from router.signaling.elsewhere import check_place
 from router.signaling.event_messages import Conversation, Message
 from router.signaling.event_stream import EventStream
 from router.signaling.state import PublicState
@@ -76,6 +77,7 @@ class EventsResource:
     async def _converse(self, websocket: WebSocket, stream: EventStream, sending: asyncio.Task[None]) -> None:
         grant, since = await self._authenticate(websocket)
         stream.identity = grant.identity
+        await check_place(self._state.registry, self._state.peers, grant.room)
         await self._state.registry.recall(grant.room)
         room = self._state.registry.open_room(grant.room)
         room.moderation.check_entry(grant)
@@ -83,6 +85,8 @@ class EventsResource:
         room.grants.prolong(grant)
         if (in_force := room.grants.in_force(grant)) != grant:
             stream.send(write_rights(in_force))
+        if self._state.drain is not None and self._state.drain.plan is not None:
+            stream.send(self._state.drain.write_notice())
         conversation = Conversation(stream, room, self._state.registry, grant)
         self._conversations.add(conversation)
         reading = asyncio.create_task(self._read(websocket, conversation))

@@ -27,6 +27,7 @@ class ForksResource(JoiningResource):
         self.count(request)
         name = request.path_params["room"]
         grant = read_grant(request, self.state.tokens, name)
+        await self.check_place(request)
         check_content_type(request, SDP)
         ufrag = _read_ufrag(request)
         answer = parse(await self.read_body(request))

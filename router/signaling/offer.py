@@ -43,6 +43,7 @@ class OfferResource(Resource):
         registry, name = self.state.registry, request.path_params["room"]
         if "authorization" in request.headers:
             read_grant(request, self.state.tokens, name)
+            await self.check_place(request)
             await registry.recall(name)
             return registry.open_room(name).forks.offer
         return registry.get_room(name).forks.offer

@@ -15,6 +15,7 @@ from router.rooms.offers import Endpoint, OfferingEndpoint
 from router.rooms.session import Session
 from router.rtc.sdp import parse, write
 from router.signaling.auth import read_grant
+from router.signaling.elsewhere import check_place
 from router.signaling.links import write_ice_links
 from router.signaling.state import PublicState
 
@@ -34,6 +35,10 @@ class Resource:
     def count(self, request: Request) -> None:
         """Counts a changing request against its source address."""
         self.limiter.take(request.client.host if request.client else UNKNOWN_ADDRESS)
+
+    async def check_place(self, request: Request) -> None:
+        """Sends the client elsewhere if that is where the room is; see `router.signaling.elsewhere`."""
+        await check_place(self.state.registry, self.state.peers, request.path_params["room"])
 
     async def read_body(self, request: Request) -> str:
         """The body, within the limits, when it is this request's turn."""
@@ -91,6 +96,7 @@ class EndpointResource(JoiningResource):
         self.count(request)
         room = request.path_params["room"]
         grant = read_grant(request, self.state.tokens, room)
+        await self.check_place(request)
         check_content_type(request, SDP)
         offer = parse(await self.read_body(request))
         session = await self.state.registry.join(room, grant, offer, self.endpoint)

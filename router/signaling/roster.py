@@ -15,6 +15,7 @@ class RosterResource(Resource):
         self.count(request)
         name = request.path_params["room"]
         grant = read_grant(request, self.state.tokens, name)
+        await self.check_place(request)
         room = self.state.registry.get_room(name)
         room.moderation.check_entry(grant)
         text = room.roster.write_state(room.participants.get(grant.identity))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from router.cluster.peers import Peers
+from router.drain import Drain
 from router.errors import ConfigError
 from router.rooms.registry import RoomRegistry
 from router.signaling.turnstile import Turnstile
@@ -43,6 +45,8 @@ class SignalingSettings:
     max_pending_sockets: int = 1_024
     """Events WebSockets that have not authenticated yet."""
     max_pending_per_address: int = 64
+    other_nodes: bool = False
+    """Rooms may be at other nodes, of other origins."""
     dev: bool = False
     """Hand out join tokens to anybody; the caller makes sure that only this machine reaches the port."""
     web_root: Path = WEB_ROOT
@@ -65,6 +69,10 @@ class PublicState:
     """Where participants get TURN credentials from."""
     turnstile: Turnstile = field(default_factory=Turnstile)
     """Requests with a body pass here, for they are what costs."""
+    peers: Peers | None = None
+    """Other nodes, to which clients may be sent."""
+    drain: Drain | None = None
+    """Of which clients are told."""
 
     def ice_servers_of(self, identity: str) -> tuple[IceServer, ...]:
         """Those that this participant is told of, with credentials made now."""

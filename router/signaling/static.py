@@ -28,7 +28,7 @@ _CLIENT_PARTS = (
     "whip",
     "wishes",
 )
-_DEMO_PARTS = ("dom", "grid", "moderation", "pages", "sound", "statistics")
+_DEMO_PARTS = ("dom", "draining", "grid", "moderation", "pages", "sound", "statistics")
 _SCRIPTS = (
     "client.js",
     *(f"client/{part}.js" for part in _CLIENT_PARTS),
@@ -79,10 +79,10 @@ class StaticFiles:
 class SecurityHeadersMiddleware:
     """Content security policy and its companions, on every response."""
 
-    def __init__(self, app: ASGIApp, public_url: str | None) -> None:
+    def __init__(self, app: ASGIApp, public_url: str | None, *, other_nodes: bool = False) -> None:
         self._app = app
         self._headers = [
-            (b"content-security-policy", write_policy(public_url).encode()),
+            (b"content-security-policy", write_policy(public_url, other_nodes=other_nodes).encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"x-frame-options", b"DENY"),
             (b"referrer-policy", b"no-referrer"),
@@ -103,13 +103,17 @@ class SecurityHeadersMiddleware:
         await self._app(scope, receive, send_guarded)
 
 
-def write_policy(public_url: str | None) -> str:
-    """Everything from this origin; signalling also from the public one, which `Location` headers name."""
+def write_policy(public_url: str | None, *, other_nodes: bool = False) -> str:
+    """Everything from this origin; signalling also from the public one, which `Location` headers name, and from nodes
+    that a room may be at or move to while the page is open."""
     connect = ["'self'"]
     if public_url is not None:
         parts = urlsplit(public_url)
         socket_scheme = "wss" if parts.scheme == "https" else "ws"
         connect += [f"{parts.scheme}://{parts.netloc}", f"{socket_scheme}://{parts.netloc}"]
+    if other_nodes:
+        secure = public_url is not None and public_url.startswith("https:")
+        connect += ["https:", "wss:"] if secure else ["http:", "https:", "ws:", "wss:"]
     return "; ".join(
         (
             "default-src 'self'",

@@ -26,6 +26,7 @@ class WhepEndpoint(EndpointResource):
         self.count(request)
         room = request.path_params["room"]
         grant = read_grant(request, self.state.tokens, room)
+        await self.check_place(request)
         # Whoever sent an offer wants it read to the end, though it does not matter.
         await self.read_body(request)
         await self.state.registry.recall(room)

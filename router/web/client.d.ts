@@ -120,6 +120,12 @@ export interface JoinTimings {
   readonly firstFrame: number | null;
 }
 
+/** The node that has the room takes no new ones, and ends when it is empty. */
+export interface Draining {
+  /** Until rooms that are left are closed; null: not before they are empty. */
+  endsInSeconds: number | null;
+}
+
 export interface ReceivingStats {
   mid: string;
   kind: Kind;
@@ -184,6 +190,8 @@ export interface RoomEventMap {
   metadatachange: CustomEvent<{ metadata: string }>;
   /** By a newer token or by an operator. Where more may be sent than this session can, another one takes its place. */
   rightschange: CustomEvent<{ rights: Rights }>;
+  /** The node is about to go, or no longer: null. Who is inside stays, and moves by itself when the time has come. */
+  drainingchange: CustomEvent<{ draining: Draining | null }>;
   /** The router refused part of what `pin`, `show`, `setSize`, `setRates` or `pause` asked for; its pins are dropped. */
   wishrefused: CustomEvent<{ error: Error; slots: Record<string, Wish> }>;
   localtrack: CustomEvent<{ source: Source; track: MediaStreamTrack | null }>;
@@ -197,6 +205,8 @@ export class RouterError extends Error {
   /** 0 where no HTTP response was involved. */
   readonly status: number;
   readonly retryAfterSeconds: number | null;
+  /** Base URL of the node that has the room or takes it, where the refusal names one; `Room` follows by itself. */
+  readonly nodeUrl: string | null;
   /** Trying again with the same token would change nothing. */
   readonly isFinal: boolean;
 }
@@ -219,6 +229,8 @@ export class Room extends EventTarget {
   readonly metadata: string;
   /** In force now: what the token claims, or what the router said later. */
   readonly rights: Readonly<Rights>;
+  /** Whether the node is about to go. */
+  readonly draining: Draining | null;
   /** The right to moderate. */
   readonly mayModerate: boolean;
   /** Pinned tracks with the mids of their slots. */

@@ -5,6 +5,7 @@
 
 import { Room } from "./client.js";
 import { $, explain, onClick, toast, tolerate } from "./demo/dom.js";
+import { showDraining } from "./demo/draining.js";
 import { Grid } from "./demo/grid.js";
 import { moderationMenu, showLock, watchModeration, wireLock } from "./demo/moderation.js";
 import { Pages, RETURN_MS } from "./demo/pages.js";
@@ -90,6 +91,7 @@ function listen(joined) {
   });
   joined.addEventListener("audioblocked", () => ($("unblock-audio").hidden = false));
   for (const type of ["error", "wishrefused"]) joined.addEventListener(type, ({ detail: { error } }) => toast(explain(error)));
+  joined.addEventListener("drainingchange", ({ detail: { draining } }) => showDraining(draining));
   watchModeration(joined);
 }
 
@@ -99,6 +101,7 @@ function finish(error) {
   localLevel.stop();
   $("audio").replaceChildren();
   $("stats").hidden = true;
+  showDraining(null);
   document.body.dataset.view = "lobby";
   if (error) $("lobby-error").textContent = explain(error);
 }

@@ -108,6 +108,7 @@ def environment(address: str, port: int, admin_port: int) -> dict[str, str]:
         "ROUTER_MEDIA__ADDRESSES": json.dumps([address]),
         "ROUTER_MEDIA__UDP_PORT": "0",
         "ROUTER_LOG__FORMAT": "json",
+        "ROUTER_DRAIN__DEADLINE_S": "0",
     }
     return {**os.environ, **settings}
 

@@ -312,8 +312,14 @@ async def test_watcher_caps() -> None:
             room.watch(FakeWatcher(identity))
 
 
-async def test_draining_takes_nobody_new() -> None:
+async def test_draining_opens_no_room_and_lets_people_into_those_that_are_open() -> None:
     world = World()
     await world.publish("ada")
     world.registry.draining = True
-    await refused(world, CapacityError, "draining", "bob", publish_offer(), "whip")
+    await world.publish("bob")
+    assert len(world.room.participants) == 2
+    with pytest.raises(CapacityError, match="draining") as refusal:
+        await world.publish("ada", room="second")
+    assert 1 <= (refusal.value.retry_after_s or 0) <= 5
+    world.registry.closed = True
+    await refused(world, CapacityError, "shutting-down", "cyd", publish_offer(), "whip")

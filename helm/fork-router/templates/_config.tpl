@@ -10,7 +10,8 @@
 {{- with .Values.media.stunServers -}}
 {{- $_ := set $media "stun_servers" . -}}
 {{- end -}}
-{{- $decided := dict "public" (dict "port" (int .Values.ports.public)) "admin" $admin "media" $media -}}
+{{- $drain := dict "deadline_s" (int .Values.drain.timeoutSeconds) -}}
+{{- $decided := dict "public" (dict "port" (int .Values.ports.public)) "admin" $admin "media" $media "drain" $drain -}}
 {{- toYaml (mergeOverwrite $decided (deepCopy .Values.config)) -}}
 {{- end -}}
 

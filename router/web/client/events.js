@@ -42,6 +42,14 @@ export class EventChannel {
     this.send({ type: "auth", token });
   }
 
+  /** Goes on at another node. */
+  move(url) {
+    if (url.href === this.#url.href) return;
+    this.#url = url;
+    this.#attempt = 0;
+    this.#socket?.close(1000);
+  }
+
   /** Whether there was a connection to send on. */
   send(message) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;

@@ -12,6 +12,7 @@ import { attribute, completeUfrag, mintNonce } from "./sdp.js";
 const CONNECT_TIMEOUT_MS = 10000;
 // A cached offer may be older than the room, one from the router itself only if the room has just been made anew.
 const MAX_STALE_OFFERS = 3;
+const MAX_MOVES = 3;
 const STALE = ["stale-offer", "unknown-room"];
 
 /**
@@ -19,16 +20,20 @@ const STALE = ["stale-offer", "unknown-room"];
  *
  * `place`: baseUrl, room, token, iceServers (null: those of the router), and perhaps an `offer` at hand. `prepare(pc)` sets up the transceivers that
  * the offer made. `signal` gives up. `onPosted(pc, session)` gets the session once the router has taken the answer;
- * ending it is the caller's part from then on, also when joining fails later.
+ * ending it is the caller's part from then on, also when joining fails later. `onMoved(baseUrl)` is told where the room
+ * is when that is another node of the router.
  */
 export async function joinByOffer(place, options) {
   let given = place.offer;
-  for (let stale = 0; ; stale++) {
+  for (let stale = 0, moves = 0; ; ) {
     try {
       const offering = given ? { text: given, iceServers: null } : fetchOffer(place, stale ? "reload" : "default");
       return await answerOffer(offering, place, options);
     } catch (error) {
-      if (!STALE.includes(error.slug) || stale === MAX_STALE_OFFERS) throw error;
+      if (error.nodeUrl && moves++ < MAX_MOVES) {
+        place = { ...place, baseUrl: error.nodeUrl };
+        options.onMoved(error.nodeUrl);
+      } else if (!STALE.includes(error.slug) || stale++ === MAX_STALE_OFFERS) throw error;
       given = null;
     }
   }

@@ -16,6 +16,7 @@ const JITTER_MS = 1000;
 export class Connection {
   #hooks;
   #place;
+  #home;
   #abort = new AbortController();
   #recovering = false;
   #graceTimer = null;
@@ -26,12 +27,17 @@ export class Connection {
    */
   constructor(place, hooks) {
     this.#place = place;
+    this.#home = place.baseUrl;
     this.#hooks = hooks;
     this.pc = null;
     this.session = null;
   }
 
   set token(token) { this.#place = { ...this.#place, token }; }
+
+  /** Where the room is: that of the options, or of another node that the router named. */
+  get baseUrl() { return this.#place.baseUrl; }
+  set baseUrl(baseUrl) { this.#place = { ...this.#place, baseUrl, offer: null }; }
 
   /** A new session. */
   async open() {
@@ -42,11 +48,14 @@ export class Connection {
       if (!signal.aborted) onPosted(session);
     };
     try {
-      const pc = await joinByOffer(this.#place, { prepare, onPosted: adopt, timings, signal });
+      const onMoved = (baseUrl) => (this.baseUrl = baseUrl);
+      const pc = await joinByOffer(this.#place, { prepare, onPosted: adopt, onMoved, timings, signal });
       pc.addEventListener("connectionstatechange", () => this.#onState(pc));
       this.#onState(pc);
     } catch (error) {
       await this.#discard();
+      // The next attempt asks again where the room is.
+      this.baseUrl = this.#home;
       throw error;
     }
     // The page's own offer is as old as the page.

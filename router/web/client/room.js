@@ -21,10 +21,15 @@ import { Wishes } from "./wishes.js";
 const REMOVED = "removed";
 /** Slugs after which coming back is refused, or not wanted: removal, and the end of the room by an operator. */
 const FINAL = [REMOVED, "room-ended"];
+/** Slugs with which a node lets a room go: it is, or may be opened, at another one. */
+const MOVING = ["draining", "shutting-down", "moved", "room-elsewhere"];
+/** Not everybody at once. */
+const MOVE_JITTER_MS = 1000;
 
 /**
  * Events (`CustomEvent`, payload in `detail`): statechange, participantjoined, participantleft, participantchanged,
- * slotchange, speakerschange, lockchange, metadatachange, rightschange, wishrefused, localtrack, audioblocked, error.
+ * slotchange, speakerschange, lockchange, metadatachange, rightschange, drainingchange, wishrefused, localtrack,
+ * audioblocked, error.
  */
 export class Room extends EventTarget {
   #options;
@@ -39,6 +44,7 @@ export class Room extends EventTarget {
   #sending = new Map();
   #rights;
   #state = "new";
+  #draining = null;
 
   /** @param {import("../client").RoomOptions} options */
   constructor(options) {
@@ -79,6 +85,7 @@ export class Room extends EventTarget {
   get locked() { return this.#roster.locked; }
   get metadata() { return this.#roster.metadata; }
   get rights() { return this.#rights; }
+  get draining() { return this.#draining; }
   get mayModerate() { return this.#rights.moderate; }
   get pins() { return this.#wishes.pins; }
 
@@ -220,14 +227,19 @@ export class Room extends EventTarget {
   #onPosted(session) {
     this.participantId = session.participant;
     this.#wishes.detach();
-    if (this.#events) this.#greet();
-    else this.#openEvents();
+    if (!this.#events) return this.#openEvents();
+    this.#events.move(this.#eventsUrl);
+    this.#greet();
+  }
+
+  get #eventsUrl() {
+    const url = new URL(`${this.#connection.baseUrl}/rooms/${encodeURIComponent(this.#options.room)}/events`);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return url;
   }
 
   #openEvents() {
-    const url = new URL(`${this.#options.baseUrl}/rooms/${encodeURIComponent(this.#options.room)}/events`);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    this.#events = new EventChannel(url, this.#options.token, {
+    this.#events = new EventChannel(this.#eventsUrl, this.#options.token, {
       since: () => this.#roster.onReconnect(),
       // Nobody could tell what is wanted meanwhile.
       onLost: () => this.#publications.follow(null),
@@ -242,10 +254,14 @@ export class Room extends EventTarget {
       if (message.session === this.#connection.session?.id) this.#publications.follow(message.tracks);
     } else if (message.type === "rights") {
       this.#onRights(readRights(message.rights));
+    } else if (message.type === "draining") {
+      this.#onDraining(message.draining ? { endsInSeconds: message.ends_in_s } : null);
     } else if (message.type === "error") {
       this.#onError(new RouterError(message));
     } else if (this.#roster.handle(message)) {
       this.#contributors.refresh();
+      // A node that drains says so after its welcome.
+      if (message.type === "welcome") this.#onDraining(null);
       if (message.type === "welcome") this.participantId = message.you ?? this.participantId;
       if (message.type === "welcome" || message.type === "resumed") this.#greet();
     }
@@ -275,7 +291,22 @@ export class Room extends EventTarget {
 
   #onError(error) {
     if (FINAL.includes(error.slug)) this.#close(error);
+    else if (MOVING.includes(error.slug)) this.#move(error);
     else this.#emit("error", { error });
+  }
+
+  /** The session here ends or has ended; another one begins where the room is, unless it did meanwhile. */
+  #move({ nodeUrl }) {
+    const { session } = this.#connection;
+    if (nodeUrl) this.#connection.baseUrl = nodeUrl;
+    const replace = () => this.#state !== "closed" && this.#connection.session === session && this.#connection.replace();
+    setTimeout(replace, Math.random() * MOVE_JITTER_MS);
+  }
+
+  #onDraining(draining) {
+    if (!draining && !this.#draining) return;
+    this.#draining = draining;
+    this.#emit("drainingchange", { draining });
   }
 
   #slotShowing(trackId) {
