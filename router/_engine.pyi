@@ -12,6 +12,7 @@ from typing import Literal, Self, TypedDict, final, type_check_only
 from router.engine_stats import Census, EncodingStats, LimitedBy, Quality
 
 __all__ = [
+    "Capture",
     "Contributors",
     "DtlsReceived",
     "EncodingActive",
@@ -29,6 +30,7 @@ __all__ = [
 
 Address = tuple[str, int]
 Kind = Literal["audio", "video"]
+CaptureWhat = Literal["encrypted", "headers"]
 Priority = Literal["ordinary", "preferred", "pinned"]
 Preference = Literal["motion", "detail"]
 
@@ -371,6 +373,27 @@ class BandwidthStats(TypedDict):
     """Feedback that was not believed: packets never sent, impossible times, floods."""
 
 @type_check_only
+class PathStats(TypedDict):
+    """One tuple of a peer."""
+
+    socket: int
+    remote_address: Address
+    priority: int
+    """Of its last check."""
+    validated: bool
+    """Return-routability is proven."""
+    nominated: bool
+    """A check with USE-CANDIDATE came."""
+    selected: bool
+    checks_received: int
+    """Authentic ones."""
+    challenges_sent: int
+    """Our own requests."""
+    answers_received: int
+    """To them."""
+    last_alive_us: int
+    """The last authentic check or answer."""
+
 class TransportStats(TypedDict):
     """One peer."""
 
@@ -380,6 +403,8 @@ class TransportStats(TypedDict):
     remote_address: Address | None
     selected_pair_changes: int
     tuples: int
+    paths: list[PathStats]
+    """Each tuple of a peer with ICE."""
     secured: bool
     """SRTP is keyed and media may pass."""
     packets_received: int
@@ -580,3 +605,40 @@ class Engine:
 
     def close(self) -> None:
         """Ends the threads and closes the sockets. Idempotent."""
+
+@final
+class Capture:
+    """A capture of one peer's packets: pcapng blocks with made-up IP and UDP headers. Stop it, or it goes on until full."""
+
+    def __new__(
+        cls,
+        engine: Engine,
+        transport: int,
+        *,
+        what: CaptureWhat,
+        addresses: Sequence[tuple[int, Address]],
+        interface: int,
+        max_bytes: int,
+    ) -> Self:
+        """Begins; a peer has one capture at a time, the newest.
+
+        `addresses`: our side of the 5-tuples, by socket. `interface`: its number in the file.
+        """
+
+    def read(self) -> bytes:
+        """Whole blocks that were not read yet. What is not read in time is dropped."""
+
+    @property
+    def packets(self) -> int:
+        """Packets captured."""
+
+    @property
+    def dropped(self) -> int:
+        """Packets that found no room."""
+
+    @property
+    def full(self) -> bool:
+        """It has `max_bytes`, and takes no more."""
+
+    def stop(self) -> None:
+        """Ends it; afterwards the rest can be read."""
