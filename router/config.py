@@ -25,6 +25,7 @@ from router.config_file import read_file
 from router.config_model import (
     AdminSettings,
     AuthSettings,
+    CaptureSettings,
     EventSettings,
     LogSettings,
     MediaSettings,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     events: EventSettings = EventSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    capture: CaptureSettings = CaptureSettings()
     log: LogSettings = LogSettings()
 
     @property

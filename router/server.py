@@ -18,6 +18,7 @@ from typing import Final
 from router import __version__
 from router.access import Access
 from router.admin.app import create_admin_app
+from router.admin.capture_limits import CaptureLimits
 from router.admin.state import AdminState
 from router.cluster.membership import Membership
 from router.cluster.revocations import RevocationExchange
@@ -230,6 +231,7 @@ class RouterServer:
             describe_store=self._membership.describe,
             webhooks=self._sinks.webhooks,
             max_event_listeners=self.settings.events.max_listeners,
+            captures=CaptureLimits(**self.settings.capture.model_dump()),
         )
 
     def _public_state(self) -> PublicState:

@@ -21,8 +21,9 @@ MAY_USE = {
     "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"},
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
-        "router.claims",
+        *("router.claims", "router.diagnosis"),
     },
+    "diagnosis": {"router.rooms", "router.rtc", "router._engine"},
     "cluster": {"router.rooms", "router.config_model"},
 }
 ONLY_IMPORTERS = {

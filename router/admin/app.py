@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from router import __version__
 from router.admin import (
+    captures,
+    diagnosis,
     docs,
     events,
     health,
@@ -46,7 +48,18 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.state.snapshots.register(RouterCollector(state.registry, state.read_counters))
     ProcessCollector(registry=app.state.snapshots)
     app.state.event_listeners = Listeners(state.max_event_listeners, state.metrics)
-    for resource in (rooms, participants, participant_changes, stats, revocations, events, webhooks):
+    state.registry.on_session_ending = state.ended.remember
+    for resource in (
+        rooms,
+        participants,
+        participant_changes,
+        stats,
+        revocations,
+        events,
+        webhooks,
+        diagnosis,
+        captures,
+    ):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
     for resource in (health, metrics, docs):
         app.include_router(resource.router)

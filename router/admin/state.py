@@ -1,12 +1,14 @@
 """What the admin application is made from: read access to the rooms, the engine's counters and the router's health."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import HTTPConnection
 
+from router.admin.capture_limits import CaptureLimits
 from router.admin.tokens import AdminTokens
+from router.diagnosis.ended import EndedSessions
 from router.metrics import Metrics
 from router.rooms.registry import RoomRegistry
 
@@ -32,6 +34,9 @@ class AdminState:
     """What keeps the directory, and how it does."""
     webhooks: "Sequence[Webhook]" = ()
     max_event_listeners: int = 32
+    ended: EndedSessions = field(default_factory=EndedSessions)
+    """Sessions that are gone, for `…/diagnosis`."""
+    captures: CaptureLimits = field(default_factory=CaptureLimits)
 
 
 def read_state(connection: HTTPConnection) -> AdminState:
