@@ -608,7 +608,7 @@ class Engine:
 
 @final
 class Capture:
-    """One peer's packets as pcapng blocks, in IP and UDP headers that are made up. Stop it, or it goes on until full."""
+    """One peer's packets as pcapng blocks in made-up IP and UDP headers. Stop it, or it goes on until it is full."""
 
     def __new__(
         cls,
