@@ -15,6 +15,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from router import clock
 from router.admin.auth import Operator
@@ -40,6 +41,9 @@ router = APIRouter(prefix="/v1/rooms/{room}/participants/{participant}/captures"
 
 POLL_S = 0.05
 """Between two reads: the engine keeps a tenth of a second of 40 Mbit/s."""
+
+GRACE_S = 10.0
+"""How much longer than the capture its answer may take."""
 
 
 class CaptureRequest(BaseModel):
@@ -80,14 +84,30 @@ async def capture_participant(
     if len(limits.running) >= limits.max_concurrent:
         raise CapacityError("as many captures run as may: capture.max_concurrent", slug="too-many-captures")
     logger.info("capture begins", extra={"operator": operator.name, "participant": participant.id, "what": wanted.what})
-    running = RunningCapture(participant, wanted.what, max_bytes, max_s)
-    # It counts as running when the stream begins: a request that goes away before that holds nothing.
-    headers = {
-        "Content-Disposition": f'attachment; filename="{participant.id}.pcapng"',
-        "Cache-Control": "no-store",
-        "X-Accel-Buffering": "no",
-    }
-    return StreamingResponse(_stream(running, limits), media_type=MEDIA_TYPE, headers=headers)
+    limits.running.add(participant.id)
+    return CaptureResponse(RunningCapture(participant, wanted.what, max_bytes, max_s), limits, max_s)
+
+
+class CaptureResponse(StreamingResponse):
+    """The file. However the answer ends, the capture ends with it; who does not read holds it only for a while."""
+
+    def __init__(self, running: "RunningCapture", limits: CaptureLimits, max_s: float) -> None:
+        self._running, self._limits, self._patience_s = running, limits, max_s + GRACE_S
+        headers = {
+            "Content-Disposition": f'attachment; filename="{running.participant.id}.pcapng"',
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+        }
+        super().__init__(_stream(running), media_type=MEDIA_TYPE, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await super().__call__(scope, receive, send)
+        finally:
+            self._running.stop()
+            self._limits.running.discard(self._running.participant.id)
 
 
 def _bound(wanted: CaptureRequest, limits: CaptureLimits) -> tuple[int, float]:
@@ -109,6 +129,7 @@ class RunningCapture:
         self._ends_us = clock.monotonic_us() + round(max_s * 1e6)
         self._parts: dict[str, PeerCapture] = {}
         """By session id."""
+        self._stopped = False
 
     @property
     def over(self) -> bool:
@@ -138,7 +159,10 @@ class RunningCapture:
         return write_interface(f"session{number}", f"{session.endpoint} session of {self.participant.id}, {self._what}")
 
     def stop(self) -> None:
-        """Ends it in the engine; what is left can be read."""
+        """Ends it in the engine, once; what is left can be read."""
+        if self._stopped:
+            return
+        self._stopped = True
         for part in self._parts.values():
             try:
                 part.stop()
@@ -157,18 +181,12 @@ class RunningCapture:
         return rest + b"".join(counts)
 
 
-async def _stream(running: RunningCapture, limits: CaptureLimits) -> AsyncIterator[bytes]:
-    id_ = running.participant.id
-    limits.running.add(id_)
-    try:
-        yield write_section("fork-router")
-        while not running.over:
-            blocks = running.read()
-            if blocks:
-                yield blocks
-            await asyncio.sleep(POLL_S)
-        running.stop()
-        yield running.close()
-    finally:
-        running.stop()
-        limits.running.discard(id_)
+async def _stream(running: RunningCapture) -> AsyncIterator[bytes]:
+    yield write_section("fork-router")
+    while not running.over:
+        blocks = running.read()
+        if blocks:
+            yield blocks
+        await asyncio.sleep(POLL_S)
+    running.stop()
+    yield running.close()
