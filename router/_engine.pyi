@@ -9,7 +9,7 @@ Times are microseconds of the engine's monotonic clock unless a name says otherw
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self, TypedDict, final, type_check_only
 
-from router.engine_stats import Census, EncodingStats, LimitedBy, Quality
+from router.engine_stats import BandwidthStats, Census, EncodingStats, LimitedBy, PathStats, Quality
 
 __all__ = [
     "Capture",
@@ -30,7 +30,6 @@ __all__ = [
 
 Address = tuple[str, int]
 Kind = Literal["audio", "video"]
-CaptureWhat = Literal["encrypted", "headers"]
 Priority = Literal["ordinary", "preferred", "pinned"]
 Preference = Literal["motion", "detail"]
 
@@ -344,56 +343,6 @@ class SlotStats(TypedDict):
     round_trip_time_s: float | None
 
 @type_check_only
-class BandwidthStats(TypedDict):
-    """What a peer's link carries, and how its slots share it."""
-
-    estimate_bps: int | None
-    """None while nothing has limited it."""
-    limit: Literal["start", "delay", "queue", "loss", "remb", "outage"]
-    """What limits the estimate."""
-    budget_bps: int | None
-    """What was shared out: the estimate, or what it is taken for until there is one."""
-    granted_bps: int
-    """Of it, granted, with audio and what is kept for repair."""
-    ideal_bps: int
-    """What all slots would cost with bandwidth without end."""
-    is_limited: bool
-    """Some slot has less for lack of bandwidth."""
-    acked_bps: int | None
-    """What arrives, by feedback on packets."""
-    loss: float
-    """Share of packets lost lately, by feedback on packets."""
-    queue_s: float
-    """What stands in the link's queue."""
-    pacer_delay_s: float
-    """How long the packet that waits longest for the link has waited here."""
-    padding_bytes: int
-    """Sent only to probe the link."""
-    refused_feedback: int
-    """Feedback that was not believed: packets never sent, impossible times, floods."""
-
-@type_check_only
-class PathStats(TypedDict):
-    """One tuple of a peer."""
-
-    socket: int
-    remote_address: Address
-    priority: int
-    """Of its last check."""
-    validated: bool
-    """Return-routability is proven."""
-    nominated: bool
-    """A check with USE-CANDIDATE came."""
-    selected: bool
-    checks_received: int
-    """Authentic ones."""
-    challenges_sent: int
-    """Our own requests."""
-    answers_received: int
-    """To them."""
-    last_alive_us: int
-    """The last authentic check or answer."""
-
 class TransportStats(TypedDict):
     """One peer."""
 
@@ -615,7 +564,7 @@ class Capture:
         engine: Engine,
         transport: int,
         *,
-        what: CaptureWhat,
+        what: Literal["encrypted", "headers"],
         addresses: Sequence[tuple[int, Address]],
         interface: int,
         max_bytes: int,

@@ -10,6 +10,7 @@ without payloads and RTCP decrypted. A client that reads too slowly loses packet
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -103,8 +104,9 @@ class CaptureResponse(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends it."""
         try:
-            async with asyncio.timeout(self._patience_s):
-                await super().__call__(scope, receive, send)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience_s):
+                    await super().__call__(scope, receive, send)
         finally:
             self._running.stop()
             self._limits.running.discard(self._running.participant.id)
@@ -168,6 +170,10 @@ class RunningCapture:
                 part.stop()
             except EngineError:
                 logger.debug("the engine was gone before a capture of it ended")
+        parts = self._parts.values()
+        packets, dropped = sum(it.packets for it in parts), sum(it.dropped for it in parts)
+        extra = {"participant": self.participant.id, "packets": packets, "dropped": dropped}
+        logger.info("capture ends", extra=extra)
 
     def close(self) -> bytes:
         """The end of the file: the last packets and what became of all."""
@@ -175,9 +181,6 @@ class RunningCapture:
         rest = b"".join(part.read() for part in self._parts.values())
         parts = self._parts.values()
         counts = [write_statistics(it.interface, now_us, packets=it.packets, dropped=it.dropped) for it in parts]
-        packets, dropped = sum(it.packets for it in parts), sum(it.dropped for it in parts)
-        extra = {"participant": self.participant.id, "packets": packets, "dropped": dropped}
-        logger.info("capture ends", extra=extra)
         return rest + b"".join(counts)
 
 

@@ -122,7 +122,7 @@ class NoiseTrack(VideoStreamTrack):
 async def ask_for_little(peer: RTCPeerConnection, bitrate_bps: int) -> None:
     """What a receiver on a thin link says (REMB), again and again."""
     receiver = peer.getReceivers()[0]
-    fci = pack_remb_fci(bitrate_bps, list(receiver._RTCRtpReceiver__remote_streams))
+    fci = pack_remb_fci(bitrate_bps, list(vars(receiver)["_RTCRtpReceiver__remote_streams"]))
     while True:
         await receiver._send_rtcp(RtcpPsfbPacket(fmt=15, ssrc=1, media_ssrc=0, fci=fci))
         await asyncio.sleep(0.1)
