@@ -64,7 +64,7 @@ class RoomRegistry:
         """Told after a room was opened or closed."""
         self.on_session_ending: Callable[[Session, str], None] | None = None
         """Told of a session and why, while its connection is still there."""
-        self.revocations = revocations or Revocations()
+        self.revocations = Revocations() if revocations is None else revocations  # an empty one is false
         """Tokens that are refused; the same that whoever verifies them asks."""
         self.revocations.listen(self._on_revoked)
         self.draining = False
