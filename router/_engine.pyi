@@ -9,9 +9,10 @@ Times are microseconds of the engine's monotonic clock unless a name says otherw
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self, TypedDict, final, type_check_only
 
-from router.engine_stats import Census, EncodingStats, LimitedBy, Quality
+from router.engine_stats import BandwidthStats, Census, EncodingStats, LimitedBy, PathStats, Quality
 
 __all__ = [
+    "Capture",
     "Contributors",
     "DtlsReceived",
     "EncodingActive",
@@ -342,35 +343,6 @@ class SlotStats(TypedDict):
     round_trip_time_s: float | None
 
 @type_check_only
-class BandwidthStats(TypedDict):
-    """What a peer's link carries, and how its slots share it."""
-
-    estimate_bps: int | None
-    """None while nothing has limited it."""
-    limit: Literal["start", "delay", "queue", "loss", "remb", "outage"]
-    """What limits the estimate."""
-    budget_bps: int | None
-    """What was shared out: the estimate, or what it is taken for until there is one."""
-    granted_bps: int
-    """Of it, granted, with audio and what is kept for repair."""
-    ideal_bps: int
-    """What all slots would cost with bandwidth without end."""
-    is_limited: bool
-    """Some slot has less for lack of bandwidth."""
-    acked_bps: int | None
-    """What arrives, by feedback on packets."""
-    loss: float
-    """Share of packets lost lately, by feedback on packets."""
-    queue_s: float
-    """What stands in the link's queue."""
-    pacer_delay_s: float
-    """How long the packet that waits longest for the link has waited here."""
-    padding_bytes: int
-    """Sent only to probe the link."""
-    refused_feedback: int
-    """Feedback that was not believed: packets never sent, impossible times, floods."""
-
-@type_check_only
 class TransportStats(TypedDict):
     """One peer."""
 
@@ -380,6 +352,8 @@ class TransportStats(TypedDict):
     remote_address: Address | None
     selected_pair_changes: int
     tuples: int
+    paths: list[PathStats]
+    """Each tuple of a peer with ICE."""
     secured: bool
     """SRTP is keyed and media may pass."""
     packets_received: int
@@ -580,3 +554,40 @@ class Engine:
 
     def close(self) -> None:
         """Ends the threads and closes the sockets. Idempotent."""
+
+@final
+class Capture:
+    """One peer's packets as pcapng blocks in made-up IP and UDP headers. Stop it, or it goes on until it is full."""
+
+    def __new__(
+        cls,
+        engine: Engine,
+        transport: int,
+        *,
+        what: Literal["encrypted", "headers"],
+        addresses: Sequence[tuple[int, Address]],
+        interface: int,
+        max_bytes: int,
+    ) -> Self:
+        """Begins; a peer has one capture at a time, the newest.
+
+        `addresses`: our side of the 5-tuples, by socket. `interface`: its number in the file.
+        """
+
+    def read(self) -> bytes:
+        """Whole blocks that were not read yet. What is not read in time is dropped."""
+
+    @property
+    def packets(self) -> int:
+        """Packets captured."""
+
+    @property
+    def dropped(self) -> int:
+        """Packets that found no room."""
+
+    @property
+    def full(self) -> bool:
+        """It has `max_bytes`, and takes no more."""
+
+    def stop(self) -> None:
+        """Ends it; afterwards the rest can be read."""

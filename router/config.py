@@ -25,6 +25,7 @@ from router.config_file import read_file
 from router.config_model import (
     AdminSettings,
     AuthSettings,
+    CaptureSettings,
     DrainSettings,
     EventSettings,
     LogSettings,
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     drain: DrainSettings = DrainSettings()
     events: EventSettings = EventSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    capture: CaptureSettings = CaptureSettings()
     log: LogSettings = LogSettings()
 
     @property

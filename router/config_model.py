@@ -302,6 +302,15 @@ class WebhookSettings(Section):
     queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
 
+class CaptureSettings(Section):
+    """Captures of a peer's packets by operators."""
+
+    enabled: bool = False
+    max_bytes: Annotated[int, Field(ge=1_000, le=1 << 40)] = 100_000_000
+    max_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    max_concurrent: Annotated[int, Field(ge=1, le=64)] = 2
+
+
 class LogSettings(Section):
     """What is logged, and how."""
 

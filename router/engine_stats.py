@@ -88,3 +88,54 @@ class EncodingStats(TypedDict):
     distance. Counted as soon as it is one; a publisher that pauses by itself freezes once."""
     total_freezes_duration_s: float
     last_packet_us: int | None
+
+
+class BandwidthStats(TypedDict):
+    """What a peer's link carries, and how its slots share it."""
+
+    estimate_bps: int | None
+    """None while nothing has limited it."""
+    limit: Literal["start", "delay", "queue", "loss", "remb", "outage"]
+    """What limits the estimate."""
+    budget_bps: int | None
+    """What was shared out: the estimate, or what it is taken for until there is one."""
+    granted_bps: int
+    """Of it, granted, with audio and what is kept for repair."""
+    ideal_bps: int
+    """What all slots would cost with bandwidth without end."""
+    is_limited: bool
+    """Some slot has less for lack of bandwidth."""
+    acked_bps: int | None
+    """What arrives, by feedback on packets."""
+    loss: float
+    """Share of packets lost lately, by feedback on packets."""
+    queue_s: float
+    """What stands in the link's queue."""
+    pacer_delay_s: float
+    """How long the packet that waits longest for the link has waited here."""
+    padding_bytes: int
+    """Sent only to probe the link."""
+    refused_feedback: int
+    """Feedback that was not believed: packets never sent, impossible times, floods."""
+
+
+class PathStats(TypedDict):
+    """One tuple of a peer."""
+
+    socket: int
+    remote_address: tuple[str, int]
+    priority: int
+    """Of its last check."""
+    validated: bool
+    """Return-routability is proven."""
+    nominated: bool
+    """A check with USE-CANDIDATE came."""
+    selected: bool
+    checks_received: int
+    """Authentic ones."""
+    challenges_sent: int
+    """Our own requests."""
+    answers_received: int
+    """To them."""
+    last_alive_us: int
+    """The last authentic check or answer."""

@@ -16,6 +16,7 @@ from typing import Final
 from router import __version__
 from router.access import Access
 from router.admin.app import create_admin_app
+from router.admin.capture_limits import CaptureLimits
 from router.admin.node_client import NodeClient
 from router.admin.state import AdminState
 from router.cluster.membership import Membership
@@ -243,6 +244,7 @@ class RouterServer:
             requests_per_s=self.settings.admin.requests_per_s,
             issue_token=lambda grant, seconds: self.access.join_tokens.issue(grant, lifetime_s=seconds),
             max_token_lifetime_s=self.settings.admin.max_token_lifetime_s,
+            captures=CaptureLimits(**self.settings.capture.model_dump()),
         )
 
     def _public_state(self) -> PublicState:

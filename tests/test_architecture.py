@@ -25,7 +25,9 @@ MAY_USE = {
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
         *("router.claims", "router.request_body", "router.json_input", "router.cluster", "router.drain"),
+        "router.diagnosis",
     },
+    "diagnosis": {"router.rooms", "router.rtc", "router._engine"},
     "cluster": {"router.rooms", "router.config_model"},
 }
 ONLY_IMPORTERS = {

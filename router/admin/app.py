@@ -12,6 +12,8 @@ from starlette.responses import Response
 
 from router import __version__
 from router.admin import (
+    captures,
+    diagnosis,
     docs,
     drain,
     events,
@@ -70,9 +72,10 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.state.snapshots.register(RouterCollector(state.registry, state.read_counters))
     ProcessCollector(registry=app.state.snapshots)
     app.state.event_listeners = Listeners(state.max_event_listeners, state.metrics)
+    state.registry.on_session_ending = state.ended.remember
     for resource in (
         *(rooms, room_changes, participants, participant_changes, moderation, tracks, slots, stats),
-        *(join_tokens, revocations, events, webhooks, nodes, drain),
+        *(join_tokens, revocations, events, webhooks, nodes, drain, diagnosis, captures),
     ):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
     for resource in (health, metrics, docs):

@@ -1,12 +1,14 @@
 """What the admin application is made from: read access to the rooms, the engine's counters and the router's health."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import HTTPConnection
 
+from router.admin.capture_limits import CaptureLimits
 from router.admin.tokens import AdminTokens
+from router.diagnosis.ended import EndedSessions
 from router.metrics import Metrics
 from router.rooms.registry import RoomRegistry
 
@@ -47,6 +49,9 @@ class AdminState:
     issue_token: "Callable[[JoinGrant, float], str] | None" = None
     """A join token for a grant, good for so many seconds; None: this router signs none."""
     max_token_lifetime_s: int = 86_400
+    ended: EndedSessions = field(default_factory=EndedSessions)
+    """Sessions that are gone, for `…/diagnosis`."""
+    captures: CaptureLimits = field(default_factory=CaptureLimits)
 
 
 def read_state(connection: HTTPConnection) -> AdminState:

@@ -67,6 +67,8 @@ class RoomRegistry:
         """Told after a room was opened or closed."""
         self.find_options: Callable[[str], Awaitable[RoomOptions | None]] | None = None
         """What a room was that is not here, if its node died with it."""
+        self.on_session_ending: Callable[[Session, str], None] | None = None
+        """Told of a session and why, while its connection is still there."""
         self.revocations = Revocations() if revocations is None else revocations  # an empty one is false
         """Tokens that are refused; the same that whoever verifies them asks."""
         self.revocations.listen(self._on_revoked)
@@ -230,6 +232,12 @@ class RoomRegistry:
         while len(self._ended) > self.limits.max_ended_sessions:
             self._ended.popitem(last=False)
         self.metrics.record_session_ended(reason)
+
+    def tell_ending(self, session: Session, reason: str) -> None:
+        """For `Room`: the connection of this session ends. Of peers that never came in nobody is told."""
+        joined = session.state == "ended" or session.id in session.participant.sessions
+        if self.on_session_ending is not None and joined:
+            self.on_session_ending(session, session.end_reason or reason)
 
     def close_connection(self, connection: "RTCConnection") -> asyncio.Task[None]:
         """Closes a fork in a task of its own, which the registry waits for."""

@@ -192,6 +192,7 @@ class Room:
         self, participant: Participant, connection: "RTCConnection", offer: RTCDescription, endpoint: Endpoint
     ) -> Session:
         session = Session(self, participant, connection, endpoint)
+        connection.on_ending = lambda reason: self._registry.tell_ending(session, reason)
         connection.on("connected", lambda *_: self._on_connected(session))
         connection.on("disconnected", lambda *arguments: self._on_disconnected(session, arguments))
         connection.on("trackconnected", lambda track, *_: self._on_track(session, track, live=True))
@@ -337,7 +338,7 @@ class Room:
         """Takes the session out of the room at once; the task closes its connection. Idempotent."""
         if session.closing is not None:
             return session.closing
-        session.state = "ended"
+        session.state, session.end_reason = "ended", reason
         if session.id not in session.participant.sessions:
             session.closing = self._registry.close_connection(session.connection)
             return session.closing

@@ -63,6 +63,7 @@ class Session:
         """The newest that was shown for it; `router.rooms.grants` sets it and the next."""
         self.subscribes = True
         """Its owner has the right to receive now; else its slots stay empty."""
+        self.end_reason = ""
         self.closing: asyncio.Task[None] | None = None
         """Closes the connection once the session has ended."""
         self.started_us = 0

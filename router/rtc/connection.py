@@ -24,6 +24,7 @@ another fork.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -105,6 +106,8 @@ class RTCConnection(EventEmitter):
     def _initialise(self, limits: Limits, ufrag: str, password: str | None) -> None:
         self.closed = False
         self.close_reason = ""
+        self.on_ending: Callable[[str], None] | None = None
+        """Told the reason just before the end, while all of the connection is still there."""
         self.transport: PeerTransport | PlainTransport = PeerTransport(
             self, self.context, ufrag, password or self.context.fork_password(ufrag)
         )
@@ -361,6 +364,10 @@ class RTCConnection(EventEmitter):
 
     async def get_stats(self) -> "TransportStats":
         """One snapshot of this peer."""
+        return self.read_stats()
+
+    def read_stats(self) -> "TransportStats":
+        """The same for who cannot wait: it takes as long as the worker's current wake-up."""
         transport = self.transport.id
         found = self.engine.native.transport_stats([transport]) if transport is not None and not self.closed else []
         if not found:
@@ -399,6 +406,8 @@ class RTCConnection(EventEmitter):
         if self.closed:
             return
         self.close_reason = reason
+        if self.on_ending is not None:
+            self.on_ending(reason)
         self.media.end(reason)
         if self.media.remote:
             self._family.forget_streams(self)

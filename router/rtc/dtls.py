@@ -157,6 +157,8 @@ class DtlsSession:
         self.state: DtlsState = "handshaking"
         self.reason = ""
         """Why the session failed or closed."""
+        self.alert: int | None = None
+        """The last fatal alert that came in the clear (RFC 8446 section 6.2): anybody may have sent it."""
         self._context = context
         self._limit_us = now_us + HANDSHAKE_TIMEOUT_US
         self._outgoing: list[bytes] = []
@@ -166,6 +168,11 @@ class DtlsSession:
         self._settled_us = 0
         self._close_keys: CloseKeys | None = None
         self._ssl: SSL.Connection | None = self._open_connection()
+
+    @property
+    def restarts(self) -> int:
+        """How often the handshake began afresh."""
+        return self._restarts
 
     def start(self, now_us: int) -> None:
         """Sends the ClientHello of an active session; a passive one just waits."""
@@ -269,7 +276,8 @@ class DtlsSession:
             return False
         if record[0] == ALERT:
             if len(record) >= RECORD_HEADER + 2 and record[RECORD_HEADER] == 2:
-                self.reason = f"the peer sent alert {record[RECORD_HEADER + 1]}, unauthenticated"
+                self.alert = record[RECORD_HEADER + 1]
+                self.reason = f"the peer sent alert {self.alert}, unauthenticated"
                 self._limit_us = min(self._limit_us, now_us + ALERT_PATIENCE_US)
             return True
         random = _hello_random(record) if self.role == "passive" else None

@@ -214,6 +214,11 @@ class RTCSocket(EventEmitter):
         return self._addresses[0][1]
 
     @property
+    def ports(self) -> tuple[tuple[int, Address], ...]:
+        """The engine's id and the bound address of each port: one with mux."""
+        return tuple(zip(self._ids, self._addresses, strict=True))
+
+    @property
     def candidates(self) -> tuple[RTCCandidate, ...]:
         """Those known so far: the host ones as soon as the port is open."""
         return tuple(self._candidates)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -28,6 +29,7 @@ class FakeTrack:
     kind: str = "video"
     mid: str = "0"
     muted: bool = False
+    wanted: tuple[int, ...] | None = None
 
 
 @dataclass(eq=False)
@@ -38,7 +40,12 @@ class FakeSlot:
 
 
 class FakeConnection:
+    """Of a plain peer, as far as anybody asks."""
+
     stats: Any = None
+    closed = False
+    transport = SimpleNamespace(id=None, connected=False)
+    engine = SimpleNamespace(timeout_us=30_000_000)
 
     def fork(self) -> "FakeConnection":
         return FakeConnection()
@@ -47,6 +54,9 @@ class FakeConnection:
         return FakeSpeakers()
 
     async def get_stats(self) -> Any:
+        return self.read_stats()
+
+    def read_stats(self) -> Any:
         if self.stats is None:
             raise EngineStateError("unknown transport")
         return self.stats
@@ -179,6 +189,7 @@ def transport_stats(**changes: Any) -> dict[str, Any]:
         "remote_address": ("203.0.113.9", 4711),
         "selected_pair_changes": 1,
         "tuples": 1,
+        "paths": [],
         "secured": True,
         "packets_received": 120,
         "bytes_received": 100_000,

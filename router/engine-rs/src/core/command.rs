@@ -1,5 +1,6 @@
 //! What Python tells the core. Every command is idempotent for ids that are gone: it is counted and ignored.
 
+use super::capture::Tap;
 pub use crate::alloc::{Preference, Priority};
 use crate::ice::PlainPeer;
 use crate::ids::{GroupId, Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId, Tuple};
@@ -215,6 +216,8 @@ pub enum Command {
     RemoveSlot(SlotId),
     /// Asks the publisher for a key frame of every encoding in use.
     RequestKeyFrame(ProducerId),
+    /// Taps a peer's packets for a capture, or ends that.
+    Capture(TransportId, Option<Tap>),
     /// Sends BYE for its slots, removes the transport with its producers and slots, answers `TransportRemoved`.
     RemoveTransport(TransportId),
 }

@@ -81,6 +81,7 @@ impl Core {
             Command::SetPriority(id, priority, preference) => {
                 self.set_priority(now, id, (priority, preference))
             }
+            Command::Capture(id, tap) => self.set_tap(id, tap),
             Command::RemoveSlot(id) => self.remove_slot(now, id, sink),
         }
     }

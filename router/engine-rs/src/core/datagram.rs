@@ -38,18 +38,21 @@ impl Core {
             Err(reason) => return self.totals.drops.count(reason),
         };
         let Some(ix) = self.tuples.get(&tuple).copied() else {
-            return self.on_unknown_tuple(class, tuple, &data[..len], sink);
+            return self.on_unknown_tuple(now, class, tuple, &data[..len], sink);
         };
         let Some(transport) = self.transports.get_mut(ix) else {
             return;
         };
         self.current = Some(transport.id);
         transport.received.count(len);
+        if let Some(tap) = transport.tap {
+            tap.received(now, tuple, &data[..len], sink);
+        }
         match class {
             DatagramClass::Stun => self.on_stun(now, ix, tuple, &data[..len], sink),
             DatagramClass::Dtls => self.on_dtls(now, ix, tuple, &data[..len], sink),
             DatagramClass::Rtp => self.on_srtp(now, ix, Datagram { data, len, index }, sink),
-            DatagramClass::Rtcp => self.on_srtcp(now, ix, data, len, sink),
+            DatagramClass::Rtcp => self.on_srtcp(now, (ix, tuple), data, len, sink),
         }
         self.current = None;
     }
@@ -57,11 +60,15 @@ impl Core {
     /// Python may know what to do with a STUN message; nothing else is of use from a stranger.
     fn on_unknown_tuple(
         &mut self,
+        now: Micros,
         class: DatagramClass,
         tuple: Tuple,
         data: &[u8],
         sink: &mut impl Sink,
     ) {
+        if !self.tapped.is_empty() && class == DatagramClass::Stun {
+            self.tap_stranger(now, tuple, data, sink);
+        }
         let verdict = match class {
             DatagramClass::Stun => judge_stranger(data),
             DatagramClass::Dtls => Err(DropReason::DtlsUnknownTuple),
@@ -90,7 +97,7 @@ impl Core {
         match transport.link.handle_stun(now, tuple, data, sink.scratch()) {
             StunOutcome::Reply(len) => {
                 transport.on_authentic(now);
-                transport.send_plain(len, tuple, sink);
+                transport.send_plain(now, len, tuple, sink);
             }
             StunOutcome::Accepted => transport.on_authentic(now),
             StunOutcome::Punt => {
@@ -157,12 +164,17 @@ impl Core {
     fn on_srtcp(
         &mut self,
         now: Micros,
-        ix: Ix<TransportId>,
+        (ix, tuple): (Ix<TransportId>, Tuple),
         data: &mut [u8],
         len: usize,
         sink: &mut impl Sink,
     ) {
-        match self.unprotect(now, ix, data, len, DatagramClass::Rtcp) {
+        let plain = self.unprotect(now, ix, data, len, DatagramClass::Rtcp);
+        if let Some(tap) = self.transports.get(ix).and_then(|it| it.tap) {
+            let packet = &data[..plain.unwrap_or(len)];
+            tap.received_rtcp(now, tuple, packet, plain.is_ok(), sink);
+        }
+        match plain {
             Ok(len) => self.on_rtcp(now, ix, &data[..len], sink),
             Err(reason) => self.drop_of(ix, reason),
         }

@@ -155,6 +155,7 @@ impl Core {
         for slot in slots {
             self.drop_slot(slot);
         }
+        self.tapped.retain(|tapped| *tapped != id);
         self.transports.remove(id);
         Some(())
     }

@@ -8,6 +8,7 @@ mod allowance;
 mod arena;
 mod bandwidth;
 mod bucket;
+pub mod capture;
 pub mod census;
 pub mod command;
 mod commands;
@@ -81,6 +82,8 @@ pub struct Core {
     /// Packets that wait for [`Core::forward_pending`].
     pending: Pending,
     tuples: FxHashMap<Tuple, Ix<TransportId>>,
+    /// Peers with a tap.
+    tapped: Vec<TransportId>,
     wall_offset: i64,
     timers: Timers,
     census: Census,
@@ -112,6 +115,7 @@ impl Core {
             pending: Pending::default(),
             wall_offset,
             tuples: FxHashMap::default(),
+            tapped: Vec::new(),
             timers: Timers::default(),
             census: Census::default(),
             totals: Totals::default(),

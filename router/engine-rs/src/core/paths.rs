@@ -92,7 +92,7 @@ impl Core {
                 .link
                 .poll_challenge(now, &mut self.rng, sink.scratch())
         {
-            transport.send_plain(len, tuple, sink);
+            transport.send_plain(now, len, tuple, sink);
         }
         transport.ice_deadline = transport.link.deadline();
         if selected.is_some() {

@@ -1,6 +1,7 @@
 //! Where the core puts what it makes. The IO shell's sink is a send batch; a test's sink is a list.
 
 use super::Event;
+use super::capture::Captured;
 use super::mirror::{MirrorHead, MirrorMessage};
 use crate::ids::{Tuple, WorkerId};
 use crate::media::MediaKind;
@@ -74,6 +75,16 @@ pub trait Sink {
 
     /// Hands an event to Python.
     fn event(&mut self, event: Event);
+
+    /// Hands a packet to a capture; it may be lost. By default there is none.
+    fn capture(&mut self, head: &Captured, packet: &[u8]) {
+        let _ = (head, packet);
+    }
+
+    /// The same for a packet in the first `len` bytes of the scratch space.
+    fn capture_scratch(&mut self, head: &Captured, len: usize) {
+        let _ = (head, len);
+    }
 
     /// Hands a packet to another worker; it may be lost. A core that is alone never does.
     fn mirror_packet(&mut self, to: WorkerId, head: &MirrorHead, bytes: &[u8]) {

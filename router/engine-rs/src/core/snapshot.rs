@@ -40,7 +40,11 @@ fn producer_stats(producer: &mut Producer, now: Micros) -> ProducerStats {
 
 impl Core {
     pub(super) fn snapshot(&mut self, now: Micros, id: TransportId) -> Option<TransportStats> {
-        let transport = self.transports.get(self.transports.find(id)?)?;
+        let transport = self.transports.get_mut(self.transports.find(id)?)?;
+        let paths = transport
+            .link
+            .agent()
+            .map(|agent| agent.path_stats().collect());
         let mut producers = Vec::new();
         for ix in &transport.producers {
             producers.extend(
@@ -59,6 +63,7 @@ impl Core {
             selected: transport.link.selected(),
             selected_pair_changes: transport.pair_changes,
             tuples: transport.link.tuples().len(),
+            paths: paths.unwrap_or_default(),
             secured: transport.srtp.is_some(),
             packets_received: transport.received.packets,
             bytes_received: transport.received.bytes,

@@ -3,6 +3,7 @@
 
 use super::census::CensusCounters;
 use super::command::MediaKind;
+use crate::ice::PathStats;
 use crate::ids::{Mid, PayloadType, ProducerId, Rid, SlotId, Ssrc, TransportId, Tuple};
 use crate::recv::layer_meter::MeasuredLayers;
 use crate::route::limited::LimitedBy;
@@ -258,6 +259,8 @@ pub struct TransportStats {
     pub selected_pair_changes: u64,
     /// Tuples known.
     pub tuples: usize,
+    /// Each of them, of a peer with ICE.
+    pub paths: Vec<PathStats>,
     /// SRTP is keyed and media may pass.
     pub secured: bool,
     /// Datagrams received from its tuples.

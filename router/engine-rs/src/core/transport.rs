@@ -5,6 +5,7 @@ use super::allowance::Allowance;
 use super::arena::Ix;
 use super::bandwidth::{Bandwidth, Numbering};
 use super::bucket::TokenBucket;
+use super::capture::Tap;
 use super::command::TransportConfig;
 use super::counters::{Totals, Traffic};
 use super::reports::Reports;
@@ -81,6 +82,8 @@ pub struct Transport {
     pub was_authenticated: bool,
     /// Given up; it waits for its removal and neither sends nor receives.
     pub is_lost: bool,
+    /// Who is shown its packets.
+    pub tap: Option<Tap>,
     /// Its timer entry.
     pub alarm: Alarm,
     /// What its SSRCs carry.
@@ -131,6 +134,7 @@ impl Transport {
             last_authenticated: now,
             was_authenticated: false,
             is_lost: false,
+            tap: None,
             alarm: Alarm::default(),
             streams: Streams::default(),
             extensions: Box::default(),
@@ -193,8 +197,11 @@ impl Transport {
     }
 
     /// Sends the first `len` bytes of the scratch space as they are: STUN.
-    pub fn send_plain(&mut self, len: usize, to: Tuple, sink: &mut impl Sink) {
+    pub fn send_plain(&mut self, now: Micros, len: usize, to: Tuple, sink: &mut impl Sink) {
         self.sent.count(len);
+        if let Some(tap) = self.tap {
+            tap.sent(now, to, len, sink);
+        }
         sink.commit(len, to, Class::Control);
     }
 
@@ -240,7 +247,8 @@ impl Transport {
         if let Some(bandwidth) = &mut self.bandwidth {
             bandwidth.on_leaving(&mut sink.scratch()[..len], probe, now);
         }
-        let sent = self.send_secured(Some(to), class, sink, totals, |srtp, buffer| {
+        let to = (now, Some(to));
+        let sent = self.send_secured(to, class, sink, totals, |srtp, buffer| {
             srtp.protect_rtp(buffer, len)
         });
         if let Some(len) = sent {
@@ -257,7 +265,10 @@ impl Transport {
         totals: &mut Totals,
     ) -> bool {
         let to = self.link.rtcp_outlet(now);
-        let sent = self.send_secured(to, Class::Control, sink, totals, |srtp, buffer| {
+        if let (Some(tap), Some(to)) = (self.tap, to) {
+            tap.sent_rtcp(now, to, len, sink);
+        }
+        let sent = self.send_secured((now, to), Class::Control, sink, totals, |srtp, buffer| {
             srtp.protect_rtcp(buffer, len)
         });
         if let (Some(bandwidth), Some(sent)) = (&mut self.bandwidth, sent) {
@@ -268,7 +279,7 @@ impl Transport {
 
     fn send_secured<E>(
         &mut self,
-        to: Option<Tuple>,
+        (now, to): (Micros, Option<Tuple>),
         class: Class,
         sink: &mut impl Sink,
         totals: &mut Totals,
@@ -283,6 +294,9 @@ impl Transport {
             return None;
         };
         self.sent.count(len);
+        if let Some(tap) = self.tap {
+            tap.sent(now, to, len, sink);
+        }
         sink.commit(len, to, class);
         Some(len)
     }

@@ -1,8 +1,8 @@
 //! The agent of one peer: checks in, answers and challenges out, one selected tuple.
 
 use super::check::{Freshness, SeenChecks, Verdict, judge};
-use super::credentials::{Credentials, Generation};
-use super::tuples::Paths;
+use super::credentials::{Credentials, Generation, Named};
+use super::tuples::{PathStats, Paths};
 use crate::core::command::IceCredentials;
 use crate::ids::{SocketId, Tuple};
 use crate::time::Micros;
@@ -97,6 +97,7 @@ impl Agent {
         let check_len = self.request_len();
         if let Some(path) = self.paths.get_mut(tuple) {
             path.old_generation = false;
+            path.checks = path.checks.saturating_add(1);
             path.budget.on_received(check_len);
             path.budget.take(check_len.min(64)); // Python's own answer
             if !path.is_validated() {
@@ -121,6 +122,17 @@ impl Agent {
     /// Something other than STUN proved the tuple.
     pub fn validate(&mut self, now: Micros, tuple: Tuple) {
         self.paths.validate(now, tuple);
+    }
+
+    /// Whether a check with these two parts of a USERNAME is meant for this peer's fork, be it right or not.
+    pub fn is_named_by(&self, now: Micros, ufrags: (&[u8], &[u8])) -> bool {
+        !matches!(self.credentials.find(now, ufrags), Named::Foreign)
+    }
+
+    /// The paths, as the diagnosis of a peer shows them.
+    pub fn path_stats(&self) -> impl Iterator<Item = PathStats> {
+        let selected = self.paths.selected();
+        self.paths.iter().map(move |path| path.stats(selected))
     }
 
     /// Takes a STUN message that came from a known tuple; a reply is written to `out`.
@@ -172,6 +184,7 @@ impl Agent {
         path.old_generation = generation == Generation::Old;
         path.priority = request.priority.unwrap_or(path.priority);
         path.on_alive(now);
+        path.checks = path.checks.saturating_add(1);
         let mut answer = true;
         if !path.is_validated() {
             path.budget.on_received(len);
@@ -204,6 +217,7 @@ impl Agent {
         if response.has_fingerprint() && !response.verify_fingerprint() {
             return StunOutcome::Dropped(DropReason::StunFingerprint);
         }
+        path.answers = path.answers.saturating_add(1);
         let round_trip = path.challenge.on_response(now, response.transaction_id);
         self.paths.validate(now, tuple);
         if self.paths.selected() == Some(tuple) {
@@ -273,7 +287,10 @@ impl Agent {
                 |path: &mut super::tuples::Path, len| path.is_validated() || path.budget.take(len);
             let sent = written.filter(|len| allowed(path, *len));
             match sent {
-                Some(_) => path.challenge.on_sent(now, transaction),
+                Some(_) => {
+                    path.challenges = path.challenges.saturating_add(1);
+                    path.challenge.on_sent(now, transaction);
+                }
                 None => path.challenge.stop(),
             }
             if selected == Some(path.tuple) && path.challenge.deadline().is_none() {

@@ -16,4 +16,4 @@ pub use agent::{Agent, CONSENT_TIMEOUT, StunOutcome};
 pub use challenge::RECHALLENGE_INTERVAL;
 pub use credentials::OLD_CREDENTIALS_LIFETIME;
 pub use link::{Link, PlainPeer};
-pub use tuples::MAX_TUPLES;
+pub use tuples::{MAX_TUPLES, PathStats};

@@ -28,12 +28,56 @@ pub struct Path {
     pub challenge: Challenge,
     /// What it may be sent before it is proven.
     pub budget: Budget,
+    /// Authentic checks that came on it.
+    pub checks: u32,
+    /// Our own requests that were sent on it.
+    pub challenges: u32,
+    /// Answers to them.
+    pub answers: u32,
     validated: bool,
     nominated_at: Option<Micros>,
     last_alive: Micros,
 }
 
+/// One tuple, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathStats {
+    /// Where.
+    pub tuple: Tuple,
+    /// PRIORITY of its last check.
+    pub priority: u32,
+    /// Return-routability is proven.
+    pub is_validated: bool,
+    /// A check with USE-CANDIDATE came.
+    pub is_nominated: bool,
+    /// Media goes there.
+    pub is_selected: bool,
+    /// Authentic checks that came on it.
+    pub checks: u32,
+    /// Our own requests that were sent on it.
+    pub challenges: u32,
+    /// Answers to them.
+    pub answers: u32,
+    /// The last authentic check or answer.
+    pub last_alive: Micros,
+}
+
 impl Path {
+    /// For people.
+    pub fn stats(&self, selected: Option<Tuple>) -> PathStats {
+        PathStats {
+            tuple: self.tuple,
+            priority: self.priority,
+            is_validated: self.validated,
+            is_nominated: self.nominated_at.is_some(),
+            is_selected: selected == Some(self.tuple),
+            checks: self.checks,
+            challenges: self.challenges,
+            answers: self.answers,
+            last_alive: self.last_alive,
+        }
+    }
+
     /// Return-routability is proven.
     pub fn is_validated(&self) -> bool {
         self.validated
@@ -80,6 +124,9 @@ impl Paths {
             old_generation: false,
             challenge,
             budget: Budget::default(),
+            checks: 0,
+            challenges: 0,
+            answers: 0,
             validated: false,
             nominated_at: None,
             last_alive: now,

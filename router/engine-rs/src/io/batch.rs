@@ -2,6 +2,7 @@
 //!
 //! Invariant: the arena always has room for one more datagram, so writing into the scratch space never fails.
 
+use super::capture::Captures;
 use super::clock;
 use super::prefetch::prefetch;
 use super::queue::EventSender;
@@ -10,6 +11,7 @@ use super::send::{Outgoing, Sender};
 use super::socket::UdpSocket;
 use super::stats::DelayHistogram;
 use crate::core::Event;
+use crate::core::capture::Captured;
 use crate::core::mirror::{MirrorHead, MirrorMessage};
 use crate::core::sink::{Class, MAX_DATAGRAM, Sink};
 use crate::ids::{SocketId, Tuple, WorkerId};
@@ -62,6 +64,8 @@ pub struct SendBatch {
     pub events: EventSender,
     /// The way to other workers.
     pub outlet: Outlet,
+    /// Where tapped packets go.
+    pub captures: Captures,
 }
 
 impl SendBatch {
@@ -78,6 +82,7 @@ impl SendBatch {
             forward_delay: DelayHistogram::default(),
             events,
             outlet,
+            captures: Captures::default(),
         }
     }
 
@@ -197,6 +202,15 @@ impl Sink for SendBatch {
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    fn capture(&mut self, head: &Captured, packet: &[u8]) {
+        self.captures.add(head, packet);
+    }
+
+    fn capture_scratch(&mut self, head: &Captured, len: usize) {
+        let packet = &bytes(&self.arena)[self.used..self.used + len.min(SCRATCH_BYTES)];
+        self.captures.add(head, packet);
     }
 
     fn mirror_packet(&mut self, to: WorkerId, head: &MirrorHead, bytes: &[u8]) {

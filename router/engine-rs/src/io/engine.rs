@@ -6,8 +6,9 @@ use super::ring::Mesh;
 use super::stats::WorkerCounters;
 use super::wake::Waker;
 use super::worker::{Shared, Worker, WorkerCommand};
+use crate::core::capture::CaptureId;
 use crate::core::{Event, TransportStats};
-use crate::ids::{SocketId, TransportId};
+use crate::ids::{SocketId, TransportId, WorkerId};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::RawFd;
@@ -155,6 +156,17 @@ impl Engine {
     pub fn close_socket(&self, worker: usize, socket: SocketId) -> Result<(), EngineError> {
         let done = self.ask(worker, |done| WorkerCommand::CloseSocket(socket, done))?;
         answer(worker, &done)
+    }
+
+    /// Ends a capture and waits until all of it can be read.
+    pub fn stop_capture(
+        &self,
+        transport: TransportId,
+        capture: CaptureId,
+    ) -> Result<(), EngineError> {
+        let worker = usize::from(WorkerId::of(transport.0).0);
+        let stop = |done| WorkerCommand::StopCapture(transport, capture, done);
+        answer(worker, &self.ask(worker, stop)?)
     }
 
     /// One snapshot of every worker's totals.

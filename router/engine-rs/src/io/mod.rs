@@ -5,6 +5,7 @@
 //! come in by one bounded queue per worker, events leave by one bounded queue per worker and one eventfd for all.
 
 pub mod batch;
+pub mod capture;
 pub mod clock;
 pub mod engine;
 pub mod messages;

@@ -4,6 +4,7 @@
 //! core costs the transport that was being worked on, never the worker. Nothing here waits for Python.
 
 use super::batch::SendBatch;
+use super::capture::CaptureWriter;
 use super::clock;
 use super::pacing::{Pacing, Work};
 use super::queue::{CommandQueue, EventSender};
@@ -11,6 +12,7 @@ use super::receive::ReceiveBatch;
 use super::ring::{Inlet, Mesh, Outlet, RING_BATCH};
 use super::socket::UdpSocket;
 use super::stats::{IoCounters, WorkerCounters};
+use crate::core::capture::{CaptureId, Tap, What};
 use crate::core::{self, Command, Core, TransportStats};
 use crate::ids::{SocketId, TransportId, Tuple};
 use crate::time::Micros;
@@ -45,6 +47,10 @@ pub enum WorkerCommand {
     CloseSocket(SocketId, SyncSender<()>),
     /// A datagram made in Python.
     Send(Tuple, Vec<u8>),
+    /// Begins to capture a peer's packets.
+    StartCapture(TransportId, What, CaptureWriter),
+    /// Ends it; answered when all that was captured can be read.
+    StopCapture(TransportId, CaptureId, SyncSender<()>),
     /// Asks for the totals.
     Counters(SyncSender<WorkerCounters>),
     /// Asks for these peers; those that are gone are left out.
@@ -191,6 +197,7 @@ impl Worker {
         self.batch.flush();
         self.batch.events.announce();
         self.batch.outlet.announce();
+        self.batch.captures.publish();
     }
 
     fn is_readable(&self, index: usize) -> bool {
@@ -262,7 +269,25 @@ impl Worker {
                 // A caller that gave up waiting is no error.
                 let _ = done.send(());
             }
-            WorkerCommand::Send(to, data) => self.batch.add(&data, to),
+            WorkerCommand::Send(to, data) => {
+                self.core.datagram_leaves(now, to, &data, &mut self.batch);
+                self.batch.add(&data, to);
+            }
+            WorkerCommand::StartCapture(transport, what, writer) => {
+                let capture = writer.id();
+                self.batch.captures.start(writer);
+                let tap = Some(Tap { capture, what });
+                self.guard(|core, batch| {
+                    core.handle_command(now, Command::Capture(transport, tap), batch);
+                });
+            }
+            WorkerCommand::StopCapture(transport, capture, done) => {
+                self.guard(|core, batch| {
+                    core.handle_command(now, Command::Capture(transport, None), batch);
+                });
+                self.batch.captures.stop(capture);
+                let _ = done.send(());
+            }
             WorkerCommand::Counters(reply) => {
                 let _ = reply.send(self.snapshot());
             }

@@ -39,18 +39,23 @@ const MAX_CPU: usize = 65_535;
 /// Worker threads with their sockets. Close it, or its threads keep the process alive.
 #[pyclass(frozen, name = "Engine", module = "router._engine")]
 pub struct PyEngine {
-    engine: Engine,
+    pub(super) engine: Engine,
     functions: SrtpFunctions,
     registry: Mutex<Registry>,
 }
 
 impl PyEngine {
     /// Never held while a worker is waited for.
-    fn registry(&self) -> MutexGuard<'_, Registry> {
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, py: Python<'_>, worker: usize, command: WorkerCommand) -> PyResult<()> {
+    pub(super) fn tell(
+        &self,
+        py: Python<'_>,
+        worker: usize,
+        command: WorkerCommand,
+    ) -> PyResult<()> {
         py.detach(|| guard(|| Ok(self.engine.tell(worker, command)?)))
     }
 
@@ -58,7 +63,7 @@ impl PyEngine {
         self.tell(py, worker_of(id), WorkerCommand::Core(command))
     }
 
-    fn transport(&self, id: Number) -> PyResult<TransportId> {
+    pub(super) fn transport(&self, id: Number) -> PyResult<TransportId> {
         self.registry().transport(id.id())
     }
 

@@ -4,6 +4,7 @@
 //! released around everything that may wait; arguments are checked here, before they become commands.
 
 mod arguments;
+mod capture;
 mod engine;
 mod errors;
 mod events;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _engine {
     use super::arguments::Number;
+    #[pymodule_export]
+    use super::capture::PyCapture;
     #[pymodule_export]
     use super::engine::PyEngine;
     use super::errors::{config, guard};

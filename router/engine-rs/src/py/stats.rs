@@ -7,6 +7,7 @@ use crate::core::TransportStats;
 use crate::core::census::{CensusCounters, PICTURES, Scores};
 use crate::core::sink::Class;
 use crate::core::stats::{BandwidthStats, DropCounts, EncodingStats, ProducerStats, SlotStats};
+use crate::ice::PathStats;
 use crate::io::stats::WorkerCounters;
 use crate::media::MediaKind;
 use crate::recv::layer_meter::MeasuredLayer;
@@ -177,6 +178,10 @@ pub fn transport_to_python<'py>(
     for slot in &stats.slots {
         slots.append(slot_to_python(py, slot)?)?;
     }
+    let paths = PyList::empty(py);
+    for path in &stats.paths {
+        paths.append(path_to_python(py, path)?)?;
+    }
     let bandwidth = stats.bandwidth.as_ref();
     let bandwidth = bandwidth.map(|stats| bandwidth_to_python(py, stats));
     let bandwidth = bandwidth.transpose()?;
@@ -187,6 +192,7 @@ pub fn transport_to_python<'py>(
         remote_address: stats.selected.map(|tuple| address_to_python(tuple.address)),
         selected_pair_changes: stats.selected_pair_changes,
         tuples: stats.tuples,
+        paths: paths,
         secured: stats.secured,
         packets_received: stats.packets_received,
         bytes_received: stats.bytes_received,
@@ -198,6 +204,21 @@ pub fn transport_to_python<'py>(
         bandwidth: bandwidth,
         producers: producers,
         slots: slots,
+    }))
+}
+
+fn path_to_python<'py>(py: Python<'py>, path: &PathStats) -> PyResult<Bound<'py, PyDict>> {
+    Ok(dict!(py, {
+        socket: path.tuple.socket.0,
+        remote_address: address_to_python(path.tuple.address),
+        priority: path.priority,
+        validated: path.is_validated,
+        nominated: path.is_nominated,
+        selected: path.is_selected,
+        checks_received: path.checks,
+        challenges_sent: path.challenges,
+        answers_received: path.answers,
+        last_alive_us: path.last_alive.0,
     }))
 }
 

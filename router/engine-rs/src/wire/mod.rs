@@ -14,6 +14,7 @@ pub mod drop_reason;
 pub mod ext;
 pub mod h264;
 pub mod opus;
+pub mod pcapng;
 pub mod picture_id;
 pub mod red;
 pub mod rtcp;

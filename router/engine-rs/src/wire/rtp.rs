@@ -25,6 +25,20 @@ pub fn peek_ssrc(packet: &[u8]) -> Result<Ssrc, ParseError> {
     read_u32(packet, 8).map(Ssrc)
 }
 
+/// Length of the header with CSRCs and extensions, which SRTP leaves readable (RFC 3711 section 3.1); of a packet that
+/// lies about it, the fixed part.
+pub fn peek_header_len(packet: &[u8]) -> usize {
+    let fixed = FIXED_HEADER.min(packet.len());
+    let first = packet.first().copied().unwrap_or(0);
+    let csrcs = FIXED_HEADER + 4 * usize::from(first & 0x0F);
+    let extension = match first & 0x10 {
+        0 => Ok(csrcs),
+        _ => parse_extension(packet, csrcs).map(|block| block.span.end as usize),
+    };
+    let whole = extension.ok().filter(|len| *len <= packet.len());
+    whole.unwrap_or(fixed)
+}
+
 /// The extension block: its profile and its elements, without the four bytes that announce it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtensionBlock {

@@ -1,6 +1,7 @@
 //! The core under test with its clock and what came out of it.
 
 use super::peer::Peer;
+use fork_router_engine::core::capture::Captured;
 use fork_router_engine::core::mirror::{MirrorHead, MirrorMessage};
 use fork_router_engine::core::sink::{Class, MAX_DATAGRAM};
 use fork_router_engine::core::{Command, Core, Datagram, Event, Received, Sink};
@@ -16,6 +17,8 @@ pub struct ListSink {
     scratch: Vec<u8>,
     pub sent: Vec<(Tuple, Vec<u8>)>,
     pub events: Vec<Event>,
+    /// Packets for captures.
+    pub captured: Vec<(Captured, Vec<u8>)>,
     /// Packets for other workers.
     pub handed: Vec<(WorkerId, MirrorHead, Vec<u8>)>,
     /// Messages for other workers.
@@ -35,6 +38,14 @@ impl Sink for ListSink {
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    fn capture(&mut self, head: &Captured, packet: &[u8]) {
+        self.captured.push((*head, packet.to_vec()));
+    }
+
+    fn capture_scratch(&mut self, head: &Captured, len: usize) {
+        self.captured.push((*head, self.scratch[..len].to_vec()));
     }
 
     fn mirror_packet(&mut self, to: WorkerId, head: &MirrorHead, bytes: &[u8]) {
@@ -90,6 +101,7 @@ impl World {
                 scratch,
                 sent: Vec::new(),
                 events: Vec::new(),
+                captured: Vec::new(),
                 handed: Vec::new(),
                 told: Vec::new(),
             },
