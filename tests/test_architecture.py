@@ -14,13 +14,15 @@ MAX_LINES = 600
 
 # Each folder may use those named, itself, and the shared modules.
 SHARED = {"router", "router.clock", "router.errors", "router.metrics", "router.rates"}
+HTTP = {"router.problems", "router.json_input", "router.request_body", "router.request_path"}
+"""What both ports have in common."""
 MAY_USE = {
     "events": set(),
     "rtc": {"router._engine"},
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
-    "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"},
+    "signaling": {"router.rooms", "router.rtc", *HTTP, "router.tokens", "router.claims", "router.turn"},
     "admin": {
-        *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
+        *("router.rooms", "router.rtc", "router.events", *HTTP, "router.engine_stats", "router._engine"),
         "router.claims",
     },
     "cluster": {"router.rooms", "router.config_model"},

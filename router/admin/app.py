@@ -4,7 +4,6 @@ from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,11 +23,17 @@ from router.admin import (
 from router.admin.auth import require_token
 from router.admin.collector import RouterCollector
 from router.admin.event_stream import Listeners
+from router.admin.guard import GuardMiddleware
 from router.admin.state import AdminState
 from router.errors import RequestError, RouterError
-from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error, write_problem
-
-LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
+from router.problems import (
+    DESCRIBED_PROBLEM,
+    UnknownErrorMiddleware,
+    on_http_exception,
+    on_router_error,
+    write_problem,
+)
+from router.request_path import RequestPathMiddleware
 
 
 def create_admin_app(state: AdminState) -> FastAPI:
@@ -39,6 +44,7 @@ def create_admin_app(state: AdminState) -> FastAPI:
         description="Rooms, participants, statistics and health of one router.",
         docs_url=None,
         redoc_url=None,
+        responses={"default": DESCRIBED_PROBLEM},
     )
     app.state.admin = state
     # A registry of its own: what Python counts outlives the application, in tests if nowhere else.
@@ -53,10 +59,9 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.add_exception_handler(RouterError, on_router_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_middleware(GuardMiddleware, state=state)
+    app.add_middleware(RequestPathMiddleware)
     app.add_middleware(UnknownErrorMiddleware)
-    if not state.tokens:
-        # Without a token, a web page could read this port through DNS rebinding.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     return app
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from router.errors import RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error
 from router.rates import RateLimiter
+from router.request_path import RequestPathMiddleware
 from router.signaling.cors import CorsMiddleware
 from router.signaling.dev import DevTokens
 from router.signaling.events import EventsResource
@@ -39,6 +40,7 @@ def create_public_app(state: PublicState) -> Starlette:
     app.add_exception_handler(RouterError, on_router_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     # The last one added is the outermost: errors become responses inside, headers are added outside.
+    app.add_middleware(RequestPathMiddleware)
     app.add_middleware(UnknownErrorMiddleware)
     app.add_middleware(SecurityHeadersMiddleware, public_url=state.settings.public_url)
     app.add_middleware(CorsMiddleware, allowed_origins=state.settings.allowed_origins)
