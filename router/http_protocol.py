@@ -147,6 +147,9 @@ def make_http_protocol(deadline_s: float) -> type[HttpToolsProtocol]:
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
+            # What came in one piece was not counted while it was unfinished.
+            if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+                raise ValueError("the head is too long")  # which the parser makes a 400
             self._unread = 0
             super().on_headers_complete()
 

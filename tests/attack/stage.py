@@ -157,6 +157,7 @@ async def run_stage(settings: Settings | None = None) -> AsyncIterator[Stage]:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.public_port}") as public,
     ):
         stage = Stage(server, admin, public)
+        await stage.people()
         yield stage
 
 
