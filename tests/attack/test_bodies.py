@@ -282,7 +282,8 @@ async def test_public_routes_refuse_bad_bodies(stage: Stage) -> None:
     headers = {**bearer(stage.token()), "If-Match": "*", "Fork-Ufrag": "x" * 30}
     # A newer token prolongs the stay, whatever comes with it.
     await stage.public.get(public_routes(stage)[3][1], headers=headers)
-    before, wrong = stage.state(), []
+    wrong: list[str] = []
+    before = stage.state()
     for method, path, media_type in public_routes(stage):
         for what, (body, status) in PUBLIC_BAD.items():
             named = f"{method} {path} {media_type}, {what}"
