@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, TypeVar
 
+from router import clock
 from router.errors import RequestError
 from router.rooms.names import check_room_name
 
@@ -91,6 +92,10 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and 0 <= value < MAX_EPOCH
 
 
+def _is_time(value: Any) -> bool:
+    return _is_number(value) and value <= clock.LAST_S
+
+
 def _is_room_name(value: Any) -> bool:
     try:
         check_room_name(value)
@@ -118,14 +123,14 @@ NODE: Final[Mapping[str, _Check]] = {
     "load": _is_number,
     "rooms": _is_count,
     "participants": _is_count,
-    "started_s": _is_number,
-    "seen_s": _is_number,
+    "started_s": _is_time,
+    "seen_s": _is_time,
 }
 ROOM: Final[Mapping[str, _Check]] = {
     "name": _is_room_name,
     "node": _fits(_ID),
     "participants": _is_count,
-    "created_s": _is_number,
+    "created_s": _is_time,
     "epoch": _is_epoch,
 }
 CONFIG: Final[Mapping[str, _Check]] = {"config": _is_config, "version": _is_count}
