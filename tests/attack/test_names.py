@@ -141,7 +141,8 @@ def check_log(log: io.StringIO, names: list[str]) -> None:
 
 async def test_refused_names_are_refused_wherever_a_token_brings_them() -> None:
     async with run_stage(attack_settings(public={"requests_per_s": 0})) as stage:
-        before, wrong = stage.state(), []
+        wrong: list[str] = []
+        before = stage.state()
         for what, name in REFUSED_ROOMS.items():
             reply = await join(stage, name, sign(name, "ada"))
             wrong += check_problem(reply, f"room, {what}")

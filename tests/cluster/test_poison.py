@@ -55,7 +55,7 @@ def texts(key: str, good: str, another: str) -> Iterator[list[Words]]:
     bad += [json.dumps({**fields, "v": version}) for version in (2, 0, "1", None, True)]
     bad += [json.dumps({**fields, "extra": 1}), json.dumps({name: fields[name] for name in list(fields)[:-1]})]
     for name in fields.keys() - {"v"}:
-        odd = (None, [], {"a": {}}, -1, "\n", 1e300, True, LATE_S)
+        odd: tuple[Any, ...] = (None, [], {"a": {}}, -1, "\n", 1e300, True, LATE_S)
         bad += [json.dumps({**fields, name: value}) for value in odd if not fits(name, value)]
     # A text that begins like a better one, read twice by lenient readers.
     bad.append(good[:-1] + "," + good[1:-1].replace('"v":1', '"v":2') + "}")
