@@ -6,7 +6,7 @@ says everything.
 
 import json
 import logging
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,27 +17,8 @@ from router.errors import ConfigError, RouterError
 
 logger = logging.getLogger(__name__)
 
-MEDIA_TYPE: Final = "application/problem+json"
-TYPE_PREFIX: Final = "urn:fork-router:problem:"
-DESCRIBED_PROBLEM: Final = {
-    "description": "A problem document (RFC 9457)",
-    "content": {
-        MEDIA_TYPE: {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "type": {"type": "string", "description": f"`{TYPE_PREFIX}` and the slug."},
-                    "title": {"type": "string"},
-                    "status": {"type": "integer"},
-                    "detail": {"type": "string", "description": "What was wrong, for people."},
-                    "slug": {"type": "string", "description": "What was wrong, for programs."},
-                },
-                "required": ["type", "title", "status", "detail", "slug"],
-            }
-        }
-    },
-}
-"""As OpenAPI has it, for every status that a route does not name."""
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:fork-router:problem:"
 _HTTP_SLUGS = {404: "unknown-path", 405: "method-not-allowed"}
 
 

@@ -14,16 +14,17 @@ MAX_LINES = 600
 
 # Each folder may use those named, itself, and the shared modules.
 SHARED = {"router", "router.clock", "router.errors", "router.metrics", "router.rates"}
-HTTP = {"router.problems", "router.json_input", "router.request_body", "router.request_path"}
-"""What both ports have in common."""
 MAY_USE = {
     "events": set(),
     "rtc": {"router._engine"},
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
-    "signaling": {"router.rooms", "router.rtc", *HTTP, "router.tokens", "router.claims", "router.turn"},
+    "signaling": {
+        *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
+        *("router.request_body", "router.request_path", "router.json_input"),
+    },
     "admin": {
-        *("router.rooms", "router.rtc", "router.events", *HTTP, "router.engine_stats", "router._engine"),
-        "router.claims",
+        *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
+        *("router.claims", "router.request_body", "router.request_path", "router.json_input"),
     },
     "cluster": {"router.rooms", "router.config_model"},
 }

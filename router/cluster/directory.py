@@ -66,6 +66,10 @@ class RoomDirectory:
             else:
                 self._lose(room.name, stands.node)
 
+    def has_written(self, name: str) -> bool:
+        """Whether the store has a room of this name from this life of the node."""
+        return name in self._written
+
     async def remove_all(self) -> None:
         """This node's rooms; raises `StoreError`."""
         written = list(self._written.values())

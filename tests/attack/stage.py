@@ -140,9 +140,15 @@ def bearer(token: str) -> dict[str, str]:
 
 def attack_settings(**changes: Any) -> Settings:
     """A router for others than its developer: tokens are asked for."""
+    reader = {"token": READER, "scope": "read"}
     flags: dict[str, Any] = {
         "public": {"host": "127.0.0.1", "port": 0},
-        "admin": {"port": 0, "token": WRITER, "tokens": {"reader": {"token": READER, "scope": "read"}}},
+        "admin": {
+            "port": 0,
+            "requests_per_s": 0,
+            "token": WRITER,
+            "tokens": {"reader": {"token": READER, "scope": "read"}},
+        },
         "media": {"udp_port": 0, "addresses": ["127.0.0.1"]},
         "auth": {"secrets": [SECRET]},
     }

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from router import clock
-from router.admin import guard
+from router.admin import gate
 from tests.attack.stage import ROOM, WRITER, Stage, attack_settings, bearer, check_problem, run_stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="package")]
@@ -37,7 +37,7 @@ BAD: dict[str, tuple[bytes, str, int, str]] = {
     "lone surrogate as key": (b'{"\\udc00": 1}', JSON, 400, "surrogate"),
     "surrogate in UTF-8": (b'{"identity": "\xed\xa0\xbd"}', JSON, 400, "UTF-8"),
     "Latin-1": (b'{"identity": "caf\xe9"}', JSON, 400, "UTF-8"),
-    "byte order mark": (b"\xef\xbb\xbf{}", JSON, 400, "byte order mark"),
+    "byte order mark": (b"\xef\xbb\xbf{}", JSON, 400, "BOM"),
     "UTF-16": ('{"identity": "a"}'.encode("utf-16-le"), JSON, 400, "JSON"),
     "UTF-16 with its mark": ('{"identity": "a"}'.encode("utf-16"), JSON, 400, "UTF-8"),
     "control character": (b'{"identity": "a\nb"}', JSON, 400, "control character"),
@@ -69,15 +69,9 @@ async def test_every_changing_route_refuses_bad_bodies_and_says_why(stage: Stage
     assert stage.state() == before
 
 
-async def test_bodies_are_refused_on_reading_routes_too(stage: Stage) -> None:
-    for path in ("/v1/rooms", "/metrics", "/healthz"):
-        reply = await stage.admin.request("GET", path, content=b'{"a":1,"a":2}', headers=bearer(WRITER))
-        assert reply.status_code == 415, path
-
-
 async def test_types_that_are_json_are_taken(stage: Stage) -> None:
     path = stage.fill("/v1/rooms/{room}/participants/{participant}")
-    for media_type in (JSON, "Application/JSON; charset=utf-8", "application/merge-patch+json"):
+    for media_type in (JSON, "Application/JSON; charset=utf-8"):
         headers = {**bearer(WRITER), "Content-Type": media_type}
         reply = await stage.admin.patch(path, content='{"name": "Äda \\ud83d\\ude00"}', headers=headers)
         assert (reply.status_code, reply.json()["name"]) == (200, "Äda 😀"), reply.text
@@ -156,7 +150,7 @@ async def read_while(sending: Coroutine[None, None, None], wire: Wire, within_s:
 
 @pytest.mark.parametrize("what", ["declared", "chunked"])
 async def test_slow_bodies_end_and_hold_up_nobody(stage: Stage, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "BODY_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(gate, "BODY_TIMEOUT_S", 0.5)
     fields = CHUNKED if what == "chunked" else ("Content-Type: application/json", "Content-Length: 60000")
     first, dripped = head(*POST, WRITER, *fields), b"1\r\na\r\n" if what == "chunked" else b"a"
     port = stage.server.admin_port
