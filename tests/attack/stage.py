@@ -147,7 +147,7 @@ def attack_settings(**changes: Any) -> Settings:
             "port": 0,
             "requests_per_s": 0,
             "token": WRITER,
-            "tokens": {"reader": {"token": READER, "scope": "read"}},
+            "tokens": {"reader": reader},
         },
         "media": {"udp_port": 0, "addresses": ["127.0.0.1"]},
         "auth": {"secrets": [SECRET]},

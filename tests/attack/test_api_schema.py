@@ -82,7 +82,7 @@ async def attack_all(stage: Stage, examples: int, *, repeat: bool) -> None:
 
 
 async def test_the_document_tells_the_truth(stage: Stage) -> None:
-    await attack_all(stage, 6, repeat=True)
+    await attack_all(stage, 3, repeat=True)
 
 
 @pytest.mark.soak

@@ -203,7 +203,7 @@ def requests_with(
 
 
 @pytest.mark.asyncio(loop_scope="package")
-@pytest.mark.parametrize("share", [24, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("share", [48, pytest.param(1, marks=pytest.mark.soak)])
 async def test_every_text_of_the_admin_api_is_taken_or_refused(stage: Stage, share: int) -> None:
     """Never a 500, never a header or a line more; of every `share` pairs of place and name one is tried."""
     document, wrong, count = stage.app.openapi(), [], 0
