@@ -101,8 +101,9 @@ class Membership:
         now_us = self._now_us()
         try:
             await self._store.check()
-            if not await self._write_node():
-                self._directory.distrust(now_us)
+            kept = await self._write_node()
+            if self._failure is not None or not kept:
+                self._directory.distrust(now_us, lost=not kept)
             if not self.fenced:
                 await self._directory.write(self.node.id, now_us)
         except StoreError as error:
@@ -131,7 +132,7 @@ class Membership:
             logger.error("another process has this node's id: the store is left to it", extra={"node": mine.id})
         self.fenced = fenced
         self.node = mine if fenced else stands
-        return (first or was_there) and self._failure is None
+        return first or was_there
 
     async def _run(self) -> None:
         while True:
