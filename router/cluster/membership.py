@@ -132,7 +132,7 @@ class Membership:
             logger.error("another process has this node's id: the store is left to it", extra={"node": mine.id})
         self.fenced = fenced
         self.node = mine if fenced else stands
-        return first or was_there
+        return was_there or (first and self._failure is None)
 
     async def _run(self) -> None:
         while True:
