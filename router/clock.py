@@ -5,6 +5,10 @@ may jump: token expiry, log timestamps. The engine has its own clock (`Engine.no
 """
 
 import time
+from typing import Final
+
+LAST_S: Final = 253_402_300_799
+"""The end of the year 9999: no civil time from outside is later, for `datetime` has no value for it."""
 
 
 def monotonic_us() -> int:

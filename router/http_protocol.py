@@ -10,11 +10,18 @@ it was fed of an unfinished header without limit, so what is unfinished is count
 """
 
 import asyncio
-from typing import Any, Final
+import json
+from collections.abc import Callable
+from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from router.problems import MEDIA_TYPE, describe_problem
+
+LINGER_S: Final = 2.0
+"""How long a refused request may go on arriving: closed at once, the kernel would take the answer back with a reset."""
+MAX_LINGER_BYTES: Final = 4_194_304
 MAX_HEAD_BYTES: Final = 16_384
 """Of a request line with headers, of the trailers of a chunked body, of the line before a chunk."""
 
@@ -50,6 +57,22 @@ class SendDeadline(asyncio.Protocol):
         self.transport.abort()
 
 
+class ClosesWhenRead:
+    """The transport as a response sees it: closed with care."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.close = close
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+
+
+def write_bad_request(detail: str) -> bytes:
+    """The whole response to what is no HTTP, as a problem document (RFC 9457) like every other refusal."""
+    body = json.dumps(describe_problem("bad-http", "Bad request", 400, detail)).encode()
+    head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + b"Connection: close\r\n\r\n" + body
+
+
 def make_http_protocol(deadline_s: float) -> type[HttpToolsProtocol]:
     """The protocol class for `uvicorn.Config(http=…)`, with this deadline."""
 
@@ -62,12 +85,19 @@ def make_http_protocol(deadline_s: float) -> type[HttpToolsProtocol]:
             """Whether a request is on its way, or what the peer takes for one."""
             self._unread = 0
             """Bytes since something last came of them."""
+            self._lingering: asyncio.TimerHandle | None = None
+            """Until when the rest of a refused request is dropped."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
             super().connection_made(transport)
             self._deadline = self.loop.call_later(deadline_s, self.cut_off)
 
         def data_received(self, data: bytes) -> None:
+            if self._lingering is not None:
+                self._unread += len(data)
+                if self._unread > MAX_LINGER_BYTES:
+                    self.cut_off()
+                return
             self._receiving = True
             self._unread += len(data)
             super().data_received(data)
@@ -81,8 +111,34 @@ def make_http_protocol(deadline_s: float) -> type[HttpToolsProtocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             _cancel(self._deadline)
+            _cancel(self._lingering)
             self._deadline = None
             super().connection_lost(exc)
+
+        def send_400_response(self, msg: str) -> None:
+            self.transport.write(write_bad_request(msg))
+            self.close_when_read()
+
+        def close_when_read(self) -> None:
+            """Says that nothing more will come, and drops what still does, for a while."""
+            if self._lingering is not None or self.transport.is_closing():
+                return
+            if not self._receiving or not self.transport.can_write_eof():
+                self.transport.close()
+                return
+            _cancel(self._deadline)
+            self._lingering = self.loop.call_later(LINGER_S, self.cut_off)
+            self._unread = 0
+            self.transport.write_eof()
+            self.flow.resume_reading()
+
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            cycle.transport = cast(asyncio.Transport, ClosesWhenRead(self.transport, self.close_when_read))
+            super()._start_asgi_task(cycle, app)
+
+        def on_response_complete(self) -> None:
+            if self._lingering is None:
+                super().on_response_complete()
 
         # -- from the parser -------------------------------------------------------------------------------------
 
@@ -91,6 +147,9 @@ def make_http_protocol(deadline_s: float) -> type[HttpToolsProtocol]:
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
+            # What came in one piece was not counted while it was unfinished.
+            if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+                raise ValueError("the head is too long")  # which the parser makes a 400
             self._unread = 0
             super().on_headers_complete()
 

@@ -146,6 +146,7 @@ def _calm_libraries(level: str) -> None:
         logger.propagate = True
     # Every access would be a line per request; its query may hold a token. Ask for it with debug.
     logging.getLogger("uvicorn.access").setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
-    logging.getLogger("uvicorn.error").setLevel(logging.INFO if level == "debug" else logging.WARNING)
+    # Its warnings are about what strangers send, one line for each of their requests.
+    logging.getLogger("uvicorn.error").setLevel(logging.INFO if level == "debug" else logging.ERROR)
     for name in ("asyncio", "httpx", "httpcore", "aioice", "websockets", "redis"):
         logging.getLogger(name).setLevel(logging.WARNING)

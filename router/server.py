@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 MAX_READY_LAG_S: Final = 5.0
 ROOMS_GRACE_S: Final = 5.0
 REQUEST_BURST_S: Final = 3.0
+BODY_TIMEOUT_SHARE: Final = 0.8
+"""Of the time for a whole request, whose end cuts the connection off: a body that is too slow is told so before."""
 SPARE_WATCHERS: Final = 700
 """Events WebSockets of a room beyond one for each participant: second windows, spectators."""
 FORK_BURST_S: Final = 2.0
@@ -253,7 +255,7 @@ class RouterServer:
             public_url=settings.public.url,
             allowed_origins=settings.public.allowed_origins,
             ice_servers=_ice_servers(settings),
-            body_timeout_s=settings.public.request_timeout_s,
+            body_timeout_s=BODY_TIMEOUT_SHARE * settings.public.request_timeout_s,
             requests_per_s=settings.public.requests_per_s,
             request_burst=max(1, round(REQUEST_BURST_S * settings.public.requests_per_s)),
             offer_max_age_s=settings.public.offer_max_age_s,

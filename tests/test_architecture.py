@@ -20,12 +20,12 @@ MAY_USE = {
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
     "signaling": {
         *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
-        *("router.request_body", "router.json_input", "router.cluster", "router.drain"),
+        *("router.request_body", "router.request_path", "router.json_input", "router.cluster", "router.drain"),
     },
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
-        *("router.claims", "router.request_body", "router.json_input", "router.cluster", "router.drain"),
-        "router.diagnosis",
+        *("router.claims", "router.request_body", "router.request_path", "router.json_input", "router.cluster"),
+        *("router.drain", "router.diagnosis"),
     },
     "diagnosis": {"router.rooms", "router.rtc", "router._engine"},
     "cluster": {"router.rooms", "router.config_model"},

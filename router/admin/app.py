@@ -6,7 +6,6 @@ from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -37,13 +36,14 @@ from router.admin.collector import RouterCollector
 from router.admin.event_stream import Listeners
 from router.admin.forwarding import ForwardingMiddleware
 from router.admin.gate import Gate
+from router.admin.loopback_pages import LoopbackPages
 from router.admin.openapi import complete_document
 from router.admin.state import AdminState
 from router.errors import RequestError, RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error, write_problem
+from router.request_path import RequestPathMiddleware
 
 MAX_QUOTED_CHARACTERS = 64
-LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
 
 
 class AdminApp(FastAPI):
@@ -85,10 +85,10 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)
     app.add_middleware(ForwardingMiddleware, state=state)
     app.add_middleware(Gate, state=state)
-    app.add_middleware(UnknownErrorMiddleware)
     if not state.tokens:
-        # Without a token, a web page could read this port through DNS rebinding.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
+        app.add_middleware(LoopbackPages)
+    app.add_middleware(RequestPathMiddleware)
+    app.add_middleware(UnknownErrorMiddleware)
     return app
 
 

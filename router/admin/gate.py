@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from router.admin.auth import OPERATOR, READING, authenticate
 from router.admin.idempotency import MAX_REPLY_BYTES, Key, Replies, Reply, check_key, fingerprint
 from router.admin.state import AdminState
-from router.errors import RateLimitedError, RequestError, RouterError
-from router.json_input import read_object
+from router.errors import RateLimitedError, RequestError, RouterError, UnsupportedMediaTypeError
+from router.json_input import read_value
 from router.problems import on_router_error
 from router.rates import RateLimiter
 from router.request_body import check_content_type, read_text
@@ -22,7 +22,7 @@ from router.request_body import check_content_type, read_text
 PREFIX: Final = "/v1/"
 MAX_BODY_BYTES: Final = 65_536
 BODY_TIMEOUT_S: Final = 8.0
-"""Less than the deadline of the connection, which ends it without an answer."""
+"""Less than the connection's own deadline, which ends it without an answer."""
 BURST_S: Final = 3.0
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 REPLAYED: Final = (b"idempotency-replayed", b"true")
@@ -55,7 +55,10 @@ class Gate:
             key = _read_key(request, operator.name)
             known = None if key is None else self._replies.begin(key, _fingerprint(request, body or b""))
         except RouterError as error:
-            await (await on_router_error(request, error))(scope, receive, send)
+            response = await on_router_error(request, error)
+            if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
+                response.headers["Connection"] = "close"  # the rest of the body is not wanted
+            await response(scope, receive, send)
             return
         if known is not None:
             response = Response(known.body, known.status)
@@ -116,7 +119,9 @@ async def _read_body(request: Request) -> bytes:
     text = await read_text(request, limit_bytes=MAX_BODY_BYTES, timeout_s=BODY_TIMEOUT_S)
     if text:
         check_content_type(request, "application/json")
-        read_object(text)
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaTypeError("Content-Encoding: expected none")
+        read_value(text)
     return text.encode()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, TypeVar
 
+from router import clock
 from router.errors import RequestError
 from router.rooms.names import check_room_name
 
@@ -21,8 +22,6 @@ MAX_CONFIG_BYTES: Final = 32_768
 """The longest metadata of a room, each byte of it written as \\u0001, and the rest."""
 MAX_COUNT: Final = 10_000_000
 MAX_EPOCH: Final = 2**53
-MAX_TIME_S: Final = 253_402_200_000
-"""The year 9999: what a date can say."""
 _ID: Final = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _CONTEXT_ID: Final = re.compile(r"[A-Za-z0-9]{8,64}")
 _SECRET: Final = re.compile(r"(?:[0-9a-f]{2}){16,128}")
@@ -95,7 +94,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_time(value: Any) -> bool:
-    return _is_number(value) and value <= MAX_TIME_S
+    return _is_number(value) and value <= clock.LAST_S
 
 
 def _is_room_name(value: Any) -> bool:

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 from router.cluster.keys import Keys
 from router.cluster.redis_connections import Command
 from router.cluster.redis_link import RedisLink
+from router.cluster.redis_values import RedisValues
+from router.metrics import Metrics
 
 MAX_TEXT_BYTES: Final = 262_144
 
@@ -37,16 +39,17 @@ class StreamedEvent(Protocol):
 class EventStream:
     """Appends to the stream."""
 
-    def __init__(self, link: RedisLink, keys: Keys, *, max_entries: int) -> None:
+    def __init__(self, link: RedisLink, keys: Keys, metrics: Metrics, *, max_entries: int) -> None:
         self._link = link
         self._key = keys.events
+        self._values = RedisValues(metrics)
         self._max_entries = max_entries
 
     async def append(self, entries: Sequence[StreamedEvent]) -> None:
         """All of them in this order, or `StoreError`; an entry too large for its readers is left out."""
         commands = [self._add(entry) for entry in entries if len(entry.text) <= MAX_TEXT_BYTES]
         if commands:
-            await self._link.run("events", commands)
+            await self._values.run_on_own("events", self._link, "events", commands)
 
     def _add(self, entry: StreamedEvent) -> Command:
         fields = ("id", entry.id, "kind", entry.kind, "room", entry.room or "", "event", entry.text)

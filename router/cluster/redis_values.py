@@ -1,7 +1,7 @@
 """Values from Redis, which anybody with its password may have written: read up to a bound, checked, and counted."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeVar
 
 from redis.exceptions import ResponseError
@@ -9,12 +9,13 @@ from redis.exceptions import ResponseError
 from router import clock
 from router.cluster.entries import MAX_EPOCH, MAX_VALUE_BYTES, NodeEntry, RoomEntry, read_node, read_room
 from router.cluster.redis_connections import Command, Reply
+from router.cluster.redis_link import RedisLink
 from router.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Kind = Literal["node", "room", "setup", "epoch", "index", "revoked", "schema"]
+Kind = Literal["node", "room", "setup", "epoch", "index", "revoked", "events", "schema"]
 
 MAX_LEAD_MS: Final = 86_400_000
 """No honest clock is a day ahead; an epoch beyond would keep everybody else out for as long."""
@@ -71,6 +72,20 @@ class RedisValues:
         """A member of an index."""
         return self.read("index", reply, _read_name)
 
+    async def run_on_own(self, kind: Kind, link: RedisLink, call: str, commands: Sequence[Command]) -> list[Reply]:
+        """Runs commands on keys that all nodes fill together. One of another type is not ours: it is removed, and the
+        nodes fill it again."""
+        replies = await link.run(call, commands, refused_is_error=False)
+        wrong = {command[1]: reply for command, reply in zip(commands, replies, strict=True) if _is_wrong_type(reply)}
+        if wrong:
+            self.refuse(kind, "expected another type of key")
+            await link.run(call, [("DEL", key) for key in wrong])
+            replies = await link.run(call, commands, refused_is_error=False)
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise link.refused(reply)
+        return replies
+
     def refuse(self, kind: Kind, why: str) -> None:
         """Counts it, and says so once a minute. What it was is not repeated."""
         self._metrics.record_value_refused(kind)
@@ -95,6 +110,10 @@ class RedisValues:
         if epoch > self._now_s() * 1000 + MAX_LEAD_MS:
             raise ValueError("an epoch of the future")
         return epoch
+
+
+def _is_wrong_type(reply: Reply) -> bool:
+    return isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE")
 
 
 def _read_number(raw: object) -> int:

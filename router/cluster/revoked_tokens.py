@@ -12,7 +12,7 @@ from router import clock
 from router.cluster.keys import Keys
 from router.cluster.redis_connections import Command
 from router.cluster.redis_link import RedisLink
-from router.cluster.redis_values import RedisValues
+from router.cluster.redis_values import MAX_LEAD_MS, RedisValues
 from router.metrics import Metrics
 
 MAX_TOKENS: Final = 65_536
@@ -59,7 +59,9 @@ class RedisRevokedTokens(Generic[R]):
         """Keeps it until it expires; again is no error. Beyond the cap the oldest are forgotten."""
         text = revocation.write()
         since, until = self._keys.revoked_since, self._keys.revoked_until
-        await self._link.run(
+        await self._values.run_on_own(
+            "revoked",
+            self._link,
             "revoked-add",
             [
                 ("ZADD", since, revocation.revoked_at_s, text),
@@ -72,7 +74,9 @@ class RedisRevokedTokens(Generic[R]):
     async def read(self, since_s: float) -> Sequence[R]:
         """Those in force that were made at this time or later, in any order."""
         since, until, now = self._keys.revoked_since, self._keys.revoked_until, self._now_s()
-        expired, found = await self._link.run(
+        expired, found = await self._values.run_on_own(
+            "revoked",
+            self._link,
             "revoked-read",
             [
                 ("ZRANGEBYSCORE", until, "-inf", now, "LIMIT", 0, 1000),
@@ -88,4 +92,7 @@ class RedisRevokedTokens(Generic[R]):
     def _read_text(self, raw: object) -> R:
         if not isinstance(raw, bytes) or len(raw) > MAX_TEXT_BYTES:
             raise ValueError("expected a text of bounded size")
-        return self._parse(raw.decode())
+        revocation = self._parse(raw.decode())
+        if revocation.revoked_at_s * 1000 > self._now_s() * 1000 + MAX_LEAD_MS:
+            raise ValueError("a revocation of the future")
+        return revocation

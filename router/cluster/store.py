@@ -97,4 +97,4 @@ def open_store(settings: "RedisSettings", metrics: Metrics) -> OpenStore:
     keys = Keys(settings.prefix)
     link = RedisLink(parse_target(settings.url.get_secret_value()), metrics, timeout_s=settings.timeout_s)
     store = RedisStore(link, keys, metrics, room_ttl_s=settings.ttl_s)
-    return OpenStore(store, link, keys, EventStream(link, keys, max_entries=settings.max_events))
+    return OpenStore(store, link, keys, EventStream(link, keys, metrics, max_entries=settings.max_events))

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from router import clock
-from router.errors import ConfigError, UnauthorizedError
+from router.errors import ConfigError, RequestError, UnauthorizedError
 from router.rooms.names import check_identity, check_room_name
 from router.rooms.rights import JoinGrant
 
@@ -73,8 +73,13 @@ class Revocation:
         if not all(isinstance(fields[name], str) for name in ("token_id", "room", "identity")):
             raise ValueError("revocation: expected texts")
         times = (fields["revoked_at_s"], fields["expires_at_s"])
-        if not all(type(time) in (int, float) and 0 <= time < 2**53 for time in times):
+        if not all(type(time) in (int, float) and 0 <= time <= clock.LAST_S for time in times):
             raise ValueError("revocation: expected times")
+        try:
+            check_identity(fields["token_id"] or fields["identity"])
+            check_room_name(fields["room"] or "-")
+        except RequestError as error:
+            raise ValueError(f"revocation: {error}") from error
         return cls(**fields)
 
 

@@ -40,6 +40,18 @@ async def test_metrics_may_be_opened_alone(router: Router) -> None:
 
 async def test_without_a_token_only_loopback_names_are_served(router: Router) -> None:
     app = router.app(token=None)
-    for host, status in (("127.0.0.1:8081", 200), ("localhost", 200), ("[::1]", 200), ("rebound.example", 400)):
+    for host, status in (("127.0.0.1:8081", 200), ("localhost", 200), ("[::1]", 200), ("rebound.example", 403)):
         async with open_client(app, host) as client:
             assert (await client.get("/v1/rooms")).status_code == status, host
+
+
+async def test_without_a_token_pages_of_other_origins_are_refused(router: Router) -> None:
+    """A form needs no preflight, and asks by a name of this machine."""
+    async with open_client(router.app(token=None), "127.0.0.1:8081") as client:
+        for origin, status in (
+            ("http://127.0.0.1:8081", 201), ("https://evil.example", 403), ("null", 403), ("http://127.0.0.1:80", 403),
+        ):  # fmt: skip
+            headers = {"Origin": origin}
+            reply = await client.post("/v1/tokens/revocations", json={"identity": "ada"}, headers=headers)
+            assert reply.status_code == status, origin
+    assert len(router.registry.revocations) == 1

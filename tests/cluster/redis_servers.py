@@ -69,9 +69,12 @@ class RedisServer:
             await self._process.communicate()
         self._process = None
 
+    def client(self, **options: bool) -> Redis:
+        return Redis.from_url(self.url, **options)
+
     async def command(self, *words: str) -> object:
         """What only a test may ask, such as FLUSHALL."""
-        redis = Redis.from_url(self.url, decode_responses=True)
+        redis = self.client(decode_responses=True)
         try:
             reply: object = await redis.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py's
             return reply

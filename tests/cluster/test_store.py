@@ -228,7 +228,7 @@ class Event:
 
 @needs_redis
 async def test_events_are_appended_in_order_and_the_stream_is_trimmed(server: RedisServer, link: RedisLink) -> None:
-    stream = EventStream(link, Keys("test"), max_entries=200)
+    stream = EventStream(link, Keys("test"), Metrics(), max_entries=200)
     await stream.append([Event(f"E-{number}") for number in range(1000)])
     await stream.append([Event("large", text="x" * 300_000), Event("last", room=None)])
     length = await server.command("XLEN", "test:events")

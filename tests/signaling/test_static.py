@@ -62,7 +62,7 @@ async def test_a_changed_file_is_served_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/../errors.py", "/%2e%2e/errors.py", "/client.js/../../errors.py", "//etc/passwd"])
 async def test_no_other_file_is_ever_read(path: str) -> None:
     async with public() as router:
-        assert (await router.http.get(path)).status_code == 404
+        assert (await router.http.get(path)).status_code in (400, 404)
 
 
 def test_policy_names_the_public_origin() -> None:
