@@ -78,6 +78,7 @@ class EventsResource:
         grant, since = await self._authenticate(websocket)
         stream.identity = grant.identity
         await check_place(self._state.registry, self._state.peers, grant.room)
+        await self._state.registry.recall(grant.room)
         room = self._state.registry.open_room(grant.room)
         room.moderation.check_entry(grant)
         room.watch(stream, since)

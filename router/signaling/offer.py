@@ -44,5 +44,6 @@ class OfferResource(Resource):
         if "authorization" in request.headers:
             read_grant(request, self.state.tokens, name)
             await self.check_place(request)
+            await registry.recall(name)
             return registry.open_room(name).forks.offer
         return registry.get_room(name).forks.offer
