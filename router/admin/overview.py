@@ -18,6 +18,7 @@ from router.admin.schemas import Body
 from router.admin.state import AdminState, read_state
 from router.admin.survey import Survey
 from router.errors import EngineError
+from router.events.entry import write_id
 from router.rooms.participant import Participant
 from router.rooms.room import Room
 
@@ -25,6 +26,7 @@ router = APIRouter(prefix="/v1", tags=["overview"])
 Sort = Literal["name", "size", "bitrate", "loss", "quality"]
 
 MAX_OFFSET: Final = 1_000_000
+RECENT_EVENTS: Final = 100
 State = Annotated[AdminState, Depends(read_state)]
 Search = Annotated[str, Query(max_length=128, description="Only names that contain this.")]
 SortBy = Annotated[Sort, Query(description="Names ascending; of the others the largest or worst first.")]
@@ -148,6 +150,8 @@ class Overview(Body):
     rooms: list[RoomLine]
     total: int
     """Rooms that the search finds."""
+    recent_events: str
+    """As `Last-Event-ID` of `/v1/events`: begins with the latest that are kept."""
 
 
 class RoomOverview(Body):
@@ -173,12 +177,13 @@ async def read_overview(
     wanted = search.casefold()
     found = [room for room in state.registry.rooms.values() if wanted in room.name.casefold()]
     found.sort(key=lambda room: _place(sort, room.name, len(room.participants), lambda: survey.of_room(room)))
-    rooms = found[offset : offset + limit]
+    rooms, log = found[offset : offset + limit], state.registry.events
     return Overview(
         time=clock.wall_s(),
         node=_describe_node(state),
         rooms=[RoomLine.of(room, survey.of_room(room)) for room in rooms],
         total=len(found),
+        recent_events=write_id(log.id, max(0, log.number - RECENT_EVENTS)),
     )
 
 
