@@ -13,8 +13,17 @@ from router.static_files import StaticFiles
 
 WEB_ROOT: Final = Path(__file__).parent / "web"
 _PARTS = (
-    *("api", "charts", "diagnosis", "dom", "events", "format", "history", "main", "parts", "peer_stats", "poller", "table"),
-    *("view_feed", "view_login", "view_nodes", "view_overview", "view_peer", "view_peer_media", "view_room"),
+    *("api", "charts", "dom", "events", "format", "history", "main", "parts", "peer_stats", "poller", "table"),
+    *(
+        "view_diagnosis",
+        "view_feed",
+        "view_login",
+        "view_nodes",
+        "view_overview",
+        "view_peer",
+        "view_peer_media",
+        "view_room",
+    ),
 )
 FILES: Final = {
     "/dashboard": ("dashboard.html", "text/html; charset=utf-8"),

@@ -1,23 +1,21 @@
 /** Small charts as inline SVG: a sparkline, lines over time with a cursor, and shares of a whole. */
 
 import { el, setAttribute, setText, show, svg } from "./dom.js";
-import { WINDOW_MS } from "./history.js";
 
 const WIDTH = 600;
 /** Two points further apart than this have a gap between them. */
 const GAP_MS = 15_000;
 
-const x = (time, now) => WIDTH * (1 - (now - time) / WINDOW_MS);
-
 /** Path data of a line, in pieces where values are missing, and of the area below it. */
-function tracePaths(points, now, y, base) {
+function tracePaths(points, { now, span }, y, base) {
+  const x = (time) => WIDTH * (1 - (now - time) / span);
   const pieces = [];
   let before = null;
   for (const { time, value } of points) {
     if (value === null) before = null;
     else {
       if (before === null || time - before > GAP_MS) pieces.push([]);
-      pieces.at(-1).push(`${x(time, now).toFixed(1)} ${y(value).toFixed(1)}`);
+      pieces.at(-1).push(`${x(time).toFixed(1)} ${y(value).toFixed(1)}`);
       before = time;
     }
   }
@@ -41,7 +39,7 @@ export class Sparkline {
   update(series, now) {
     const most = Math.max(this.floor, series.largest);
     const y = (value) => this.height - 2 - (this.height - 4) * (value / most);
-    const { line, area } = tracePaths(series.points, now, y, this.height);
+    const { line, area } = tracePaths(series.points, { now, span: series.span(now) }, y, this.height);
     this.line.setAttribute("d", line);
     this.area.setAttribute("d", area);
   }
@@ -60,6 +58,7 @@ export class LineChart {
   #lines = new Map();
   #cursor = null;
   #now = 0;
+  #span = 1;
 
   constructor({ title, format, floor, lines = [] }) {
     Object.assign(this, { title, format, floor });
@@ -72,13 +71,14 @@ export class LineChart {
     this.top = el("span", { class: "axis-top" });
     this.middle = el("span", { class: "axis-middle" });
     this.mark = el("span", { class: "cursor", hidden: true });
+    this.begin = el("span");
     this.when = el("span", {}, "now");
     const area = el("div", { class: "plot", role: "img" }, this.plot, this.top, this.middle, this.mark);
     area.addEventListener("pointermove", (event) => this.#point(event, area));
     area.addEventListener("pointerleave", () => this.#point(null));
     this.area = area;
     const head = el("figcaption", {}, el("h3", {}, title), this.legend);
-    this.node = el("figure", { class: "chart" }, head, area, el("div", { class: "axis-time" }, el("span", {}, "5 min ago"), this.when));
+    this.node = el("figure", { class: "chart" }, head, area, el("div", { class: "axis-time" }, this.begin, this.when));
     for (const line of lines) this.#add(line);
   }
 
@@ -87,11 +87,13 @@ export class LineChart {
     if (lines) this.#follow(lines);
     this.#now = now;
     for (const [key, line] of this.#lines) line.series = seriesOf(key);
+    this.#span = Math.max(...[...this.#lines.values()].map(({ series }) => series.span(now)), 1);
+    setText(this.begin, `${Math.round(this.#span / 60_000)} min ago`);
     const most = roundUp(Math.max(this.floor, ...[...this.#lines.values()].map(({ series }) => series.largest)));
     setText(this.top, this.format(most));
     setText(this.middle, this.format(most / 2));
     const y = (value) => 1 + (PLOT_HEIGHT - 2) * (1 - value / most);
-    for (const line of this.#lines.values()) line.path.setAttribute("d", tracePaths(line.series.points, now, y, PLOT_HEIGHT).line);
+    for (const line of this.#lines.values()) line.path.setAttribute("d", tracePaths(line.series.points, { now, span: this.#span }, y, PLOT_HEIGHT).line);
     this.#write();
   }
 
@@ -125,7 +127,7 @@ export class LineChart {
 
   /** The legend shows the time under the cursor, or now. */
   #write() {
-    const back = this.#cursor === null ? 0 : WINDOW_MS * (1 - this.#cursor);
+    const back = this.#cursor === null ? 0 : this.#span * (1 - this.#cursor);
     show(this.mark, this.#cursor !== null);
     if (this.#cursor !== null) this.mark.style.left = `${this.#cursor * 100}%`;
     setText(this.when, back ? `${Math.round(back / 1000)} s before now` : "now");
@@ -136,7 +138,7 @@ export class LineChart {
       setText(value, this.format(near ? point.value : null));
       told.push(`${title} ${value.textContent}`);
     }
-    if (!back) setAttribute(this.area, "aria-label", `${this.title} of the last five minutes; now ${told.join(", ")}`);
+    if (!back) setAttribute(this.area, "aria-label", `${this.title} of the last minutes; now ${told.join(", ")}`);
   }
 }
 

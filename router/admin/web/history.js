@@ -1,6 +1,7 @@
 /** What charts draw: the last minutes of a figure, and rates made of counters. */
 
-export const WINDOW_MS = 300_000;
+const WINDOW_MS = 300_000;
+const MIN_WINDOW_MS = 60_000;
 const MAX_POINTS = 320;
 const MAX_SERIES = 600;
 
@@ -20,6 +21,11 @@ export class Series {
 
   get largest() {
     return this.points.reduce((most, { value }) => Math.max(most, value ?? 0), 0);
+  }
+
+  /** How far back there are points: charts show that much, but no less than a minute. */
+  span(now) {
+    return Math.min(WINDOW_MS, Math.max(MIN_WINDOW_MS, now - (this.points[0]?.time ?? now)));
   }
 
   /** The point nearest to a time. */

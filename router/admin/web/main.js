@@ -145,6 +145,7 @@ class Dashboard {
     this.#showState("none", "");
     $("view").replaceChildren(login.node);
     $("crumbs").replaceChildren();
+    delete $("crumbs").dataset.now;
     show($("sign-out"), false);
     login.explain(why);
   }

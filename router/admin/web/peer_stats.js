@@ -26,7 +26,7 @@ export class PeerReader {
     const tracks = new Map(participant.tracks.map((track) => [track.id, track]));
     const byId = new Map(stats.map((stat) => [stat.id, stat]));
     const transports = stats.filter(({ type }) => type === "transport").map((stat) => readTransport(stat, byId));
-    const inbound = stats.filter(({ type }) => type === "inbound-rtp").map((stat) => this.#readInbound(stat, byId, tracks));
+    const inbound = stats.filter(({ type }) => type === "inbound-rtp").filter(({ packetsReceived }) => packetsReceived > 0).map((stat) => this.#readInbound(stat, byId, tracks));
     const outbound = stats.filter(({ type }) => type === "outbound-rtp").map((stat) => this.#readOutbound(stat, byId, participant));
     const categories = [...inbound, ...outbound].map(({ quality }) => ORDER.indexOf(quality));
     const quality = ORDER[Math.max(-1, ...categories)] ?? null;

@@ -1,9 +1,8 @@
 /** What happens, newest first: of all rooms, or of the one that is looked at. */
 
 import { el, nameTag, setText, show } from "./dom.js";
-import { clockTime } from "./format.js";
+import { clockTime, sourceName } from "./format.js";
 import { panel, personHref, roomHref } from "./parts.js";
-import { sourceName } from "./format.js";
 
 const KEPT = 400;
 const SHOWN = 40;
@@ -49,6 +48,7 @@ export class Feed {
   /** Only of this room; null: of all. */
   follow(room) {
     this.#room = room;
+    this.list.classList.toggle("of-one", room !== null);
     this.#render();
   }
 

@@ -23,22 +23,21 @@ export class Nodes {
   async load(api, signal) {
     if (performance.now() - this.#asked < EVERY_MS) return this.#known;
     try {
-      const { items } = await api.get(["nodes"], { signal });
-      this.#known = items;
+      this.#known = await api.get(["nodes"], { signal });
       this.#asked = performance.now();
     } catch (error) {
-      // An older router has no such list; with a store that is down, what was known before stands.
+      // A router without such a list is asked no more; when the list cannot be had, what was known before stands.
       if (error.status !== 404 && error.status !== 503) throw error;
-      this.#asked = performance.now();
+      this.#asked = error.status === 404 ? Infinity : performance.now();
     }
     return this.#known;
   }
 
   update(listed, here) {
     const own = { id: here.id ?? "this router", state: here.state, load: here.load, rooms: here.rooms, participants: here.participants, version: here.version };
-    const nodes = listed?.length ? listed : [own];
+    const nodes = listed?.items.length ? listed.items : [own];
     this.table.update(nodes.map((node) => ({ ...node, isHere: node.id === own.id, ...(node.id === own.id ? pickFresh(own) : {}) })));
-    setText(this.store, describeStore(here.store));
+    setText(this.store, describeStore(here.store, nodes.length));
     setAttribute(this.store, "data-tone", here.store.up === false ? "bad" : null);
   }
 }
@@ -46,9 +45,10 @@ export class Nodes {
 /** This router's own figures are newer than what it last told the store. */
 const pickFresh = ({ state, load, rooms, participants }) => ({ state, rooms, participants, ...(load === null ? {} : { load }) });
 
-function describeStore({ kind, up, error }) {
+function describeStore({ kind, up, error }, nodes) {
   if (up === false) return `Store does not answer${error ? ` (${error})` : ""}: calls go on.`;
-  return kind === "memory" ? "Single node: the directory is in memory." : "The store answers.";
+  if (kind === "memory") return "Single node: the directory is in memory.";
+  return nodes > 1 ? "Rooms and figures on this page are those of this node." : "The store answers.";
 }
 
 const nodeCell = () => {

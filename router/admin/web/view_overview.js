@@ -32,8 +32,8 @@ export class OverviewView {
   constructor(app) {
     this.app = app;
     this.cards = {
-      rooms: new Card("Rooms"),
-      people: new Card("People"),
+      rooms: new Card("Rooms", { floor: 2, tint: "tint-6" }),
+      people: new Card("People", { floor: 2, tint: "tint-6" }),
       in: new Card("Received", { floor: 1e5, tint: "tint-1" }),
       out: new Card("Sent", { floor: 1e5, tint: "tint-2" }),
       repair: new Card("Sent again", { floor: 0.01, tint: "tint-3" }),
@@ -87,8 +87,8 @@ export class OverviewView {
   #showCounters({ rooms, participants, counters }, now) {
     const { cards } = this;
     const { history } = this.app;
-    cards.rooms.update([count(rooms)], "open now");
-    cards.people.update([count(participants)], counters ? plural(sum(counters.transports), "connection", "connections") : "");
+    cards.rooms.update([count(rooms)], "open now", history.push("rooms", now, rooms), now);
+    cards.people.update([count(participants)], counters ? plural(sum(counters.transports), "connection", "connections") : "", history.push("people", now, participants), now);
     if (!counters) return null;
     const seconds = counters.time_us / 1e6;
     const rate = (key) => this.#rates.next(key, seconds, counters[key]);
@@ -119,7 +119,7 @@ export class OverviewView {
     if (!all) return "of the busiest thread";
     let below = 0;
     const index = rates.findIndex((each) => (below += each) >= all * 0.99);
-    return index < bounds.length ? `99 % forwarded in ≤ ${bounds[index] / 1000} ms` : `1 % forwarded after ${bounds.at(-1) / 1000} ms`;
+    return index < bounds.length ? `99 % pass in ≤ ${bounds[index] / 1000} ms` : `1 % pass after ${bounds.at(-1) / 1000} ms`;
   }
 
   #columns() {
@@ -136,7 +136,7 @@ export class OverviewView {
       { title: "Sent", kind: "number", cell: sparkCell({ read: (room) => room.figures.bitrate_out, format: bitrate, series, floor: 1e5 }) },
       { title: "Loss", kind: "number wide", cell: lossCell((room) => room.figures) },
       { title: "Open for", kind: "number wide", cell: textCell((room) => duration(this.overview.time - Date.parse(room.created_at) / 1000)) },
-      { title: "Quality", kind: "state", cell: qualityCell((room) => room.figures.quality) },
+      { title: "Worst quality", kind: "state", cell: qualityCell((room) => room.figures.quality) },
     ];
   }
 }

@@ -1,12 +1,12 @@
 /** One participant: the link, what it sends and is sent, and over what. */
 
 import { LineChart } from "./charts.js";
-import { el, nameTag, setName, setText } from "./dom.js";
+import { el, nameTag, setName, setText, show } from "./dom.js";
 import { bitrate, DASH, milliseconds, percent, plural } from "./format.js";
-import { badge, panel, qualityName, qualityTone, roomHref } from "./parts.js";
-import { openDiagnosis } from "./diagnosis.js";
+import { badge, panel, qualityName, qualityTone } from "./parts.js";
 import { PeerReader } from "./peer_stats.js";
-import { receiveTable, sendTable } from "./view_peer_media.js";
+import { Diagnosis } from "./view_diagnosis.js";
+import { gatherEmpty, receiveTable, sendTable } from "./view_peer_media.js";
 
 const LIMITS = {
   start: "nothing has limited the link yet",
@@ -26,38 +26,60 @@ export class PeerView {
     this.name = nameTag("…");
     this.quality = badge();
     this.marks = el("p", { class: "marks" });
-    const diagnosis = el("button", { type: "button", onclick: () => openDiagnosis(app, room, id, diagnosis) }, "Diagnosis");
+    this.diagnosis = new Diagnosis(app, room, id);
+    this.gone = el("p", { class: "notice", role: "alert", hidden: true }, "This participant has left.");
     this.charts = {
       link: new LineChart({ title: "Link to this participant", format: bitrate, floor: 1e5, lines: [{ key: "estimate", title: "carries" }, { key: "sent", title: "sent" }, { key: "ideal", title: "wanted" }] }),
       up: new LineChart({ title: "Sends", format: bitrate, floor: 1e5 }),
-      loss: new LineChart({ title: "Loss", format: percent, floor: 0.02, lines: [{ key: "lossIn", title: "from" }, { key: "lossOut", title: "to" }] }),
-      rtt: new LineChart({ title: "Round trip", format: milliseconds, floor: 0.01, lines: [{ key: "rtt", title: "path" }] }),
+      loss: new LineChart({ title: "Loss", format: percent, floor: 0.02, lines: [{ key: "lossIn", title: "from them" }, { key: "lossOut", title: "to them" }] }),
+      rtt: new LineChart({ title: "Round trip", format: milliseconds, floor: 0.01, lines: [{ key: "rtt", title: "to the router and back" }] }),
     };
     this.limit = el("p", { class: "quiet" });
     const series = (stream) => [app.history.get(`${id} ${stream.id}`), Date.now()];
     this.sends = sendTable(series);
     this.receives = receiveTable(series, room);
     this.facts = el("dl", { class: "facts" });
-    const sends = panel("Sends", this.sends.node);
     const receives = panel("Receives", this.receives.node);
     receives.head.append(this.limit);
+    this.alive = [
+      el("div", { class: "charts" }, ...Object.values(this.charts).map(({ node }) => node)),
+      panel("Sends", this.sends.node).node,
+      receives.node,
+      panel("Connection", this.facts).node,
+    ];
     this.node = el(
       "div",
       { class: "view" },
-      el("header", { class: "title" }, el("h1", { tabindex: -1 }, this.name), this.quality.node, el("span", { class: "spacer" }), diagnosis),
+      el("header", { class: "title" }, el("h1", { tabindex: -1 }, this.name), this.quality.node),
       this.marks,
-      el("div", { class: "charts" }, ...Object.values(this.charts).map(({ node }) => node)),
-      sends.node,
-      receives.node,
-      panel("Connection", this.facts).node,
+      this.gone,
+      this.diagnosis.panel.node,
+      ...this.alive,
     );
   }
 
-  load(signal) {
-    return this.reader.read(this.id, signal);
+  async load(signal) {
+    const diagnosis = await this.diagnosis.load(signal);
+    try {
+      return { diagnosis, peer: await this.reader.read(this.id, signal) };
+    } catch (error) {
+      if (error.status !== 404 || !diagnosis) throw error;
+      return { diagnosis, peer: null };
+    }
   }
 
-  update(peer) {
+  /** Of somebody who left, the router may still know why. */
+  update({ diagnosis, peer }) {
+    this.diagnosis.update(diagnosis);
+    show(this.gone, !peer);
+    this.alive.forEach((node) => show(node, Boolean(peer)));
+    if (peer) return this.#showPeer(peer);
+    this.title = diagnosis.identity;
+    setName(this.name, this.title);
+    this.quality.set("", null);
+  }
+
+  #showPeer(peer) {
     const now = Date.now();
     const { participant, link, inbound, outbound } = peer;
     this.title = participant.name || participant.identity;
@@ -72,7 +94,7 @@ export class PeerView {
     this.charts.up.update(seriesOf, now, inbound.slice(0, 6).map(({ id, label }) => ({ key: id, title: label })));
     setText(this.limit, link.limitedBy ? (LIMITS[link.limitedBy] ?? link.limitedBy) : "");
     this.sends.update(inbound);
-    this.receives.update(outbound);
+    this.receives.update(gatherEmpty(outbound));
     this.#showFacts(peer);
   }
 
@@ -98,8 +120,6 @@ export class PeerView {
     this.facts.replaceChildren(...(items.length ? items : [el("p", { class: "empty" }, "Not connected.")]));
   }
 }
-
-export const crumbOf = (room) => ({ href: roomHref(room), name: room });
 
 function describeRights(rights) {
   const may = [

@@ -16,7 +16,7 @@ const LIMITED = {
 };
 
 const pictureOf = (stream) => (stream.kind === "video" ? picture(stream.width, stream.height, stream.framesPerSecond) : DASH);
-const rateColumn = (series) => ({ title: "Bit rate", kind: "number", cell: sparkCell({ read: (stream) => stream.bitrate, format: bitrate, series, floor: 5e4 }) });
+const rateColumn = (series) => ({ title: "Bit rate", kind: "number", cell: sparkCell({ read: (stream) => (stream.active === false ? null : stream.bitrate), format: bitrate, series, floor: 5e4 }) });
 const qualityColumn = { title: "Quality", kind: "state", cell: qualityCell((stream) => stream.quality) };
 
 export function sendTable(series) {
@@ -69,11 +69,22 @@ export function receiveTable(series, room) {
       { title: "Picture", kind: "number", cell: textCell((slot) => (slot.active ? pictureOf(slot) : DASH)) },
       rateColumn(series),
       { title: "Loss", kind: "number", cell: textCell((slot) => percent(slot.loss)) },
-      { title: "Freezes", kind: "number wide", cell: textCell((slot) => count(slot.freezes)) },
+      { title: "Freezes", kind: "number wide", cell: textCell((slot) => (slot.active ? count(slot.freezes) : DASH)) },
       { title: "Why", kind: "below", cell: reasonCell },
       qualityColumn,
     ],
   });
+}
+
+/** Slots in use one by one; empty ones that are empty for the same reasons together, below. */
+export function gatherEmpty(slots) {
+  const groups = new Map();
+  for (const slot of slots.filter((each) => !each.active)) {
+    const key = JSON.stringify([slot.kind, slot.choice, slot.reason, slot.pinned, slot.paused]);
+    groups.set(key, [...(groups.get(key) ?? []), slot]);
+  }
+  const empty = [...groups.values()].map((same) => ({ ...same[0], mids: same.map(({ mid }) => mid) }));
+  return [...slots.filter(({ active }) => active), ...empty];
 }
 
 /** Whose track it is, with a link to them. */
@@ -85,13 +96,13 @@ const shownCell = (room) => () => {
   const marks = badge("badge");
   return {
     node: el("span", { class: "main-cell" }, link, el("span", { class: "notes" }, source, slot, marks.node)),
-    update({ active, personId, personName, source: what, kind, mid, codec, pinned, paused }) {
+    update({ active, personId, personName, source: what, kind, mid, mids = [mid], codec, pinned, paused }) {
       setAttribute(link, "href", active && personId ? personHref(room, personId) : null);
-      setName(name, active ? (personName ?? (personId ? "somebody who left" : "nobody yet")) : "empty");
+      setName(name, active ? (personName ?? (personId ? "somebody who left" : "nobody yet")) : `${mids.length > 1 ? `${mids.length} ` : ""}empty`);
       name.classList.toggle("unnamed", !active || !personName);
       setText(source, [what, codec].filter(Boolean).join(" · "));
       show(source, active);
-      setText(slot, `${kind} slot ${mid}`);
+      setText(slot, `${kind} ${mids.length > 1 ? "slots" : "slot"} ${mids.join(" ")}`);
       marks.set(paused ? "Paused" : pinned ? "Pinned" : "", "none");
     },
   };

@@ -1,6 +1,6 @@
 /** A room: how it does, and everybody in it. */
 
-import { el, nameTag, show } from "./dom.js";
+import { el, nameTag, setText } from "./dom.js";
 import { bitrate, count, duration, milliseconds, plural, sourceName } from "./format.js";
 import { badge, Card, linkCell, lossCell, panel, personHref, qualityCell, qualityName, qualityTone, rateFigure, shareFigure, sparkCell } from "./parts.js";
 import { ListControls, Table, textCell } from "./table.js";
@@ -13,7 +13,7 @@ export class RoomView {
     this.locked = badge();
     this.quality = badge();
     this.cards = {
-      people: new Card("People"),
+      people: new Card("People", { floor: 2, tint: "tint-6" }),
       in: new Card("Received", { floor: 1e5, tint: "tint-1" }),
       out: new Card("Sent", { floor: 1e5, tint: "tint-2" }),
       loss: new Card("Loss to receivers", { floor: 0.05, tint: "tint-3" }),
@@ -44,7 +44,7 @@ export class RoomView {
       history.push(`up ${person.id}`, now, person.figures.bitrate_in);
       history.push(`down ${person.id}`, now, person.figures.bitrate_out);
     }
-    this.cards.people.update([count(room.participants)], plural(room.tracks, "live track", "live tracks"));
+    this.cards.people.update([count(room.participants)], plural(room.tracks, "live track", "live tracks"), push("people", room.participants), now);
     this.cards.in.update(rateFigure(figures.bitrate_in), `open for ${duration(time - Date.parse(room.created_at) / 1000)}`, push("in", figures.bitrate_in), now);
     const limited = figures.limited ? `${plural(figures.limited, "picture", "pictures")} smaller for want of bandwidth` : "no link holds a picture back";
     this.cards.out.update(rateFigure(figures.bitrate_out), limited, push("out", figures.bitrate_out), now);
@@ -52,7 +52,7 @@ export class RoomView {
     this.quality.set(figures.quality && qualityName(figures.quality), qualityTone(figures.quality));
     this.locked.set(room.locked ? "Locked" : "", "none");
     this.people.update(participants);
-    this.people.empty.textContent = this.controls.query.search ? "Nobody has such a name." : "Nobody is here.";
+    setText(this.people.empty, this.controls.query.search ? "Nobody has such a name." : "Nobody is here.");
     this.controls.update(total);
   }
 
@@ -81,5 +81,8 @@ const describePerson = (person) => [
   person.name && person.identity !== person.name && person.identity,
   person.hidden && "hidden",
   person.recorder && "records",
-  ...person.sources.map((track) => `${sourceName(track.source, track.kind)}${track.muted ? " muted" : track.live ? "" : " silent"}`),
+  // Screens that are not shared are there, muted; that is no news.
+  ...person.sources
+    .filter(({ source, muted }) => !muted || source === "microphone" || source === "camera")
+    .map((track) => `${sourceName(track.source, track.kind)}${track.muted ? " muted" : track.live ? "" : " silent"}`),
 ];
