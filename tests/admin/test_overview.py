@@ -106,7 +106,9 @@ async def test_the_latest_events_can_be_had(router: Router, client: httpx.AsyncC
 async def test_orders(router: Router, client: httpx.AsyncClient, sort: str, order: list[str]) -> None:
     rooms = {name: router.registry.create_room(name) for name in "abc"}
     measure(router.add_session(rooms["a"], "ada"), bandwidth={**bandwidth_stats(), "loss": 0.5})
-    measure(router.add_session(rooms["b"], "bob"), slots=[slot_stats(bitrate_bps=9e6, quality=quality(category="poor"))])
+    measure(
+        router.add_session(rooms["b"], "bob"), slots=[slot_stats(bitrate_bps=9e6, quality=quality(category="poor"))]
+    )
     for name in ("cyd", "dan"):
         router.add_session(rooms["c"], name)
     body = (await client.get("/v1/overview", params={"sort": sort})).json()
