@@ -88,7 +88,7 @@ export class LineChart {
     this.#now = now;
     for (const [key, line] of this.#lines) line.series = seriesOf(key);
     this.#span = Math.max(...[...this.#lines.values()].map(({ series }) => series.span(now)), 1);
-    setText(this.begin, `${Math.round(this.#span / 60_000)} min ago`);
+    setText(this.begin, this.#span < 90_000 ? `${Math.round(this.#span / 1000)} s ago` : `${Math.round(this.#span / 60_000)} min ago`);
     const most = roundUp(Math.max(this.floor, ...[...this.#lines.values()].map(({ series }) => series.largest)));
     setText(this.top, this.format(most));
     setText(this.middle, this.format(most / 2));

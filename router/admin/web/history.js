@@ -1,7 +1,7 @@
 /** What charts draw: the last minutes of a figure, and rates made of counters. */
 
 const WINDOW_MS = 300_000;
-const MIN_WINDOW_MS = 60_000;
+const MIN_WINDOW_MS = 30_000;
 const MAX_POINTS = 320;
 const MAX_SERIES = 600;
 
@@ -23,7 +23,7 @@ export class Series {
     return this.points.reduce((most, { value }) => Math.max(most, value ?? 0), 0);
   }
 
-  /** How far back there are points: charts show that much, but no less than a minute. */
+  /** How far back there are points: charts show that much, but no less than half a minute. */
   span(now) {
     return Math.min(WINDOW_MS, Math.max(MIN_WINDOW_MS, now - (this.points[0]?.time ?? now)));
   }

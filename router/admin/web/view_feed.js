@@ -29,6 +29,8 @@ const SENTENCES = {
   node_undrained: () => "takes newcomers again",
   node_stopped: () => "stopped",
 };
+/** Clients declare what they may send later as muted. */
+const isNews = ({ event, track }) => event !== "track_published" || !track.muted;
 const BAD = new Set(["poor", "lost"]);
 
 export class Feed {
@@ -53,7 +55,7 @@ export class Feed {
   }
 
   add(events) {
-    this.#events = [...events.toReversed(), ...this.#events].slice(0, KEPT);
+    this.#events = [...events.filter(isNews).toReversed(), ...this.#events].slice(0, KEPT);
     this.#timer ??= setTimeout(() => this.#render(), RENDER_MS);
   }
 
