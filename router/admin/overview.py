@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import ConfigDict
 
 from router import __version__, clock
+from router.admin import overview_examples
 from router.admin.figures import Figures, rank
 from router.admin.node_counters import NodeCounters
 from router.admin.rooms import FoundRoom
@@ -144,6 +146,8 @@ class NodeLine(Body):
 class Overview(Body):
     """This router and its rooms."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [overview_examples.OVERVIEW]})
+
     time: float
     """When, in seconds since 1970."""
     node: NodeLine
@@ -156,6 +160,8 @@ class Overview(Body):
 
 class RoomOverview(Body):
     """A room and who is in it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [overview_examples.ROOM_OVERVIEW]})
 
     time: float
     room: RoomLine

@@ -6,6 +6,8 @@ import httpx
 import pytest
 
 from router.admin.figures import read_figures, read_totals
+from router.admin.overview import Overview, RoomOverview
+from router.admin.overview_examples import OVERVIEW, ROOM_OVERVIEW
 from router.admin.survey import MAX_PER_LOOK, MIN_GAP_US, Survey
 from router.rooms.session import Session
 from tests.admin.conftest import Router, bandwidth_stats, encoding, quality, slot_stats, transport_stats
@@ -173,3 +175,8 @@ async def test_who_left_is_forgotten(router: Router) -> None:
     now[0] = MIN_GAP_US
     await survey.look()
     assert survey.of_room(room).measured == 0
+
+
+def test_examples_are_true() -> None:
+    assert Overview.model_validate(OVERVIEW).model_dump(mode="json") == OVERVIEW
+    assert RoomOverview.model_validate(ROOM_OVERVIEW).model_dump(mode="json") == ROOM_OVERVIEW
