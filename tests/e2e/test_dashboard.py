@@ -25,6 +25,18 @@ NAMES = "[...document.querySelectorAll('.row-link')].map((link) => link.textCont
 BANNER = "document.getElementById('banner').checkVisibility() && document.getElementById('banner-text').textContent"
 HAS_REASON = """[...document.querySelectorAll('.below .reason')].some(
   (reason) => reason.textContent.includes('speaker') && reason.closest('tr').querySelector('a.plain')?.href)"""
+PARTS = {"ice": {"verdict": "broken", "sentence": "a firewall, <i>perhaps</i>", "facts": {}}}
+JUDGED = {"verdict": "broken", "sentence": "no check was answered"}
+DIAGNOSIS = {
+    "room": ROOM,
+    "participant_id": "P_0000000000000000",
+    "identity": "ada",
+    **JUDGED,
+    "sessions": [
+        {"endpoint": "fork", "state": "new", "age_s": 75.5, "ended": None, **JUDGED, "sections": PARTS},
+    ],
+}
+"""As `…/diagnosis` answers."""
 CHART_DRAWN = "[...document.querySelectorAll('.chart path.line')].some((path) => path.getAttribute('d').includes('L'))"
 
 
@@ -72,6 +84,7 @@ async def test_a_call_of_three_and_a_router_that_stops(output: Path) -> None:
             await wait_live(dashboard)
             await wait_for(dashboard, "document.body.innerText.includes('No room is open.')", "no room yet")
             people = [await join(chromium, router, name) for name in ("Ada", "Bob", MALLORY)]
+            await dashboard.page.route("**/diagnosis", lambda route: route.fulfill(json=DIAGNOSIS))
             await watch_call(dashboard, output)
             assert READER not in await dashboard.evaluate(
                 "location.href + document.cookie + JSON.stringify(localStorage)"
@@ -104,6 +117,7 @@ async def watch_call(dashboard: Window, output: Path) -> None:
     await wait_for(dashboard, "document.querySelector('h1').textContent === 'Ada'", "Ada")
     await wait_for(dashboard, HAS_REASON, "a slot that says whom it shows and why")
     await wait_for(dashboard, "document.body.innerText.includes('Camera')", "what she sends")
+    await wait_for(dashboard, "document.querySelector('.verdicts')?.innerText.includes('<i>perhaps</i>')", "diagnosis")
     await wait_for(dashboard, CHART_DRAWN, "charts")
     await dashboard.screenshot(output / "dashboard-person.png")
     assert await dashboard.evaluate("window.hacked === undefined && !document.querySelector('#view img')")

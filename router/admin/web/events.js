@@ -6,7 +6,7 @@ const MAX_RETRY_MS = 30_000;
 const MAX_SILENCE_MS = 40_000;
 /** All but who is heard, which changes with every word. */
 const KINDS = [
-  ...["room_started", "room_finished", "room_locked", "room_unlocked"],
+  ...["room_started", "room_finished", "room_locked", "room_unlocked", "room_changed"],
   ...["participant_joined", "participant_left", "participant_changed"],
   ...["track_published", "track_unpublished", "track_muted", "track_unmuted", "track_changed"],
   ...["quality_changed", "node_started", "node_draining", "node_undrained", "node_stopped"],

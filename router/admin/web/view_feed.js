@@ -14,6 +14,7 @@ const SENTENCES = {
   room_finished: ({ reason }) => `ended (${reason})`,
   room_locked: () => "was locked",
   room_unlocked: () => "was unlocked",
+  room_changed: () => "was changed by an operator",
   participant_joined: () => "joined",
   participant_left: ({ reason }) => `left (${reason})`,
   participant_changed: () => "changed their name or metadata",
