@@ -30,6 +30,9 @@ class _Look:
     at_us: int
 
 
+_NOTHING: Final = Figures()
+
+
 class Survey:
     """Of all rooms of one router."""
 
@@ -40,7 +43,8 @@ class Survey:
         self._round: Iterator[Session] = iter(())
         self._looking = asyncio.Lock()
         self._looked_us = -MIN_GAP_US
-        self._rooms: dict[str, Figures] = {}
+        self._rooms: WeakKeyDictionary[Room, tuple[int, Figures]] = WeakKeyDictionary()
+        """Added up, with the version of the roster that they are of."""
 
     async def look(self, first: Iterable[Session] = ()) -> None:
         """Visits sessions: `first` those that are to be shown, as far as they were not visited lately, then others."""
@@ -51,14 +55,14 @@ class Survey:
                 return
             self._looked_us = started_us
             await self._visit(self._continue_round(started_us, MAX_PER_LOOK - spent))
-            self._rooms.clear()
 
     def of_room(self, room: Room) -> Figures:
-        """What is known of a room, added up once for all who ask between two looks."""
-        found = self._rooms.get(room.name)
-        if found is None:
-            found = self._rooms[room.name] = self.of_sessions(room.sessions)
-        return found
+        """What is known of a room, added up again when somebody came, left or was visited."""
+        version, figures = self._rooms.get(room, (None, _NOTHING))
+        if version != room.roster.version:
+            figures = self.of_sessions(room.sessions)
+            self._rooms[room] = room.roster.version, figures
+        return figures
 
     def of_sessions(self, sessions: Iterable[Session]) -> Figures:
         """What is known of these, together."""
@@ -82,6 +86,7 @@ class Survey:
 
     async def _visit_one(self, session: Session) -> None:
         before = self._looks.get(session)
+        self._rooms.pop(session.room, None)
         try:
             stats = await session.connection.get_stats()
         except (EngineError, ConnectionClosedError):

@@ -171,7 +171,7 @@ async def test_who_left_is_forgotten(router: Router) -> None:
     survey = Survey(router.registry, now_us=lambda: now[0])
     await survey.look()
     assert survey.of_room(room).measured == 1
-    room.participants.clear()
+    room.roster.tell_left(room.participants.pop("ada"), "left")
     now[0] = MIN_GAP_US
     await survey.look()
     assert survey.of_room(room).measured == 0

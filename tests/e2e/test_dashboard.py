@@ -71,9 +71,9 @@ def unexpected(window: Window) -> list[str]:
 @pytest.mark.browser
 @pytest.mark.timeout(120)
 async def test_a_call_of_three_and_a_router_that_stops(output: Path) -> None:
-    ports = {"port": free_port(), "admin_port": free_port()}
+    port, admin_port = free_port(), free_port()
     async with launch_chromium() as chromium:
-        async with run_router(settings=SETTINGS, **ports) as router:
+        async with run_router(settings=SETTINGS, port=port, admin_port=admin_port) as router:
             dashboard = await open_dashboard(chromium, router)
             await wait_for(dashboard, "document.activeElement?.id === 'token'", "the token asked for")
             await sign_in(dashboard, "another token, which this router never had")
@@ -95,7 +95,7 @@ async def test_a_call_of_three_and_a_router_that_stops(output: Path) -> None:
                 await person.page.close()
         await wait_for(dashboard, f"({BANNER} || '').includes('does not answer')", "the router missed")
         assert await dashboard.evaluate(STATE) == "stale"
-        async with run_router(settings=SETTINGS, **ports):
+        async with run_router(settings=SETTINGS, port=port, admin_port=admin_port):
             await wait_live(dashboard)
             assert not await dashboard.evaluate(BANNER)
             await wait_for(dashboard, f"{NAMES}.length === 0", "the rooms of the router before gone")
