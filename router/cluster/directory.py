@@ -66,6 +66,14 @@ class RoomDirectory:
             else:
                 self._lose(room.name, stands.node)
 
+    def wait_s(self, now_us: int) -> float:
+        """Until new claims may be made; 0 where they may be now."""
+        return max(0, self._claims_from_us - now_us) / 1e6
+
+    def has_written(self, name: str) -> bool:
+        """Whether the store has a room of this name from this life of the node."""
+        return name in self._written
+
     async def remove_all(self) -> None:
         """This node's rooms; raises `StoreError`."""
         written = list(self._written.values())

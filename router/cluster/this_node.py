@@ -9,6 +9,7 @@ from router.cluster.directory import RoomDirectory
 from router.cluster.entries import NodeEntry, RoomSetup
 from router.cluster.load import LoadMeter
 from router.cluster.membership import Membership, NodeLoad
+from router.cluster.reopening import Reopening
 from router.cluster.store import Store
 from router.metrics import Metrics
 from router.rooms.registry import RoomRegistry
@@ -64,4 +65,5 @@ def join_others(
     directory = RoomDirectory(registry, store, metrics, settings.ttl_s, describe_setup)
     membership = Membership(node, store, directory, measure)
     registry.on_rooms_changed = membership.wake
+    registry.find_options = Reopening(store, directory, node.id).find_options
     return membership

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,8 @@ class RoomRegistry:
         self.removed = RemovedIdentities(self.limits)
         self.on_rooms_changed: Callable[[], None] | None = None
         """Told after a room was opened or closed."""
+        self.find_options: Callable[[str], Awaitable[RoomOptions | None]] | None = None
+        """What a room was that is not here, if its node died with it."""
         self.revocations = Revocations() if revocations is None else revocations  # an empty one is false
         """Tokens that are refused; the same that whoever verifies them asks."""
         self.revocations.listen(self._on_revoked)
@@ -125,6 +127,15 @@ class RoomRegistry:
             raise ConflictError("a room of this name is open with other slots or codecs", slug="room-exists")
         return room, False
 
+    async def recall(self, name: str) -> None:
+        """To be awaited before a room is opened: one whose node died opens here as it was, also where rooms are not
+        created on first use."""
+        if self.find_options is None or self.draining or self.closed or check_room_name(name) in self._rooms:
+            return
+        options = await self.find_options(name)
+        if options is not None and name not in self._rooms:
+            self.create_room(name, options)
+
     def open_room(self, name: str) -> Room:
         """The room, created now if it is not open and the setting allows it."""
         if check_room_name(name) not in self._rooms and self.create_on_first_use:
@@ -140,6 +151,7 @@ class RoomRegistry:
         admitted = admit_offer(offer, room.grants.in_force(grant) if room else grant, endpoint)
         if check_room_name(room_name) not in self._rooms and self.create_on_first_use and not admitted.tracks:
             raise no_publisher()
+        await self.recall(room_name)
         return await self.open_room(room_name).join(grant, offer, endpoint)
 
     def close_room(self, room: Room, reason: str = "room-closed") -> asyncio.Task[None]:

@@ -76,6 +76,7 @@ class EventsResource:
     async def _converse(self, websocket: WebSocket, stream: EventStream, sending: asyncio.Task[None]) -> None:
         grant, since = await self._authenticate(websocket)
         stream.identity = grant.identity
+        await self._state.registry.recall(grant.room)
         room = self._state.registry.open_room(grant.room)
         room.moderation.check_entry(grant)
         room.watch(stream, since)

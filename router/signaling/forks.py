@@ -30,6 +30,7 @@ class ForksResource(JoiningResource):
         check_content_type(request, SDP)
         ufrag = _read_ufrag(request)
         answer = parse(await self.read_body(request))
+        await self.state.registry.recall(name)
         session = await self.state.registry.open_room(name).forks.answer(grant, ufrag, answer)
         response = JSONResponse(_describe(session), status_code=201)
         self.name_session(response, "fork", session)
