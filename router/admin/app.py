@@ -12,6 +12,7 @@ from starlette.responses import Response
 from router import __version__
 from router.admin import (
     captures,
+    dashboard,
     diagnosis,
     docs,
     drain,
@@ -21,6 +22,7 @@ from router.admin import (
     metrics,
     moderation,
     nodes,
+    overview,
     participant_changes,
     participants,
     revocations,
@@ -39,6 +41,7 @@ from router.admin.gate import Gate
 from router.admin.loopback_pages import LoopbackPages
 from router.admin.openapi import complete_document
 from router.admin.state import AdminState
+from router.admin.survey import Survey
 from router.errors import RequestError, RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error, write_problem
 from router.request_path import RequestPathMiddleware
@@ -72,13 +75,15 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.state.snapshots.register(RouterCollector(state.registry, state.read_counters))
     ProcessCollector(registry=app.state.snapshots)
     app.state.event_listeners = Listeners(state.max_event_listeners, state.metrics)
+    app.state.survey = Survey(state.registry)
     state.registry.on_session_ending = state.ended.remember
     for resource in (
         *(rooms, room_changes, participants, participant_changes, moderation, tracks, slots, stats),
         *(join_tokens, revocations, events, webhooks, nodes, drain, diagnosis, captures),
+        overview,
     ):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
-    for resource in (health, metrics, docs):
+    for resource in (health, metrics, docs, dashboard):
         app.include_router(resource.router)
     app.add_exception_handler(RouterError, on_router_error)
     app.add_exception_handler(HTTPException, on_http_exception)
