@@ -18,10 +18,14 @@ MAY_USE = {
     "events": set(),
     "rtc": {"router._engine"},
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
-    "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"},
+    "signaling": {
+        *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
+        "router.static_files",
+    },
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
         "router.claims",
+        "router.static_files",
     },
     "cluster": {"router.rooms", "router.config_model"},
 }

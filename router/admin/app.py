@@ -10,10 +10,12 @@ from starlette.responses import Response
 
 from router import __version__
 from router.admin import (
+    dashboard,
     docs,
     events,
     health,
     metrics,
+    overview,
     participant_changes,
     participants,
     revocations,
@@ -25,6 +27,7 @@ from router.admin.auth import require_token
 from router.admin.collector import RouterCollector
 from router.admin.event_stream import Listeners
 from router.admin.state import AdminState
+from router.admin.survey import Survey
 from router.errors import RequestError, RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error, write_problem
 
@@ -46,9 +49,10 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.state.snapshots.register(RouterCollector(state.registry, state.read_counters))
     ProcessCollector(registry=app.state.snapshots)
     app.state.event_listeners = Listeners(state.max_event_listeners, state.metrics)
-    for resource in (rooms, participants, participant_changes, stats, revocations, events, webhooks):
+    app.state.survey = Survey(state.registry)
+    for resource in (rooms, participants, participant_changes, stats, revocations, events, webhooks, overview):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
-    for resource in (health, metrics, docs):
+    for resource in (health, metrics, docs, dashboard):
         app.include_router(resource.router)
     app.add_exception_handler(RouterError, on_router_error)
     app.add_exception_handler(HTTPException, on_http_exception)

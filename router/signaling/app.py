@@ -24,9 +24,10 @@ from router.signaling.resources import PATHS, EndpointResource
 from router.signaling.roster import RosterResource
 from router.signaling.session_resource import SessionResource
 from router.signaling.state import PublicState
-from router.signaling.static import FILES, SecurityHeadersMiddleware, StaticFiles
+from router.signaling.static import FILES, SecurityHeadersMiddleware
 from router.signaling.whep import WhepEndpoint
 from router.signaling.whip import WhipEndpoint
+from router.static_files import StaticFiles
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -58,7 +59,7 @@ def create_public_app(state: PublicState) -> Starlette:
     _add(app, "/rooms/{room}/ice-servers", get=ice_servers.get, options=ice_servers.options)
     _add(app, "/rooms/{room}/roster", get=RosterResource(state, limiter).get)
     app.router.add_websocket_route("/rooms/{room}/events", EventsResource(state).serve)
-    static = StaticFiles(state.settings.web_root)
+    static = StaticFiles(state.settings.web_root, FILES)
     for path in FILES:
         _add(app, path, get=static.get, head=static.get)
     if state.settings.dev:

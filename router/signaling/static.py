@@ -1,14 +1,8 @@
-"""The demo room and the client module, as files with entity tags, and the headers that keep a page to itself."""
+"""The files of the demo room and the client module, and the headers that keep a page to itself."""
 
-import hashlib
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from router.errors import NotFoundError
 
 _CLIENT_PARTS = (
     "contributors",
@@ -43,37 +37,6 @@ FILES = {
     **{f"/{script}": (script, "text/javascript; charset=utf-8") for script in _SCRIPTS},
 }
 """Path, file and media type. Nothing else is ever read, so no path can leave the folder."""
-
-
-class StaticFiles:
-    """Serves `FILES` from one folder, read anew when they change."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._cache: dict[str, tuple[int, bytes, str]] = {}
-
-    async def get(self, request: Request) -> Response:
-        """One file, or 304 for a client that has it."""
-        path = request.url.path
-        name, media_type = FILES[path]
-        body, etag = self._read(name)
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-        if etag in known:
-            return Response(status_code=304, headers=headers)
-        return Response(body, headers={**headers, "Content-Type": media_type})
-
-    def _read(self, name: str) -> tuple[bytes, str]:
-        file = self._root / name
-        try:
-            modified = file.stat().st_mtime_ns
-            cached = self._cache.get(name)
-            if cached is None or cached[0] != modified:
-                body = file.read_bytes()
-                cached = self._cache[name] = (modified, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
-        except OSError as error:
-            raise NotFoundError("this file is not installed", slug="unknown-path") from error
-        return cached[1], cached[2]
 
 
 class SecurityHeadersMiddleware:
