@@ -20,14 +20,15 @@ MAY_USE = {
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
     "signaling": {
         *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
-        "router.static_files",
+        *("router.request_body", "router.json_input", "router.static_files"),
     },
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
-        "router.claims",
-        "router.static_files",
+        *("router.claims", "router.request_body", "router.json_input", "router.static_files"),
     },
     "cluster": {"router.rooms", "router.config_model"},
+    "commands": {"router.config", "router.tables", "router.access", "router.claims", "router.tokens"},
+    "examples": {"router.embedding"},
 }
 ONLY_IMPORTERS = {
     "aioice": {"router/rtc/ice.py"},
