@@ -52,6 +52,8 @@ for name, command in (
     ("events", follow_events),
     ("top", show_top),
     ("nodes", nodes.list_nodes),
+    ("drain", nodes.drain),
+    ("undrain", nodes.undrain),
 ):
     app.command(name)(command)
 

@@ -8,6 +8,7 @@ import typer
 from router.commands.groups import ListGroup
 from router.commands.people import find_participant
 from router.commands.remote import ParticipantName, Remote, RoomName, on_remote
+from router.commands.tracks import COLUMNS as TRACK_COLUMNS
 
 if TYPE_CHECKING:
     from router.commands.client import Item
@@ -41,6 +42,17 @@ COLUMNS: Final[Mapping[str, Callable[["Item"], Any]]] = {
     "tracks": _describe_tracks,
     "receives": _count_received,
 }
+SLOT_COLUMNS: Final[Mapping[str, Callable[["Item"], Any]]] = {
+    "mid": lambda slot: slot.get("mid", ""),
+    "kind": lambda slot: slot.get("kind", ""),
+    "track": lambda slot: slot.get("track_id") or "",
+    "participant": lambda slot: slot.get("participant_id") or "",
+    "wished": lambda slot: "pinned" if slot.get("pinned") else "paused" if slot.get("paused") else "",
+    "why": lambda slot: slot.get("reason", ""),
+}
+SourceName = Annotated[
+    str | None, typer.Option("--source", help="Only this: camera, microphone, screen, screen-audio.")
+]
 Publish = Annotated[bool | None, typer.Option("--publish/--no-publish", help="May publish.")]
 Subscribe = Annotated[bool | None, typer.Option("--subscribe/--no-subscribe", help="May subscribe.")]
 Moderate = Annotated[bool | None, typer.Option("--moderate/--no-moderate", help="May mute, remove and lock.")]
@@ -86,16 +98,28 @@ def change_participant(
 
 @app.command("mute")
 @on_remote
-def mute_participant(remote: Remote, room: RoomName, participant: ParticipantName) -> None:
-    """Stop forwarding all tracks of a participant until they are unmuted."""
-    _mute(remote, room, participant, muted=True)
+def mute_participant(
+    remote: Remote, room: RoomName, participant: ParticipantName, source: SourceName = None
+) -> None:
+    """Stop forwarding the tracks of a participant, whatever it does, until they are unmuted."""
+    _mute(remote, room, participant, source, muted=True)
 
 
 @app.command("unmute")
 @on_remote
-def unmute_participant(remote: Remote, room: RoomName, participant: ParticipantName) -> None:
+def unmute_participant(
+    remote: Remote, room: RoomName, participant: ParticipantName, source: SourceName = None
+) -> None:
     """Forward its tracks again."""
-    _mute(remote, room, participant, muted=False)
+    _mute(remote, room, participant, source, muted=False)
+
+
+@app.command("slots")
+@on_remote
+def list_slots(remote: Remote, room: RoomName, participant: ParticipantName) -> None:
+    """List what a participant is shown, and why."""
+    slots = remote.client.read(f"{_find(remote, room, participant)}/slots").get("items", ())
+    remote.show_list(slots, SLOT_COLUMNS)
 
 
 @app.command("remove")
@@ -106,12 +130,11 @@ def remove_participant(remote: Remote, room: RoomName, participant: ParticipantN
     remote.show_done(f"{participant} is out of {room}", room=room, participant=participant, removed=True)
 
 
-def _mute(remote: Remote, room: str, participant: str, *, muted: bool) -> None:
+def _mute(remote: Remote, room: str, participant: str, source: str | None, *, muted: bool) -> None:
     path = _find(remote, room, participant)
-    tracks = remote.client.read(path).get("tracks", ())
-    for track in tracks:
-        remote.client.change("PATCH", f"{path}/tracks/{track['id']}", {"moderated": muted})
-    remote.show_one(remote.client.read(path), COLUMNS)
+    body = {"muted": muted, **({"source": source} if source else {})}
+    tracks = remote.client.change("POST", f"{path}/mute", body).get("items", ())
+    remote.show_list(tracks, TRACK_COLUMNS)
 
 
 def _find(remote: Remote, room: str, participant: str) -> str:

@@ -55,7 +55,7 @@ def create_room(
     video_slots: Annotated[int | None, typer.Option(help="Pictures that a participant can have at once.")] = None,
     codecs: Annotated[str | None, typer.Option(help="Of its offer, the most wanted first: opus,VP8,H264.")] = None,
 ) -> None:
-    """Open a room before anybody comes."""
+    """Open a room before anybody comes; one that is open is shown as it is."""
     body = {
         "name": room,
         **_options(max_participants, empty_timeout, departure_timeout, metadata),
@@ -80,21 +80,21 @@ def change_room(
     options = _given(_options(max_participants, empty_timeout, departure_timeout, metadata))
     if not options:
         raise typer.BadParameter("expected at least one option to change")
-    _change(remote, room, options)
+    remote.show_one(remote.client.change("PATCH", _path(room), options), COLUMNS)
 
 
 @app.command("lock")
 @on_remote
 def lock_room(remote: Remote, room: RoomName) -> None:
     """Refuse newcomers."""
-    _change(remote, room, {"locked": True})
+    remote.show_one(remote.client.change("POST", f"{_path(room)}/lock"), COLUMNS)
 
 
 @app.command("unlock")
 @on_remote
 def unlock_room(remote: Remote, room: RoomName) -> None:
     """Let newcomers in again."""
-    _change(remote, room, {"locked": False})
+    remote.show_one(remote.client.change("POST", f"{_path(room)}/unlock"), COLUMNS)
 
 
 @app.command("close")
@@ -103,10 +103,6 @@ def close_room(remote: Remote, room: RoomName) -> None:
     """End a room and everybody's session in it."""
     remote.client.change("DELETE", _path(room))
     remote.show_done(f"room {room} is closed", room=room, closed=True)
-
-
-def _change(remote: Remote, room: str, body: dict[str, Any]) -> None:
-    remote.show_one(remote.client.change("PATCH", _path(room), body), COLUMNS)
 
 
 def _options(

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 QUIT: Final = frozenset("qQ\x03\x04")
 FIRST_S: Final = 1.0
 """Between the two readings that a single frame needs for its rates."""
-Sort = Literal["name", "people", "tracks", "in", "out", "loss", "slots"]
-KEY_OF_SORT: Final = {"name": "n", "people": "p", "tracks": "t", "in": "i", "out": "o", "loss": "l", "slots": "s"}
+Sort = Literal["name", "people", "bitrate", "loss", "quality"]
+KEY_OF_SORT: Final = {"name": "n", "people": "p", "bitrate": "b", "loss": "l", "quality": "w"}
 
 
 @on_remote
@@ -92,6 +92,8 @@ class View:
         self._interval_s = interval_s
         self._state = State(first, sort=sort)
         self._ended = threading.Event()
+        self._hurry = threading.Event()
+        """Somebody pressed a key: read now."""
         self._awake, self._wake_up = os.pipe()
         os.set_blocking(self._wake_up, False)
 
@@ -109,6 +111,7 @@ class View:
             while self._wait():
                 live.update(self._draw(console), refresh=True)
         self._ended.set()
+        self._hurry.set()
 
     def _draw(self, console: Any) -> Any:
         from router.commands.top_view import view
@@ -132,11 +135,14 @@ class View:
             os.read(self._awake, 4096)
         if stdin in ready:
             keys = os.read(stdin, 64).decode(errors="replace")
+            self._hurry.set()
             return bool(keys) and all(self._state.press(key, frozenset(SORTS)) for key in keys)
         return True
 
     def _read(self) -> None:
-        while not self._ended.wait(self._interval_s):
+        while not self._ended.is_set():
+            self._hurry.wait(self._interval_s)
+            self._hurry.clear()
             try:
                 self._state.reading, self._state.problem = self._reader.read(self._state.sort), ""
             except AdminError as error:

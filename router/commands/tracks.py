@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from router.commands.groups import ListGroup
-from router.commands.people import find_track, list_tracks
 from router.commands.remote import Remote, RoomName, on_remote
 
 if TYPE_CHECKING:
@@ -24,8 +23,8 @@ def _describe_state(track: "Item") -> str:
 
 COLUMNS: Final[Mapping[str, Callable[["Item"], Any]]] = {
     "id": lambda track: track.get("id", ""),
-    "participant": lambda track: track.get("identity", ""),
-    "name": lambda track: track.get("name", ""),
+    "identity": lambda track: track.get("identity", ""),
+    "participant": lambda track: track.get("participant_id", ""),
     "kind": lambda track: track.get("kind", ""),
     "source": lambda track: track.get("source", ""),
     "mid": lambda track: track.get("mid", ""),
@@ -35,33 +34,26 @@ COLUMNS: Final[Mapping[str, Callable[["Item"], Any]]] = {
 
 @app.command("list")
 @on_remote
-def list_published(remote: Remote, room: RoomName) -> None:
+def list_tracks(remote: Remote, room: RoomName) -> None:
     """List the tracks of everybody in a room."""
-    remote.show_list((_describe(person, track) for person, track in list_tracks(remote.client, room)), COLUMNS)
+    remote.show_list(remote.client.read_all(_path(room)), COLUMNS)
 
 
 @app.command("mute")
 @on_remote
 def mute_track(remote: Remote, room: RoomName, track: TrackId) -> None:
     """Stop forwarding a track, whatever its publisher does."""
-    _mute(remote, room, track, muted=True)
+    remote.show_one(remote.client.change("PATCH", _path(room, track), {"moderated": True}), COLUMNS)
 
 
 @app.command("unmute")
 @on_remote
 def unmute_track(remote: Remote, room: RoomName, track: TrackId) -> None:
     """Forward it again."""
-    _mute(remote, room, track, muted=False)
+    remote.show_one(remote.client.change("PATCH", _path(room, track), {"moderated": False}), COLUMNS)
 
 
-def _mute(remote: Remote, room: str, track_id: str, *, muted: bool) -> None:
+def _path(room: str, *track: str) -> str:
     from router.commands.client import join_path
 
-    person, _ = find_track(remote.client, room, track_id)
-    path = join_path("rooms", room, "participants", str(person["id"]), "tracks", track_id)
-    remote.show_one(_describe(person, remote.client.change("PATCH", path, {"moderated": muted})), COLUMNS)
-
-
-def _describe(person: "Item", track: "Item") -> "Item":
-    owner = {"participant_id": person.get("id"), "identity": person.get("identity"), "name": person.get("name")}
-    return {**track, **owner}
+    return join_path("rooms", room, "tracks", *track)
