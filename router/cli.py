@@ -16,7 +16,7 @@ from router import __version__
 from router.commands import nodes, participants, rooms, tokens, tracks
 from router.commands.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, AdminError
 from router.commands.events import follow_events
-from router.commands.remote import AsJson, ConfigFile
+from router.commands.remote import AsJson, CaFile, ConfigFile, TokenFile, Url, find_router, open_client
 from router.commands.stats import show_stats
 from router.commands.top import show_top
 from router.errors import ConfigError, RouterError
@@ -57,6 +57,7 @@ for name, command in (
 ):
     app.command(name)(command)
 
+PublicUrl = Annotated[str | None, typer.Option(help="Also try a router's public port, and the media ports it offers.")]
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -191,12 +192,27 @@ def show_schema() -> None:
 
 @app.command()
 def doctor(
-    config: ConfigFile = None, dev: Annotated[bool, typer.Option("--dev")] = False, as_json: AsJson = False
+    config: ConfigFile = None,
+    dev: Annotated[bool, typer.Option("--dev")] = False,
+    remote: Annotated[bool, typer.Option("--remote", help="Examine a running router instead of this machine.")] = False,
+    public_url: PublicUrl = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Check ports, socket buffers, libsrtp, addresses, clock and Redis before the router is started."""
+    """Check ports, buffers, libsrtp, addresses, clock and Redis before a router starts; with --remote or --url, a router."""
+    from router.config import load_settings
     from router.doctor import examine, show_findings
 
-    findings = examine(load_settings(file=config, flags={"dev": True} if dev else {}))
+    settings = load_settings(file=config, flags={"dev": True} if dev else {})
+    if remote or url is not None or public_url is not None:
+        from router.commands.remote_checks import examine_remote
+
+        with open_client(find_router(settings, url, token_file, ca_file)) as client:
+            findings = examine_remote(client, public_url or settings.public.url)
+    else:
+        findings = examine(settings)
     show_findings(findings, as_json=as_json)
     if any(finding.status == "fail" for finding in findings):
-        sys.exit(EXIT_CONFIGURATION if findings[0].status == "fail" else EXIT_FAILED)
+        sys.exit(EXIT_USAGE if findings[0].name == "configuration" and findings[0].status == "fail" else EXIT_FAILED)

@@ -6,7 +6,7 @@ for addresses of this machine proxies of the environment are not used.
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -68,7 +68,7 @@ class AdminClient:
 
     def read(self, path: str, **parameters: Any) -> Item:
         """One document."""
-        return self._document(self.send("GET", path, parameters=parameters))
+        return self.parse(self.send("GET", path, parameters=parameters))
 
     def read_text(self, path: str) -> str:
         """A document that is not JSON, such as `/metrics`."""
@@ -77,7 +77,7 @@ class AdminClient:
     def change(self, method: str, path: str, body: Item | None = None, **headers: str) -> Item:
         """Changes something; what it is afterwards, empty where the API answers with nothing."""
         reply = self.send(method, path, body=body, headers=headers)
-        return self._document(reply) if reply.content else {}
+        return self.parse(reply) if reply.content else {}
 
     def read_all(self, path: str, **parameters: Any) -> Iterator[Item]:
         """All entries of a list, page after page."""
@@ -100,13 +100,14 @@ class AdminClient:
         parameters: Item | None = None,
         body: Item | None = None,
         headers: dict[str, str] | None = None,
+        accept: Collection[int] = (),
     ) -> httpx.Response:
-        """A good answer, or `AdminError`."""
+        """A good answer or one with a status of `accept`, else `AdminError`."""
         try:
             reply = self._http.request(method, path, params=parameters, json=body, headers=headers)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from None
-        if not reply.is_success:
+        if not reply.is_success and reply.status_code not in accept:
             raise self._refusal(reply)
         return reply
 
@@ -127,7 +128,8 @@ class AdminClient:
             with suppress(httpx.HTTPError):
                 yield from reply.iter_lines()
 
-    def _document(self, reply: httpx.Response) -> Item:
+    def parse(self, reply: httpx.Response) -> Item:
+        """The document of an answer."""
         try:
             body = reply.json()
         except ValueError:

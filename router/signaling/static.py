@@ -69,8 +69,8 @@ class SecurityHeadersMiddleware:
 def write_policy(public_url: str | None) -> str:
     """Everything from this origin; signalling also from the public one, which `Location` headers name."""
     connect = ["'self'"]
-    if public_url is not None:
-        parts = urlsplit(public_url)
+    parts = urlsplit(public_url or "")
+    if parts.netloc:
         socket_scheme = "wss" if parts.scheme == "https" else "ws"
         connect += [f"{parts.scheme}://{parts.netloc}", f"{socket_scheme}://{parts.netloc}"]
     return "; ".join(
