@@ -7,7 +7,6 @@ settings: what a command needs is imported when it runs.
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer

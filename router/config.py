@@ -158,7 +158,11 @@ def _check_environment_names(environment: Mapping[str, str]) -> None:
     """Refuses a variable that names no setting; pydantic-settings ignores those of the first level."""
     for name in environment:
         upper = name.upper()
-        if not upper.startswith(ENV_PREFIX) or upper in (CONFIG_VARIABLE, ADMIN_URL_VARIABLE) or _is_service_link(upper):
+        if (
+            not upper.startswith(ENV_PREFIX)
+            or upper in (CONFIG_VARIABLE, ADMIN_URL_VARIABLE)
+            or _is_service_link(upper)
+        ):
             continue
         first = upper.removeprefix(ENV_PREFIX).lower().split("__")[0]
         field = Settings.model_fields.get(first)

@@ -10,9 +10,10 @@
     app = FastAPI(lifespan=lifespan)
     router.mount(app, "/media")
 
-The application's server takes the place of the public port: its TLS, its limits, its signals. Everything else is as with
-`router serve`: the settings (files and environment), the admin port, the UDP ports, Redis. One process and one event
-loop only: a second worker process would want the same UDP ports and know other rooms. `router/examples/README.md` is the guide.
+The application's server takes the place of the public port: its TLS, its limits, its signals. Everything else is as
+with `router serve`: settings (files and environment), the admin port, the UDP ports, Redis. One process and one event
+loop only: a second worker process would want the same UDP ports and know other rooms. The guide is
+`router/examples/README.md`.
 """
 
 from types import TracebackType

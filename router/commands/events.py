@@ -87,7 +87,13 @@ def describe_event(event: "Item") -> str:
 
     at = datetime.fromtimestamp(_number(event.get("time")), UTC).strftime("%H:%M:%S.%f")[:-3]
     room, person, track = (_section(event, name) for name in ("room", "participant", "track"))
-    words = [at, f"{event.get('event', '?'):<20}", room.get("name", ""), person.get("identity", ""), track.get("id", "")]
+    words = [
+        at,
+        f"{event.get('event', '?'):<20}",
+        room.get("name", ""),
+        person.get("identity", ""),
+        track.get("id", ""),
+    ]
     rest = [f"{name}={_write(value)}" for name, value in event.items() if name not in NOT_SHOWN]
     return " ".join(str(word) for word in (*words, *rest) if word)
 

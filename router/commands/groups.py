@@ -14,7 +14,7 @@ class ListGroup(TyperGroup):
 
     meant: ClassVar[str] = "list"
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override] # typer's own click
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         """Puts the command that is meant in front."""
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
             args = [self.meant, *args]

@@ -45,7 +45,7 @@ DRAIN_COLUMNS: Final[Mapping[str, Callable[["Item"], Any]]] = {
     "rooms": lambda drain: drain.get("rooms", ""),
     "participants": lambda drain: drain.get("participants", ""),
     "deadline in": _describe_rest,
-    "then": lambda drain: {True: "exits", False: "stays"}.get(drain.get("exit"), ""),
+    "then": lambda drain: "" if drain.get("exit") is None else "exits" if drain["exit"] else "stays",
 }
 
 

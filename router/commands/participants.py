@@ -98,18 +98,14 @@ def change_participant(
 
 @app.command("mute")
 @on_remote
-def mute_participant(
-    remote: Remote, room: RoomName, participant: ParticipantName, source: SourceName = None
-) -> None:
+def mute_participant(remote: Remote, room: RoomName, participant: ParticipantName, source: SourceName = None) -> None:
     """Stop forwarding the tracks of a participant, whatever it does, until they are unmuted."""
     _mute(remote, room, participant, source, muted=True)
 
 
 @app.command("unmute")
 @on_remote
-def unmute_participant(
-    remote: Remote, room: RoomName, participant: ParticipantName, source: SourceName = None
-) -> None:
+def unmute_participant(remote: Remote, room: RoomName, participant: ParticipantName, source: SourceName = None) -> None:
     """Forward its tracks again."""
     _mute(remote, room, participant, source, muted=False)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 ADMIN_URL_VARIABLE: Final = "ROUTER_ADMIN_URL"
 
-P = ParamSpec("P")
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file instead of config/router.yaml.")]
 Url = Annotated[
     str | None,
@@ -82,29 +81,21 @@ COMMON: Final = tuple(
 )
 
 
-def on_remote(command: Callable[Concatenate[Remote, P], None]) -> Callable[..., None]:
+def on_remote(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose first argument is the router that the common options name."""
     signature = inspect.signature(command, eval_str=True)
     own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in list(signature.parameters.values())[1:]
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in list(signature.parameters.values())[1:]
     ]
 
     @wraps(command)
-    def run(
-        *args: P.args,
-        config: Path | None,
-        url: str | None,
-        token_file: Path | None,
-        ca_file: Path | None,
-        as_json: bool,
-        **kwargs: P.kwargs,
-    ) -> None:
+    def run(**arguments: Any) -> None:  # Any: what typer has read, by the signature below
         from router.config import load_settings
 
+        config, url, token_file, ca_file, as_json = (arguments.pop(parameter.name) for parameter in COMMON)
         settings = load_settings(file=config)
         with open_client(find_router(settings, url, token_file, ca_file)) as client:
-            command(Remote(client, as_json), *args, **kwargs)
+            command(Remote(client, as_json), **arguments)
 
     run.__signature__ = signature.replace(parameters=[*own, *COMMON])  # type: ignore[attr-defined] # read by inspect
     return run

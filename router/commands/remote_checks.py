@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from router import clock
-from router.commands.client import TIMEOUT_S, AdminClient, Item, join_path
+from router.commands.client import TIMEOUT_S, AdminClient, join_path
 from router.commands.errors import EXIT_UNREACHABLE, AdminError
 from router.doctor import Finding
 from router.errors import RouterError
@@ -52,7 +52,9 @@ def check_answer(client: AdminClient) -> Iterator[Finding]:
     took_s = clock.wall_s() - sent_s
     text = f"{client.url} answers within {took_s * 1000:.0f} ms"
     if took_s > SLOW_S:
-        yield Finding("admin port", "warn", text, "the event loop or the network is slow: see sfu_event_loop_lag_seconds")
+        yield Finding(
+            "admin port", "warn", text, "the event loop or the network is slow: see sfu_event_loop_lag_seconds"
+        )
     else:
         yield Finding("admin port", "ok", text)
     yield from _check_skew(reply, sent_s + took_s / 2)

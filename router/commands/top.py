@@ -104,9 +104,13 @@ class View:
 
         console = Console(markup=False, highlight=False)
         reading = threading.Thread(target=self._read, name="top", daemon=True)
-        with self._catch_resizes(), _single_keys(sys.stdin.fileno()), Live(
-            self._draw(console), console=console, screen=True, auto_refresh=False, vertical_overflow="crop"
-        ) as live:
+        with (
+            self._catch_resizes(),
+            _single_keys(sys.stdin.fileno()),
+            Live(
+                self._draw(console), console=console, screen=True, auto_refresh=False, vertical_overflow="crop"
+            ) as live,
+        ):
             reading.start()
             while self._wait():
                 live.update(self._draw(console), refresh=True)

@@ -1,4 +1,4 @@
-"""A connectivity check as a client sends it (RFC 8445 section 7.2.4), to learn whether datagrams reach a router and come back.
+"""A connectivity check as a client sends it (RFC 8445 section 7.2.4), to learn whether datagrams reach a router.
 
 For tools: it blocks, makes no session, and does not say that media would flow, for that needs DTLS. The router answers
 only checks that are signed with the room's password, so an answer comes from that room's engine or its Python.
