@@ -206,7 +206,7 @@ def doctor(
 
     settings = load_settings(file=config, flags={"dev": True} if dev else {})
     if remote or url is not None or public_url is not None:
-        from router.commands.remote_checks import examine_remote
+        from router.doctor_remote import examine_remote
 
         with open_client(find_router(settings, url, token_file, ca_file)) as client:
             findings = examine_remote(client, public_url or settings.public.url)

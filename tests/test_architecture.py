@@ -39,7 +39,7 @@ ONLY_IMPORTERS = {
         for part in ("connections", "errors", "link", "nodes", "store", "topology", "values")
     },
     "httpcore": {"router/events/guarded_network.py", "router/events/webhook_post.py"},
-    "uvicorn": {"router/listener.py", "router/http_protocol.py"},
+    "uvicorn": {"router/listener.py", "router/http_protocol.py", "router/examples/embedded.py"},
     "prometheus_client": {
         "router/metrics.py",
         "router/admin/app.py",

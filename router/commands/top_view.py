@@ -34,7 +34,7 @@ def view(reading: Reading, *, sort: str, backwards: bool, height: int | None, pr
     shown = rooms if height is None else rooms[: max(0, height - used - 3)]
     parts = [*head, Text(), _rooms(shown)]
     left = reading.total_rooms - len(shown)
-    more = f"{left} more rooms  " if left > 0 else ""
+    more = f"{left} more  " if left > 0 else ""
     if height is None:
         return Group(*parts, Text(more, style="dim")) if more else Group(*parts)
     keys = "  ".join(f"{key} {name}" for key, (name, _) in SORTS.items())
