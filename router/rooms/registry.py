@@ -63,7 +63,7 @@ class RoomRegistry:
         self.removed = RemovedIdentities(self.limits)
         self.on_rooms_changed: Callable[[], None] | None = None
         """Told after a room was opened or closed."""
-        self.revocations = revocations or Revocations()
+        self.revocations = Revocations() if revocations is None else revocations  # an empty one is false
         """Tokens that are refused; the same that whoever verifies them asks."""
         self.revocations.listen(self._on_revoked)
         self.draining = False

@@ -9,6 +9,7 @@ last grant that its participant has shown.
 import asyncio
 import logging
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from router import clock
@@ -227,7 +228,7 @@ class Room:
         self._registry.add_session(session)
         if session.state == "new":
             session.connect_timer = self._registry.call_later(
-                self.limits.connect_timeout_s, lambda: self._on_connect_timeout(session)
+                self.limits.connect_timeout_s, partial(self._on_connect_timeout, session)
             )
         self.check_empty()
         (self.roster.tell_joined if joins else self.roster.tell_changed)(participant)
