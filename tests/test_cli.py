@@ -116,7 +116,7 @@ def answer(request: httpx.Request) -> httpx.Response:
     entry = {"participant_id": "P_1", "identity": "ada", "name": "", "stats": STATS}
     if path == "/v1/rooms/a/stats":
         return httpx.Response(200, json={"items": [entry], "next_cursor": None})
-    if path == "/v1/rooms/a/participants/P_1/stats":
+    if path == "/v1/rooms/a/participants/P_0000000000000001/stats":
         return httpx.Response(200, json=entry)
     return httpx.Response(404, json={"detail": "no such room", "slug": "unknown-room"})
 
@@ -148,7 +148,7 @@ def test_stats_joins_streams_with_codec_and_report() -> None:
     lines = run("stats", "a").splitlines()
     assert re.search(r"ada +sends video h +1 +VP8 +1200 +55 +2", lines[1])
     assert re.search(r"ada +receives audio +2 +30 +9 +1 +42\.1 +only layer", lines[2])
-    assert run("stats", "a", "P_1").splitlines() == lines
+    assert run("stats", "a", "P_0000000000000001").splitlines() == lines
     assert json.loads(run("stats", "a", "--json"))[0]["identity"] == "ada"
 
 
