@@ -23,7 +23,7 @@ from router.watched_file import WatchedFile
 Entry = TypeVar("Entry")
 _KEYS = TypeAdapter(dict[KeyId, SecretStr])
 _TOKENS = TypeAdapter(dict[TokenName, AdminTokenSettings])
-_TOKEN_SHAPE = "NAME: {token: TOKEN, scope: read or write}"
+_TOKEN_SHAPE = "NAME: {token: TOKEN, scope: read or write}"  # noqa: S105 - how a file looks
 
 
 class Access:

@@ -200,7 +200,7 @@ def doctor(
     ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check ports, buffers, libsrtp, addresses, clock and Redis before a router starts; with --remote or --url, a router."""
+    """Check ports, buffers, libsrtp, addresses, clock, Redis before a router starts; with --url, a router."""
     from router.config import load_settings
     from router.doctor import examine, show_findings
 

@@ -14,11 +14,11 @@ class ListGroup(TyperGroup):
 
     meant: ClassVar[str] = "list"
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Puts the command that is meant in front."""
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
             args = [self.meant, *args]
-        return super().parse_args(ctx, args)  # type: ignore[arg-type]
+        return super().parse_args(ctx, args)
 
 
 class CreateGroup(ListGroup):

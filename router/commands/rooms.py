@@ -21,6 +21,7 @@ COLUMNS: Final[Mapping[str, Callable[["Item"], Any]]] = {
     "watchers": lambda room: room.get("watchers", ""),
     "locked": lambda room: "locked" if room.get("locked") else "",
     "created at": lambda room: room.get("created_at", ""),
+    "on node": lambda room: room.get("node") or "",
 }
 MaxParticipants = Annotated[int | None, typer.Option(min=1, help="How many may be inside.")]
 EmptyTimeout = Annotated[float | None, typer.Option(help="Seconds until it closes if nobody comes.")]

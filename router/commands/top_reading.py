@@ -21,7 +21,7 @@ SORTS: Final[Mapping[str, tuple[str, str]]] = {
     "l": ("loss", "loss"),
     "w": ("worst quality", "quality"),
 }
-"""By their keys: how they are called, and what the overview calls them. The router sorts: it may have very many rooms."""
+"""By their keys: how they are called, and what the overview calls them. The router sorts, for it may have very many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Reader:
 def read_node(before: "Item | None", after: "Item") -> NodeReading:
     """What the counters say; rates need earlier ones.
 
-    >>> names = ("bytes_in", "bytes_out", "rtp_in", "rtp_out", "retransmitted", "kernel_drops", "send_dropped", "freezes")
+    >>> names = "bytes_in bytes_out rtp_in rtp_out retransmitted kernel_drops send_dropped freezes".split()
     >>> lists = {"busy_us": [0], "transports": [2], "forward_delay": [0, 0], "forward_delay_bounds_us": [50]}
     >>> before = {"time_us": 0, **dict.fromkeys(names, 0), **lists}
     >>> node = read_node(before, before | {"time_us": 1_000_000, "bytes_out": 1000, "busy_us": [500_000]})

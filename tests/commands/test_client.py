@@ -54,7 +54,10 @@ def test_no_answer_is_unreachable() -> None:
     def fail(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectTimeout("", request=request)
 
-    with client(fail) as admin, pytest.raises(AdminError, match="not reachable at http://router.test:8081") as refused:
+    with (
+        client(fail) as admin,
+        pytest.raises(AdminError, match=r"not reachable at http://router\.test:8081") as refused,
+    ):
         admin.read("/v1/rooms")
     assert refused.value.exit_code == 3
 

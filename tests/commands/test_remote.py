@@ -17,7 +17,11 @@ from tests.commands.running import Outcome, run
 from tests.rtc.offers import publisher
 
 TOKEN = "an admin token, long enough".replace(" ", "-")
-FREE = {"public": {"port": 0}, "admin": {"port": 0, "token": TOKEN}, "media": {"udp_port": 0, "addresses": ["127.0.0.1"]}}
+FREE = {
+    "public": {"port": 0},
+    "admin": {"port": 0, "token": TOKEN},
+    "media": {"udp_port": 0, "addresses": ["127.0.0.1"]},
+}
 
 
 @pytest.fixture
@@ -68,7 +72,9 @@ async def test_people_and_their_tracks(server: RouterServer) -> None:
     assert "silent" in (await command("tracks", "unmute", "tea", audio["id"])).out
     muted = (await command("participants", "mute", "tea", "ada", "--json")).json()
     assert [track["moderated"] for track in muted] == [True, True]
-    changed = (await command("participants", "change", "tea", "ada", "--name", "Countess", "--no-publish", "--json")).json()
+    changed = (
+        await command("participants", "change", "tea", "ada", "--name", "Countess", "--no-publish", "--json")
+    ).json()
     assert (changed["name"], changed["rights"]["can_publish"]) == ("Countess", False)
     assert (await command("participants", "slots", "tea", "ada", "--json")).json() == []
     assert (await command("stats", "tea", "ada", "--json")).json()[0]["identity"] == "ada"
@@ -84,7 +90,7 @@ async def test_tokens_are_revoked(server: RouterServer) -> None:
 
 async def test_events_are_followed(server: RouterServer) -> None:
     following = asyncio.create_task(command("events", "--room", "tea", "--count", "2"))
-    while not server.metrics.event_listeners._value.get():
+    while not server.metrics.event_listeners._value.get():  # noqa: ASYNC110 - a gauge tells nobody
         await asyncio.sleep(0.01)
     await publish(server, "tea", "ada")
     first, second = (await following).out.splitlines()
