@@ -32,7 +32,7 @@ FEW_FILES: Final = 0.8
 def examine_remote(client: AdminClient, public_url: str | None) -> list[Finding]:
     """All checks; those after one that finds nobody are left out."""
     findings: list[Finding] = []
-    checks: list[Callable[[AdminClient], Iterator[Finding]]] = [check_answer, check_ready, check_counters]
+    checks: list[Callable[[AdminClient], Iterator[Finding]]] = [check_admin_port, check_ready, check_counters]
     for check in checks:
         try:
             findings += check(client)
@@ -45,7 +45,7 @@ def examine_remote(client: AdminClient, public_url: str | None) -> list[Finding]
     return findings
 
 
-def check_answer(client: AdminClient) -> Iterator[Finding]:
+def check_admin_port(client: AdminClient) -> Iterator[Finding]:
     """Does the admin port answer, soon, with our token, and by the same clock?"""
     sent_s = clock.wall_s()
     reply = client.send("GET", "/v1/rooms", parameters={"limit": 1})
