@@ -4,6 +4,7 @@ Keys and admin tokens from files are followed: a file that changed takes effect 
 """
 
 import secrets
+from pathlib import Path
 from typing import TypeVar
 
 import yaml
@@ -22,6 +23,7 @@ from router.watched_file import WatchedFile
 Entry = TypeVar("Entry")
 _KEYS = TypeAdapter(dict[KeyId, SecretStr])
 _TOKENS = TypeAdapter(dict[TokenName, AdminTokenSettings])
+_TOKEN_SHAPE = "NAME: {token: TOKEN, scope: read or write}"  # noqa: S105 - how a file looks
 
 
 class Access:
@@ -61,7 +63,7 @@ class Access:
         self.join_tokens.replace_keys((*given, *self._keys))
 
     def _take_tokens(self, text: str) -> None:
-        named = _read_mapping("admin.token_file", "NAME: {token: TOKEN, scope: read or write}", text, _TOKENS)
+        named = _read_mapping("admin.token_file", _TOKEN_SHAPE, text, _TOKENS)
         for name, entry in named.items():
             self._check(f"admin.token_file: the token of {name}", entry.token, MIN_ADMIN_TOKEN_CHARS)
         self.admin_tokens.replace((*self._tokens, *_name_tokens(named)))
@@ -69,6 +71,15 @@ class Access:
     def _check(self, what: str, secret: SecretStr, min_bytes: int) -> None:
         if self._refuse_weak:
             refuse_weak(what, secret, min_bytes)
+
+
+def read_token_file(file: Path) -> dict[str, AdminTokenSettings]:
+    """The admin tokens of `admin.token_file`, for whoever is to use one."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"admin.token_file is {str(file)!r}: {error}") from None
+    return _read_mapping("admin.token_file", _TOKEN_SHAPE, text, _TOKENS)
 
 
 def read_signing_keys(settings: Settings) -> tuple[SigningKey, ...]:

@@ -1,44 +1,62 @@
-"""The command line: `router serve`, `config`, `token`, `doctor`, and the views of a running router.
+"""The command line: `router serve`, `config`, `token`, `doctor`, and the commands on a running router.
 
-Exit codes: 0 done, 1 something failed, 2 the configuration or the command line is wrong. Mistakes are one line on
-stderr that names the setting and the fix; tracebacks are for bugs.
+Exit codes are those of `router.commands.errors`; whoever stops a command with Ctrl-C gets 130. Mistakes are one line on
+stderr that names the setting and the fix; tracebacks are for bugs. Importing this module imports neither the engine nor
+settings: what a command needs is imported when it runs.
 """
 
 import asyncio
-import json
 import sys
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-import yaml
 
 from router import __version__
-from router.cli_token import make_token
-from router.cli_views import show_participants, show_rooms, show_stats
-from router.config import Settings, load_settings
+from router.commands import nodes, participants, rooms, tokens, tracks
+from router.commands.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, AdminError
+from router.commands.events import follow_events
+from router.commands.remote import AsJson, CaFile, ConfigFile, TokenFile, Url, find_router, open_client
+from router.commands.stats import show_stats
+from router.commands.top import show_top
 from router.errors import ConfigError, RouterError
-from router.log import configure_logging
+from router.tables import plain, print_json
 
-EXIT_FAILED: Final = 1
-EXIT_CONFIGURATION: Final = 2
+if TYPE_CHECKING:
+    from router.config import Settings
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 router not reachable, 4 token refused, "
+    "5 not found, 6 conflict, 7 later."
+)
 
 app = typer.Typer(
     name="router",
     help="A WebRTC router (SFU).",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
-app.command("rooms")(show_rooms)
-app.command("participants")(show_participants)
-app.command("stats")(show_stats)
-app.command("token")(make_token)
+for name, group in (
+    ("token", tokens.app),
+    ("rooms", rooms.app),
+    ("participants", participants.app),
+    ("tracks", tracks.app),
+):
+    app.add_typer(group, name=name)
+for name, command in (
+    ("stats", show_stats),
+    ("events", follow_events),
+    ("top", show_top),
+    ("nodes", nodes.list_nodes),
+    ("drain", nodes.drain),
+    ("undrain", nodes.undrain),
+):
+    app.command(name)(command)
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file instead of config/router.yaml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+PublicUrl = Annotated[str | None, typer.Option(help="Also try a router's public port, and the media ports it offers.")]
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -48,21 +66,23 @@ def main() -> None:
     try:
         app()
     except ConfigError as error:
-        _leave(error, EXIT_CONFIGURATION)
+        _leave(error, EXIT_USAGE)
+    except AdminError as error:
+        _leave(error, error.exit_code)
     except RouterError as error:
         _leave(error, EXIT_FAILED)
     except ImportError as error:
         # The engine or a library with compiled parts, such as libsrtp, is not there or does not fit this machine.
         _leave(
             ConfigError(f"{error}: expected a complete installation, see pip install --force-reinstall"),
-            EXIT_CONFIGURATION,
+            EXIT_USAGE,
         )
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _leave(error: RouterError, code: int) -> None:
-    print(f"router: {' '.join(str(error).split())}", file=sys.stderr)
+    print(plain(f"router: {' '.join(str(error).split())}"), file=sys.stderr)
     sys.exit(code)
 
 
@@ -99,6 +119,9 @@ def serve(
             "log.level": log_level,
         }
     )
+    from router.config import load_settings
+    from router.log import configure_logging
+
     settings = load_settings(file=config, flags=flags)
     settings.check_startable()
     configure_logging(settings.log.format, settings.log.level)
@@ -107,7 +130,7 @@ def serve(
     uvloop.run(_serve(settings))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: "Settings") -> None:
     from router.memory import keep_trimmed, suit_collector
     from router.server import RouterServer, raise_file_limit
     from router.stop_signals import catch_stop_signals
@@ -137,14 +160,22 @@ def _nest(flags: dict[str, Any]) -> dict[str, Any]:
 @config_app.command("show")
 def show_config(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Print the settings in force, secrets masked."""
+    import yaml
+
+    from router.config import load_settings
+
     values = load_settings(file=config).redacted()
-    print(json.dumps(values, indent=2) if as_json else yaml.safe_dump(values, sort_keys=False).rstrip())
+    if as_json:
+        print_json(values)
+    else:
+        print(yaml.safe_dump(values, sort_keys=False).rstrip())
 
 
 @config_app.command("check")
 def check_config(config: ConfigFile = None) -> None:
     """Say whether the router would start with these settings."""
     from router.access import Access
+    from router.config import load_settings
 
     settings = load_settings(file=config)
     settings.check_startable()
@@ -155,17 +186,34 @@ def check_config(config: ConfigFile = None) -> None:
 @config_app.command("schema")
 def show_schema() -> None:
     """Print the JSON Schema of the settings file."""
-    print(json.dumps(Settings.model_json_schema(), indent=2))
+    from router.config import Settings
+
+    print_json(Settings.model_json_schema())
 
 
 @app.command()
 def doctor(
-    config: ConfigFile = None, dev: Annotated[bool, typer.Option("--dev")] = False, as_json: AsJson = False
+    config: ConfigFile = None,
+    dev: Annotated[bool, typer.Option("--dev")] = False,
+    remote: Annotated[bool, typer.Option("--remote", help="Examine a running router instead of this machine.")] = False,
+    public_url: PublicUrl = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Check ports, socket buffers, libsrtp, addresses, clock and Redis before the router is started."""
+    """Check ports, buffers, libsrtp, addresses, clock, Redis before a router starts; with --url, a router."""
+    from router.config import load_settings
     from router.doctor import examine, show_findings
 
-    findings = examine(load_settings(file=config, flags={"dev": True} if dev else {}))
+    settings = load_settings(file=config, flags={"dev": True} if dev else {})
+    if remote or url is not None or public_url is not None:
+        from router.doctor_remote import examine_remote
+
+        with open_client(find_router(settings, url, token_file, ca_file)) as client:
+            findings = examine_remote(client, public_url or settings.public.url)
+    else:
+        findings = examine(settings)
     show_findings(findings, as_json=as_json)
     if any(finding.status == "fail" for finding in findings):
-        sys.exit(EXIT_CONFIGURATION if findings[0].status == "fail" else EXIT_FAILED)
+        sys.exit(EXIT_USAGE if findings[0].name == "configuration" and findings[0].status == "fail" else EXIT_FAILED)

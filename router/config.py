@@ -45,6 +45,8 @@ __all__ = ["CONFIG_VARIABLE", "DEFAULT_FILE", "ENV_PREFIX", "Settings", "load_se
 
 ENV_PREFIX: Final = "ROUTER_"
 CONFIG_VARIABLE: Final = "ROUTER_CONFIG"
+ADMIN_URL_VARIABLE: Final = "ROUTER_ADMIN_URL"
+"""Which router the commands talk to; no setting of a router itself."""
 DEFAULT_FILE: Final = Path("config/router.yaml")
 MASK: Final = "**********"
 
@@ -160,7 +162,11 @@ def _check_environment_names(environment: Mapping[str, str]) -> None:
     """Refuses a variable that names no setting; pydantic-settings ignores those of the first level."""
     for name in environment:
         upper = name.upper()
-        if not upper.startswith(ENV_PREFIX) or upper == CONFIG_VARIABLE or _is_service_link(upper):
+        if (
+            not upper.startswith(ENV_PREFIX)
+            or upper in (CONFIG_VARIABLE, ADMIN_URL_VARIABLE)
+            or _is_service_link(upper)
+        ):
             continue
         first = upper.removeprefix(ENV_PREFIX).lower().split("__")[0]
         field = Settings.model_fields.get(first)

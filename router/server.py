@@ -13,6 +13,8 @@ import socket
 from types import TracebackType
 from typing import Final
 
+from starlette.types import ASGIApp
+
 from router import __version__
 from router.access import Access
 from router.admin.app import create_admin_app
@@ -60,9 +62,11 @@ FORK_BURST_PER_ADDRESS_S: Final = 5.0
 class RouterServer:
     """A router that runs from `__aenter__` to `stop`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, public_prefix: str | None = None) -> None:
+        """With a prefix it has no public port: another application serves `make_public_app` below that."""
         settings.check_startable()
         self.settings = settings
+        self._public_prefix = public_prefix
         self.metrics = default_metrics()
         self.access = Access(settings)
         self.events = EventLog(max_entries=settings.events.max_entries, metrics=self.metrics)
@@ -94,6 +98,10 @@ class RouterServer:
         """The public TCP port, also when 0 was asked for."""
         return self._public.port if self._public else 0
 
+    def make_public_app(self) -> ASGIApp:
+        """What the public port serves; once started."""
+        return create_public_app(self._public_state())
+
     @property
     def admin_port(self) -> int:
         """The admin TCP port."""
@@ -119,8 +127,10 @@ class RouterServer:
 
     async def _start(self) -> None:
         settings, closing = self.settings, self._closing
-        public_port = bind_port(settings.public_host, settings.public.port, "public")
-        closing.callback(public_port.close)
+        listens = self._public_prefix is None
+        public_port = bind_port(settings.public_host, settings.public.port, "public") if listens else None
+        if public_port is not None:
+            closing.callback(public_port.close)
         admin_port = bind_port(settings.admin.host, settings.admin.port, "admin")
         closing.callback(admin_port.close)
         self._engine = await closing.enter_async_context(
@@ -152,9 +162,10 @@ class RouterServer:
         self._lag.start()
         closing.callback(self._lag.close)
         self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())
-        self._public = Listener(create_public_app(self._public_state()), public_port, _public_limits(settings))
         closing.push_async_callback(self._nodes.close)
-        for listener in (self._admin, self._public):
+        if public_port is not None:
+            self._public = Listener(self.make_public_app(), public_port, _public_limits(settings))
+        for listener in filter(None, (self._admin, self._public)):
             closing.push_async_callback(listener.stop)
             listener.start()
         self._sinks.start(opened.events)
@@ -252,7 +263,7 @@ class RouterServer:
     def _public_state(self) -> PublicState:
         settings = self.settings
         signaling = SignalingSettings(
-            public_url=settings.public.url,
+            public_url=settings.public.url or self._public_prefix,
             allowed_origins=settings.public.allowed_origins,
             ice_servers=_ice_servers(settings),
             body_timeout_s=BODY_TIMEOUT_SHARE * settings.public.request_timeout_s,

@@ -30,6 +30,8 @@ MAY_USE = {
     },
     "diagnosis": {"router.rooms", "router.rtc", "router._engine"},
     "cluster": {"router.rooms", "router.config_model"},
+    "commands": {"router.config", "router.tables", "router.access", "router.claims", "router.tokens"},
+    "examples": {"router.embedding"},
 }
 ONLY_IMPORTERS = {
     "aioice": {"router/rtc/ice.py"},
@@ -43,7 +45,7 @@ ONLY_IMPORTERS = {
         *("router/events/guarded_network.py", "router/events/webhook_post.py"),
         "router/admin/node_client.py",
     },
-    "uvicorn": {"router/listener.py", "router/http_protocol.py"},
+    "uvicorn": {"router/listener.py", "router/http_protocol.py", "router/examples/embedded.py"},
     "prometheus_client": {
         "router/metrics.py",
         "router/admin/app.py",

@@ -1,19 +1,22 @@
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
-from router import cli, cli_views
+from router import cli
 from router.cli import app
-from router.config import load_settings
+from router.commands import remote
+from router.commands.client import AdminClient, Place
 from router.errors import RouterError
 from router.tokens import JoinTokens
 
 SECRET = "canary-secret-of-32-bytes-or-more"
+ROOT = Path(__file__).parent.parent
 runner = CliRunner()
 
 
@@ -64,7 +67,7 @@ def test_token_gives_what_was_asked_for() -> None:
     [
         (["token", "--room", "a b\n", "--identity", "x"], 2, ["room"]),
         (["config", "check", "--config", "none.yaml"], 2, ["none.yaml"]),
-        (["rooms", "--url", "http://127.0.0.1:9"], 1, ["http://127.0.0.1:9 does not answer", "running"]),
+        (["rooms", "--url", "http://127.0.0.1:9"], 3, ["router not reachable at http://127.0.0.1:9", "running"]),
     ],
 )
 def test_mistakes_are_one_line(
@@ -113,19 +116,17 @@ def answer(request: httpx.Request) -> httpx.Response:
     entry = {"participant_id": "P_1", "identity": "ada", "name": "", "stats": STATS}
     if path == "/v1/rooms/a/stats":
         return httpx.Response(200, json={"items": [entry], "next_cursor": None})
-    if path == "/v1/rooms/a/participants/P_1/stats":
+    if path == "/v1/rooms/a/participants/P_0000000000000001/stats":
         return httpx.Response(200, json=entry)
     return httpx.Response(404, json={"detail": "no such room", "slug": "unknown-room"})
 
 
 @pytest.fixture
 def admin(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = cli_views.AdminClient
+    def connect(place: Place) -> AdminClient:
+        return AdminClient(place, httpx.MockTransport(answer))
 
-    def connect(settings: Any, url: str | None) -> cli_views.AdminClient:
-        return real(settings, url, httpx.MockTransport(answer))
-
-    monkeypatch.setattr(cli_views, "AdminClient", connect)
+    monkeypatch.setattr(remote, "open_client", connect)
 
 
 @pytest.mark.usefixtures("admin")
@@ -147,7 +148,7 @@ def test_stats_joins_streams_with_codec_and_report() -> None:
     lines = run("stats", "a").splitlines()
     assert re.search(r"ada +sends video h +1 +VP8 +1200 +55 +2", lines[1])
     assert re.search(r"ada +receives audio +2 +30 +9 +1 +42\.1 +only layer", lines[2])
-    assert run("stats", "a", "P_1").splitlines() == lines
+    assert run("stats", "a", "P_0000000000000001").splitlines() == lines
     assert json.loads(run("stats", "a", "--json"))[0]["identity"] == "ada"
 
 
@@ -157,6 +158,10 @@ def test_refusals_are_told_with_their_slug() -> None:
         runner.invoke(app, ["stats", "none"], catch_exceptions=False)
 
 
-def test_admin_address_for_a_router_that_listens_everywhere() -> None:
-    settings = load_settings(flags={"admin": {"host": "0.0.0.0", "port": 99}})
-    assert cli_views.AdminClient(settings, None)._url == "http://127.0.0.1:99"
+def test_the_start_imports_neither_engine_nor_settings() -> None:
+    code = "import sys; from router import cli; print(*[name for name in sys.modules if name.startswith('router')])"
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    loaded = set(output.split())
+    assert loaded >= {"router.cli", "router.commands.top"}
+    heavy = ("router._engine", "router.rtc", "router.rooms", "router.config", "router.access", "router.commands.client")
+    assert [name for name in loaded if name.startswith(heavy)] == []

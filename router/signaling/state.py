@@ -29,7 +29,8 @@ class SignalingSettings:
     """How the public port behaves."""
 
     public_url: str | None = None
-    """Prefix of absolute `Location` headers, without a trailing slash; None: paths. Never taken from `Host`."""
+    """Prefix of `Location` headers, without a trailing slash; of an embedded router perhaps a path. None: paths as they
+    are here. Never taken from `Host`."""
     allowed_origins: tuple[str, ...] = ("*",)
     """Web origins that may read answers (CORS) and open events WebSockets."""
     ice_servers: tuple[IceServer, ...] = ()

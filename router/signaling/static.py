@@ -70,8 +70,8 @@ def write_policy(public_url: str | None, *, other_nodes: bool = False) -> str:
     """Everything from this origin; signalling also from the public one, which `Location` headers name, and from nodes
     that a room may be at or move to while the page is open."""
     connect = ["'self'"]
-    if public_url is not None:
-        parts = urlsplit(public_url)
+    parts = urlsplit(public_url or "")
+    if parts.netloc:
         socket_scheme = "wss" if parts.scheme == "https" else "ws"
         connect += [f"{parts.scheme}://{parts.netloc}", f"{socket_scheme}://{parts.netloc}"]
     if other_nodes:

@@ -1,16 +1,31 @@
-"""`router token`: a join token from the command line, for trying things out and for scripts."""
+"""`router token`: makes join tokens from the settings' key, and revokes tokens at a running router."""
 
-import json
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from router.config import load_settings
+from router.commands.groups import CreateGroup
+from router.commands.remote import AsJson, ConfigFile, Remote, on_remote
 from router.errors import ConfigError, RequestError
+from router.tables import print_json
+
+if TYPE_CHECKING:
+    from router.commands.client import Item
+
+app = typer.Typer(cls=CreateGroup, help="Join tokens: create (the default, needs no router), revoke, revocations.")
+PATH: Final = "/v1/tokens/revocations"
+COLUMNS: Final[Mapping[str, Callable[["Item"], Any]]] = {
+    "token id": lambda one: one.get("token_id") or "",
+    "identity": lambda one: one.get("identity") or "",
+    "room": lambda one: one.get("room") or ("" if one.get("token_id") else "all"),
+    "revoked at": lambda one: one.get("revoked_at", ""),
+    "forgotten at": lambda one: one.get("expires_at", ""),
+}
 
 
-def make_token(
+@app.command("create")
+def create_token(
     room: Annotated[str, typer.Option(help="Room the token opens.")],
     identity: Annotated[str, typer.Option(help="Who joins; one identity is one participant.")],
     name: Annotated[str, typer.Option(help="Name to show.")] = "",
@@ -26,14 +41,13 @@ def make_token(
     edit_metadata: Annotated[bool, typer.Option("--edit-metadata", help="May change its own name and text.")] = False,
     metadata: Annotated[str, typer.Option(help="Text about the participant that others see.")] = "",
     ttl: Annotated[int, typer.Option(min=1, max=31_536_000, help="Seconds until it expires.")] = 21_600,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Settings file instead of config/router.yaml.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of the bare token.")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print a join token signed with the first key of the settings."""
     from router.access import Access
     from router.claims import read_sources
+    from router.config import load_settings
     from router.tokens import JoinGrant
 
     settings = load_settings(file=config)
@@ -59,5 +73,30 @@ def make_token(
         token = Access(settings).join_tokens.issue(grant, lifetime_s=ttl)
     except RequestError as error:
         raise ConfigError(f"--{error}") from None
-    body = {"token": token, "room": room, "identity": identity, "expires_in_s": ttl}
-    print(json.dumps(body) if as_json else token)
+    if as_json:
+        print_json({"token": token, "room": room, "identity": identity, "expires_in_s": ttl})
+    else:
+        print(token)
+
+
+@app.command("revoke")
+@on_remote
+def revoke(
+    remote: Remote,
+    token_id: Annotated[str | None, typer.Option("--id", help="The token's claim jti.")] = None,
+    identity: Annotated[str | None, typer.Option(help="All tokens of this identity issued until now.")] = None,
+    room: Annotated[str | None, typer.Option(help="With --identity: only tokens for this room.")] = None,
+) -> None:
+    """Refuse tokens from now on, and put out who is inside with one."""
+    given = {"token_id": token_id, "identity": identity, "room": room}
+    if (token_id is None) == (identity is None):
+        raise typer.BadParameter("expected either --id or --identity")
+    body = {name: value for name, value in given.items() if value is not None}
+    remote.show_one(remote.client.change("POST", PATH, body), COLUMNS)
+
+
+@app.command("revocations")
+@on_remote
+def list_revocations(remote: Remote) -> None:
+    """List what is revoked."""
+    remote.show_list(remote.client.read(PATH).get("items", ()), COLUMNS)

@@ -1,0 +1,1 @@
+"""Programs to start from; each runs as `python -m router.examples.NAME`, and is tested."""
