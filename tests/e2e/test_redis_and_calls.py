@@ -79,7 +79,8 @@ async def test_a_room_is_known_everywhere_and_outlives_its_node(tmp_path: Path) 
         assert (await http.post(revocations, json={"identity": "Ada"})).status_code == 201
 
         async def ada_is_out() -> bool:
-            return (await one.admin("/v1/rooms/ones/participants"))["items"] == []
+            found: list[object] = (await one.admin("/v1/rooms/ones/participants"))["items"]
+            return found == []
 
         print(f"out after {await until(ada_is_out, REVOKED_S):.2f} s")
         await wait_for(guest, "room.state !== 'connected'", "Ada told")
