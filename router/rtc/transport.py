@@ -23,6 +23,7 @@ from router.rtc.context import ConnectionContext
 from router.rtc.description import RTCDescription, RTCFingerprint
 from router.rtc.dtls import DtlsSession, fingerprint_matches
 from router.rtc.ice import Address, Check, write_role_conflict, write_success
+from router.rtc.progress import TransportProgress
 
 if TYPE_CHECKING:
     from router.rtc.engine import MediaEngine
@@ -54,6 +55,9 @@ class TransportOwner(Protocol):
     def on_transport_pair(self, socket: "RTCSocket", address: Address) -> None:
         """Media goes there from now on."""
 
+    def on_transport_frame(self, waited_s: float) -> None:
+        """The first key frame left for it."""
+
     def on_transport_failed(self, reason: str) -> None:
         """It is over."""
 
@@ -73,6 +77,7 @@ class PeerTransport:
         """The engine's transport, once there is one."""
         self.connected = False
         self.closed = False
+        self.progress = TransportProgress()
         self._owner = owner
         self._context = context
         self._sockets: list[RTCSocket] = []
@@ -174,6 +179,7 @@ class PeerTransport:
             if timer is not None:
                 timer.cancel()
         if self._dtls is not None:
+            self._record_handshake("abandoned")
             self._dtls.close()
             self._send_dtls()
         for ufrag in tuple(self._passwords):
@@ -194,6 +200,7 @@ class PeerTransport:
         if self._remote_ufrags.setdefault(check.local_ufrag, check.remote_ufrag) != check.remote_ufrag:
             metrics.record_check_dropped("foreign-peer")
             return
+        self.progress.checked_us = self.progress.checked_us or clock.monotonic_us()
         if check.controlled:
             socket.send(source, write_role_conflict(check, password))
             return
@@ -234,6 +241,7 @@ class PeerTransport:
         if chosen is None or self.closed:
             return
         self._selected = (chosen, address)
+        self.progress.selected_us = self.progress.selected_us or clock.monotonic_us()
         self._credits.clear()
         if self._dtls is None and self._role() == "active":
             self._open_dtls("active")
@@ -243,6 +251,11 @@ class PeerTransport:
         if early:
             self._handle_dtls(chosen, address, early)
         self._owner.on_transport_pair(chosen, address)
+
+    def on_first_frame(self, waited_s: float) -> None:
+        """From the engine."""
+        if not self.closed:
+            self._owner.on_transport_frame(waited_s)
 
     def on_transport_lost(self, reason: str) -> None:
         """From the engine."""
@@ -289,7 +302,7 @@ class PeerTransport:
 
     def _open_dtls(self, role: Literal["active", "passive"]) -> None:
         context = self._context.dtls_context(self._owner.srtp_profiles())
-        self._handshake_began_us = clock.monotonic_us()
+        self._handshake_began_us = self.progress.hello_us = clock.monotonic_us()
         self._dtls = DtlsSession(context, role, now_us=self._handshake_began_us)
         self._dtls.start(self._handshake_began_us)
 
@@ -298,6 +311,7 @@ class PeerTransport:
         if self._handshake_began_us is not None:
             metrics.record_handshake((clock.monotonic_us() - self._handshake_began_us) / 1e6, result)
             self._handshake_began_us = None
+            self.progress.handshake = result
 
     def _drive_dtls(self) -> None:
         """Sends what is pending, acts on the state, sets the timer: after every input."""
@@ -352,6 +366,7 @@ class PeerTransport:
         self.engine.set_srtp(self.id, keys.profile, keys.inbound, keys.outbound)
         session.forget_keys()
         self.connected = True
+        self.progress.keyed_us = clock.monotonic_us()
         self._owner.on_transport_connected()
 
     def _arm_timer(self, session: DtlsSession) -> None:

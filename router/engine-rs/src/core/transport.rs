@@ -7,6 +7,7 @@ use super::bandwidth::{Bandwidth, Numbering};
 use super::bucket::TokenBucket;
 use super::command::TransportConfig;
 use super::counters::{Totals, Traffic};
+use super::first_frame::FirstFrame;
 use super::reports::Reports;
 use super::sink::Class;
 use super::streams::Streams;
@@ -107,6 +108,8 @@ pub struct Transport {
     pub sent: Traffic,
     /// Media it may be sent now.
     pub allowance: Allowance,
+    /// How long it waits for a picture.
+    pub first_frame: FirstFrame,
     /// How it tells of arrivals.
     pub numbering: Numbering,
     /// What its link carries, once it is sent video.
@@ -144,6 +147,7 @@ impl Transport {
             received: Traffic::default(),
             sent: Traffic::default(),
             allowance: Allowance::new(),
+            first_frame: FirstFrame::default(),
             numbering: Numbering::default(),
             bandwidth: None,
             drops: Box::default(),
