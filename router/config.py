@@ -31,6 +31,7 @@ from router.config_model import (
     PublicSettings,
     RedisSettings,
     RoomSettings,
+    TracingSettings,
     TurnSettings,
     WebhookSettings,
     is_loopback,
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     events: EventSettings = EventSettings()
     webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @property
     def public_host(self) -> str:

@@ -34,6 +34,7 @@ ONLY_IMPORTERS = {
         for part in ("connections", "errors", "link", "nodes", "store", "topology", "values")
     },
     "httpcore": {"router/events/guarded_network.py", "router/events/webhook_post.py"},
+    "opentelemetry": {"router/tracing.py"},
     "uvicorn": {"router/listener.py", "router/http_protocol.py"},
     "prometheus_client": {
         "router/metrics.py",

@@ -179,7 +179,7 @@ def _collect_ways(workers: "Sequence[WorkerCounters]") -> Iterator[Metric]:
     lost = CounterMetricFamily("sfu_rtp_packets_lost", "Packets lost at first.", labels=["kind", "direction"])
     for direction, all_ways in ways.items():
         for kind in KINDS:
-            count = sum(way["lost_packets"][kind] for way in all_ways)  # type: ignore[literal-required] # keys of ByKind
+            count = sum(way["lost_packets"][kind] for way in all_ways)
             lost.add_metric([kind, direction], count)
     yield lost
 
@@ -188,7 +188,7 @@ def _now_by_kind(workers: "Sequence[WorkerCounters]", key: str, name: str, text:
     family = GaugeMetricFamily(name, text, labels=["kind"])
     counts: list[ByKind] = [worker["census"][key] for worker in workers]  # type: ignore[literal-required] # keys of Census
     for kind in KINDS:
-        family.add_metric([kind], sum(count[kind] for count in counts))  # type: ignore[literal-required] # keys of ByKind
+        family.add_metric([kind], sum(count[kind] for count in counts))
     return family
 
 

@@ -288,11 +288,7 @@ impl Producer {
     }
 
     /// Judges what arrived since the last call, of all encodings together.
-    fn judge(
-        &mut self,
-        now: Micros,
-        round_trip: Option<Micros>,
-    ) -> (Option<Quality>, Travelled) {
+    fn judge(&mut self, now: Micros, round_trip: Option<Micros>) -> (Option<Quality>, Travelled) {
         if self.paused || !self.is_live(now) {
             self.assessment.suspend();
             return (None, Travelled::default());

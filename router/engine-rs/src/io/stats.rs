@@ -81,13 +81,7 @@ mod tests {
     #[test]
     fn delays_fall_into_the_bucket_of_their_upper_bound() {
         let mut histogram = DelayHistogram::default();
-        let batches = [
-            (0, 1),
-            (50, 2),
-            (51, 4),
-            (50_000, 8),
-            (50_001, 16),
-        ];
+        let batches = [(0, 1), (50, 2), (51, 4), (50_000, 8), (50_001, 16)];
         for (us, packets) in batches {
             histogram.record(Micros(us), packets);
         }
