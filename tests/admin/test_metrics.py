@@ -113,7 +113,7 @@ async def test_ways_by_direction(router: Router, client: httpx.AsyncClient) -> N
 
 async def test_known_labels_are_there_before_anything_happens(router: Router, client: httpx.AsyncClient) -> None:
     metrics = await scrape(client)
-    assert metrics["sfu_join_failures_total"][("ice", "no-check")] == 0
+    assert metrics["sfu_join_failures_total"][("no-check", "ice")] == 0
     assert metrics["sfu_peers_lost_total"][("consent-expired",)] == 0
     assert set(metrics["sfu_sessions_started_total"]) == {("whip",), ("whep",), ("fork",)}
 
