@@ -17,7 +17,7 @@ from tests.helm.chart import ROOT, find_tool
 PROMETHEUS = find_tool("prometheus")
 HASTE = 30
 """So many times sooner than in earnest."""
-STEP = "500ms"
+STEP = "1s"
 START_TIMEOUT_S = 30.0
 _SPAN = re.compile(r"\b(\d+)m\b")
 

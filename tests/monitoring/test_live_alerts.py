@@ -19,6 +19,7 @@ from tests.e2e.router_process import RouterProcess, run_router
 from tests.e2e.watch import enter, wait_for
 from tests.monitoring.prometheus import PROMETHEUS, Prometheus, run_prometheus
 
+FIRST_SCRAPES_S = 20.0
 HEALTH_S = 15.0
 FIRES_WITHIN_S = 45.0
 CLEARS_WITHIN_S = 60.0
@@ -120,6 +121,10 @@ async def run_call(folder: Path) -> AsyncIterator[tuple[RouterProcess, RedisServ
 async def test_each_fault_fires_its_alert_and_no_other(tmp_path: Path) -> None:
     async with run_call(tmp_path) as (router, redis, prometheus):
         watch = Watch(prometheus)
+        # A Prometheus that has just begun misses everything, and says so.
+        await watch.wait(lambda firing: not firing, FIRST_SCRAPES_S)
+        await asyncio.sleep(FIRST_SCRAPES_S / 4)
+        await watch.wait(lambda firing: not firing, FIRST_SCRAPES_S)
         await watch.stay_silent(HEALTH_S)
         assert await prometheus.query("sfu_participants") == [3]
         assert await prometheus.query('sfu:rtp_packets:rate5m{direction="out"} > 50')
