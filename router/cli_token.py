@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from router.claims import read_sources
 from router.config import load_settings
 from router.errors import ConfigError, RequestError
 
@@ -34,6 +33,7 @@ def make_token(
 ) -> None:
     """Print a join token signed with the first key of the settings."""
     from router.access import Access
+    from router.claims import read_sources
     from router.tokens import JoinGrant
 
     settings = load_settings(file=config)

@@ -71,7 +71,8 @@ async def test_no_secret_leaves_the_router(log: io.StringIO) -> None:
             headers={"Authorization": f"Bearer {KEYS['admin']}"},
             json={"token_id": revoked},
         )
-        told.append((await http.get(f"{public}/rooms/lobby/offer", headers={"Authorization": f"Bearer {token}"})).text)
+        roster = f"{public}/rooms/lobby/roster"
+        told.append((await http.get(roster, headers={"Authorization": f"Bearer {token}"})).text)
         assert "token-revoked" in told[-1]
     written = log.getvalue()
     assert written.count("\n") > 3, "there is a log to look at"

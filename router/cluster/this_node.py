@@ -53,13 +53,15 @@ def join_others(
         return NodeLoad(load, len(rooms), participants, registry.draining)
 
     def describe_setup(room: Room) -> RoomSetup:
-        layout = registry.layout
+        layout = room.layout
         config = {
+            **room.options.describe(),
             "audio_slots": layout.audio_slots,
             "video_slots": layout.video_slots,
             "codecs": list(layout.codecs),
+            "locked": room.roster.locked,
         }
-        return RoomSetup(config, 0, room.origin.context_id, room.origin.secret)
+        return RoomSetup(config, room.revision, room.origin.context_id, room.origin.secret)
 
     directory = RoomDirectory(registry, store, metrics, settings.ttl_s, describe_setup)
     membership = Membership(node, store, directory, measure)

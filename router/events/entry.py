@@ -35,32 +35,22 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event of the log."""
+    """One event of the log. Thousands are kept, so it holds its text and what it is found by, and no more."""
 
-    place: Place
-    event: Event
+    log: str
+    number: int
+    """In its log."""
+    kind: str
+    """Slug of the event's kind."""
+    room: str | None
+    """Name of its room; None for what concerns the node."""
     text: str
-    """JSON."""
+    """JSON, with all of it."""
 
     @property
     def id(self) -> str:
         """Unique among all nodes; later entries of a log have greater numbers."""
-        return write_id(self.place.log, self.place.number)
-
-    @property
-    def number(self) -> int:
-        """In its log."""
-        return self.place.number
-
-    @property
-    def kind(self) -> str:
-        """Slug of the event's kind."""
-        return self.event.kind
-
-    @property
-    def room(self) -> str | None:
-        """Name of its room; None for what concerns the node."""
-        return self.place.room
+        return write_id(self.log, self.number)
 
 
 def write_id(log: str, number: int) -> str:
@@ -93,7 +83,8 @@ def make_entry(place: Place, event: Event) -> Entry:
         "node": place.node,
     }
     room = {} if place.room is None else {"room": {"id": place.room_id, "name": place.room}}
-    return Entry(place, event, _encoder.encode({**head, **room, **_describe(event)}))
+    text = _encoder.encode({**head, **room, **_describe(event)})
+    return Entry(place.log, place.number, event.kind, place.room, text)
 
 
 _FIELDS: Final = {

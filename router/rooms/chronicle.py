@@ -6,8 +6,9 @@ once a second: what came and went in between is nobody's news, and one who flood
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from router import clock
@@ -21,6 +22,7 @@ from router.events.model import (
     ParticipantJoined,
     ParticipantLeft,
     QualityChanged,
+    RoomChanged,
     RoomFinished,
     RoomLocked,
     RoomStarted,
@@ -34,6 +36,8 @@ from router.events.model import (
 )
 from router.rates import RateLimiter
 from router.rooms.fanout import CallLater
+from router.rooms.limits import RoomLimits
+from router.rooms.options import RoomOptions
 from router.rooms.participant import Participant, PublishedTrack
 
 CHANGES_PER_S: Final = 4.0
@@ -54,12 +58,14 @@ class Judgement:
 
 
 GOOD: Final = Judgement("good", "none", "in")
+NO_TRACKS: Final[Mapping[str, TrackInfo]] = MappingProxyType({})
+"""Shared by all who have none."""
 
 
 @dataclass(slots=True)
 class _Told:
     info: ParticipantInfo
-    tracks: dict[str, TrackInfo] = field(default_factory=dict)
+    tracks: Mapping[str, TrackInfo]
     quality: str = GOOD.category
     seen_quality: str = GOOD.category
     """At the last look, told or not."""
@@ -90,6 +96,10 @@ class Chronicle:
     def on_locked(self, locked: bool) -> None:
         """Newcomers are kept out, or may come in again."""
         self._log.append(RoomLocked() if locked else RoomUnlocked())
+
+    def on_changed(self, options: RoomOptions, limits: RoomLimits) -> None:
+        """It is asked to be something else."""
+        self._log.append(RoomChanged(options.metadata, options.limit_participants(limits)))
 
     def on_finished(self, reason: str, duration_s: float) -> None:
         """Nobody is in it any more. Nothing is told after that."""
@@ -124,12 +134,12 @@ class Chronicle:
         info = describe_participant(participant)
         told = self._told.get(participant.id)
         if told is None:
-            told = self._told[participant.id] = _Told(info)
+            told = self._told[participant.id] = _Told(info, NO_TRACKS)
             self._log.append(ParticipantJoined(info))
         elif info != told.info:
             told.info = info
             self._log.append(ParticipantChanged(info))
-        before, told.tracks = told.tracks, {t.id: describe_track(t) for t in participant.tracks if t.listed}
+        before, told.tracks = told.tracks, _describe_tracks(participant)
         for id_, track in before.items():
             if id_ not in told.tracks:
                 self._log.append(TrackUnpublished(info, track))
@@ -209,6 +219,10 @@ class Chronicle:
 def describe_participant(participant: Participant) -> ParticipantInfo:
     """As events show it."""
     return ParticipantInfo(participant.id, participant.identity, participant.name, participant.metadata)
+
+
+def _describe_tracks(participant: Participant) -> Mapping[str, TrackInfo]:
+    return {track.id: describe_track(track) for track in participant.tracks if track.listed} or NO_TRACKS
 
 
 def describe_track(track: PublishedTrack) -> TrackInfo:

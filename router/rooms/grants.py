@@ -14,6 +14,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from router import clock
@@ -156,7 +157,7 @@ class Grants:
         cancel_expiry(participant)
         if grant.expires_at_s < math.inf:
             participant.expiry_timer = self._registry.call_later(
-                max(0.0, grant.expires_at_s - clock.wall_s()), lambda: self._on_expired(participant)
+                max(0.0, grant.expires_at_s - clock.wall_s()), partial(self._on_expired, participant)
             )
 
     def _on_expired(self, participant: Participant) -> None:

@@ -18,10 +18,11 @@ from router.rooms.limits import RoomLimits
 from router.rooms.moderation import RemovedIdentities
 from router.rooms.names import check_room_name
 from router.rooms.offers import OfferingEndpoint, admit_offer
+from router.rooms.options import RoomOptions
 from router.rooms.pending_forks import CounterOffer
 from router.rooms.revocation import Revocation, Revocations
 from router.rooms.rights import JoinGrant
-from router.rooms.room import Room, no_publisher
+from router.rooms.room import NO_OPTIONS, Room, no_publisher
 from router.rooms.session import Session
 from router.rooms.static_offer import OfferLayout
 from router.rtc.description import RTCDescription
@@ -64,7 +65,7 @@ class RoomRegistry:
         self.removed = RemovedIdentities(self.limits)
         self.on_rooms_changed: Callable[[], None] | None = None
         """Told after a room was opened or closed."""
-        self.revocations = revocations or Revocations()
+        self.revocations = Revocations() if revocations is None else revocations  # an empty one is false
         """Tokens that are refused; the same that whoever verifies them asks."""
         self.revocations.listen(self._on_revoked)
         self.draining = False
@@ -105,7 +106,7 @@ class RoomRegistry:
             raise NotFoundError("no such room", slug="unknown-room")
         return room
 
-    def create_room(self, name: str) -> Room:
+    def create_room(self, name: str, options: RoomOptions = NO_OPTIONS) -> Room:
         """A new room, which closes by itself if nobody comes."""
         check_room_name(name)
         self.check_draining()
@@ -113,11 +114,23 @@ class RoomRegistry:
             raise ConflictError("a room of this name is open", slug="room-exists")
         if len(self._rooms) >= self.limits.max_rooms:
             raise CapacityError("the router has no place for another room", slug="too-many-rooms", retry_after_s=30)
-        room = self._rooms[name] = Room(name, self, self._open_origin())
+        room = self._rooms[name] = Room(name, self, self._open_origin(), options)
         room.chronicle.on_started()
         logger.info("room created", extra={"room": name})
         self._tell_rooms_changed()
         return room
+
+    def find_or_create_room(self, name: str, options: RoomOptions) -> tuple[Room, bool]:
+        """The open room of this name, whatever its options, or a new one; and whether it is new.
+
+        What makes its static offer must be as asked for: it cannot change.
+        """
+        room = self._rooms.get(check_room_name(name))
+        if room is None:
+            return self.create_room(name, options), True
+        if options.arrange(room.layout) != room.layout:
+            raise ConflictError("a room of this name is open with other slots or codecs", slug="room-exists")
+        return room, False
 
     def open_room(self, name: str) -> Room:
         """The room, created now if it is not open and the setting allows it."""

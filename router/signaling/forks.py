@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from router.errors import RequestError
+from router.request_body import check_content_type
 from router.rooms.session import Session
 from router.rtc.sdp import parse
 from router.signaling.auth import read_grant
-from router.signaling.body import check_content_type
 from router.signaling.resources import SDP, JoiningResource
 
 FORK_UFRAG = "Fork-Ufrag"

@@ -5,8 +5,9 @@ import contextlib
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -99,6 +100,7 @@ class SlowProxy:
         self._target_port = target_port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sinks: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> "SlowProxy":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -111,14 +113,34 @@ class SlowProxy:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        sinks = tuple(self._sinks)
+        for sink in sinks:
+            self._close(sink)
+        await asyncio.gather(*(sink.wait_closed() for sink in sinks), return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._sinks.add(writer)
         self.connections += 1
-        there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
-        for source, sink in ((reader, back), (there, writer)):
-            task = asyncio.get_running_loop().create_task(self._pump(source, sink))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._start(self._connect(reader, writer))
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:
+            self._close(writer)
+            return
+        self._sinks.add(back)
+        self._start(self._pump(reader, back))
+        self._start(self._pump(there, writer))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _close(self, sink: asyncio.StreamWriter) -> None:
+        self._sinks.discard(sink)
+        sink.close()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
@@ -127,7 +149,7 @@ class SlowProxy:
                 while data := await source.read(65_536):
                     loop.call_later(self.delay_s / 2, _write, sink, data)
         finally:
-            loop.call_later(self.delay_s / 2, sink.close)
+            loop.call_later(self.delay_s / 2, self._close, sink)
 
 
 def _write(sink: asyncio.StreamWriter, data: bytes) -> None:

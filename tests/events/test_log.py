@@ -37,7 +37,8 @@ def test_sequences_belong_to_one_life_of_a_room_and_numbers_to_the_log() -> None
     again = log.open_room("a", "R_3")
     again.append(RoomStarted())
     log.append(NodeStarted("1"))
-    places = [(e.number, e.room, e.place.room_id, e.place.sequence) for e in log]
+    told = [(e, json.loads(e.text)) for e in log]
+    places = [(e.number, e.room, text.get("room", {}).get("id"), text["sequence"]) for e, text in told]
     assert places == [
         (1, "a", "R_1", 1),
         (2, "b", "R_2", 1),
