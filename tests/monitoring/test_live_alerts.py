@@ -94,9 +94,12 @@ async def interrupt_redis(redis: RedisServer) -> None:
 
 
 async def block_loop(router: RouterProcess) -> None:
-    """Python does nothing for three seconds; scrapes wait as long."""
-    router.process.send_signal(signal.SIGUSR1)
-    await router.wait_log("event loop released", 20)
+    """Python does nothing for three seconds, again and again; scrapes wait as long."""
+    for _ in range(4):
+        router.log.clear()
+        router.process.send_signal(signal.SIGUSR1)
+        await router.wait_log("event loop released", 20)
+        await asyncio.sleep(4)
 
 
 @asynccontextmanager
