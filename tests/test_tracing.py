@@ -1,6 +1,7 @@
 """A join as an OpenTelemetry trace: one root, a child for each step, at the times that were noted."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,13 +19,13 @@ NOW_S = 1_800_000_000.0
 
 
 @pytest.fixture
-def exporter() -> Iterator["memory.InMemorySpanExporter"]:
+def exporter() -> Iterator[Any]:
     found = memory.InMemorySpanExporter()
     yield found
     found.shutdown()
 
 
-def record(exporter: "memory.InMemorySpanExporter", failure: tuple[str, str] | None) -> None:
+def record(exporter: Any, failure: tuple[str, str] | None) -> None:
     provider = sdk.TracerProvider()
     provider.add_span_processor(export.SimpleSpanProcessor(exporter))
     tracer = JoinTracer(provider, now_us=lambda: 1_000, now_s=lambda: NOW_S)
@@ -32,7 +33,7 @@ def record(exporter: "memory.InMemorySpanExporter", failure: tuple[str, str] | N
     provider.shutdown()
 
 
-def test_steps_are_children_of_the_join(exporter: "memory.InMemorySpanExporter") -> None:
+def test_steps_are_children_of_the_join(exporter: Any) -> None:
     record(exporter, None)
     *children, root = exporter.get_finished_spans()
     assert (root.name, [span.name for span in children]) == ("join", [name for name, _, _ in STEPS])
@@ -44,7 +45,7 @@ def test_steps_are_children_of_the_join(exporter: "memory.InMemorySpanExporter")
     assert root.status.is_unset
 
 
-def test_a_failed_join_says_where_and_why(exporter: "memory.InMemorySpanExporter") -> None:
+def test_a_failed_join_says_where_and_why(exporter: Any) -> None:
     record(exporter, ("ice", "no-check"))
     root = exporter.get_finished_spans()[-1]
     assert (root.attributes["sfu.failure.stage"], root.attributes["sfu.failure.reason"]) == ("ice", "no-check")
