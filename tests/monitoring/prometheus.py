@@ -19,7 +19,7 @@ HASTE = 30
 """So many times sooner than in earnest."""
 STEP = "1s"
 LAG_FOR = "7s"
-"""The router remembers a pause of its loop for ten seconds; a scrape that comes during one fails, and begins it anew."""
+"""The router remembers a pause of its loop for ten seconds; a scrape during one fails, and `for` begins anew."""
 START_TIMEOUT_S = 30.0
 _SPAN = re.compile(r"\b(\d+)m\b")
 

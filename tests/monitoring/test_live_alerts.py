@@ -145,7 +145,7 @@ async def test_each_fault_fires_its_alert_and_no_other(tmp_path: Path) -> None:
         await asyncio.sleep(FIRST_SCRAPES_S / 4)
         await watch.wait(lambda firing: not firing, FIRST_SCRAPES_S)
         await watch.stay_silent(HEALTH_S)
-        assert await prometheus.query("sfu_participants") == [3]
+        assert await prometheus.query("max_over_time(sfu_participants[30s])") == [3]
         assert await prometheus.query('sfu:rtp_packets:rate5m{direction="out"} > 50')
         await watch.expect("SfuJoinsFailing", join_with_wrong_tokens(router))
         await watch.expect("SfuRedisUnavailable", interrupt_redis(redis))
