@@ -18,6 +18,7 @@ __all__ = [
     "EncodingActive",
     "EncodingsWanted",
     "Engine",
+    "FirstFrame",
     "PairSelected",
     "ProducerSilent",
     "SpeakersChanged",
@@ -110,6 +111,15 @@ class PairSelected:
     address: Address
 
 @final
+class FirstFrame:
+    """The first key frame left for this transport."""
+
+    __match_args__ = ("transport", "waited_us")
+    transport: int
+    waited_us: int
+    """Since one of its video slots was assigned a track."""
+
+@final
 class TransportLost:
     """The engine gave the transport up and stopped sending; the fork should be closed."""
 
@@ -183,6 +193,7 @@ Event = (
     StunReceived
     | DtlsReceived
     | PairSelected
+    | FirstFrame
     | TransportLost
     | TransportRemoved
     | EncodingActive
@@ -269,6 +280,7 @@ class WorkerCounters(TypedDict):
     forward_delay_us: list[int]
     """Histogram of the time from receiving a batch to sending it, upper bounds 50, 100, 250, 500, 1000, 2500, 5000,
     10000, 50000 us and infinity."""
+    forward_delay_sum_us: int
     census: Census
 
 @type_check_only

@@ -33,6 +33,7 @@ from router.config_model import (
     PublicSettings,
     RedisSettings,
     RoomSettings,
+    TracingSettings,
     TurnSettings,
     WebhookSettings,
     is_loopback,
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     webhooks: WebhookSettings = WebhookSettings()
     capture: CaptureSettings = CaptureSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @property
     def public_host(self) -> str:

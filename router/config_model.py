@@ -316,3 +316,10 @@ class LogSettings(Section):
 
     format: Literal["auto", "json", "console"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class TracingSettings(Section):
+    """Traces of joins, to an OpenTelemetry collector."""
+
+    endpoint: Annotated[str, AfterValidator(_web_url)] | None = None
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0

@@ -16,6 +16,34 @@ LimitedBy = Literal["none", "bandwidth", "size", "frame-rate", "bitrate", "codec
 frame rate or bits per second, no common codec, a publisher that sends nothing, a pause by the server."""
 
 
+class Spread(TypedDict):
+    """How values of many streams are spread; bounds are in engine-rs/src/core/spread.rs."""
+
+    buckets: list[int]
+    """By upper bound, the last infinity, each without those below."""
+    sum: float
+
+
+class ByKind(TypedDict):
+    """A count each."""
+
+    audio: int
+    video: int
+
+
+class Ways(TypedDict):
+    """What ways of one direction were like, each looked at every two seconds."""
+
+    loss: Spread
+    """Part of the packets lost for good; upper bounds 0, 0.1, 0.5, 1, 2, 5, 10, 20 and 50 %."""
+    jitter: Spread
+    """In seconds; upper bounds 1, 2.5, 5, 10, 20, 30, 50, 100 and 500 ms."""
+    round_trip: Spread
+    """In seconds; upper bounds 5, 10, 25, 50, 100, 200, 400, 800 ms and 2 s."""
+    lost_packets: ByKind
+    """Lost at first, before repair."""
+
+
 class Census(TypedDict):
     """How good all is; each track and slot is judged every two seconds."""
 
@@ -31,6 +59,14 @@ class Census(TypedDict):
     pictures: dict[str, int]
     """Those by the shorter side of the picture they show now: up to 90, 180, 360, 540, 720, 1080 or 2160 pixels,
     larger, unknown or none."""
+    tracks: ByKind
+    """Published, now."""
+    subscriptions: ByKind
+    """Slots that are assigned a track, now."""
+    received: Ways
+    """From publishers."""
+    sent: Ways
+    """To receivers, by their reports."""
 
 
 class Quality(TypedDict):

@@ -5,7 +5,8 @@ process-wide default. Packet totals are not here: the engine keeps them, and `ro
 once per scrape. No label grows with users: rooms, peers and tokens never become labels.
 """
 
-from typing import Final, Literal
+from platform import python_version
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -15,13 +16,26 @@ DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 STORE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
 LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
-HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch"]
+HandshakeResult = Literal["ok", "failed", "timeout", "fingerprint-mismatch", "abandoned"]
 CheckDropReason = Literal[
     "unknown-context", "unknown-fork", "bad-integrity", "foreign-peer", "fork-refused", "other-worker"
 ]
 
 ModerationAction = Literal["mute", "unmute", "remove", "lock", "unlock"]
 WebhookResult = Literal["delivered", "failed", "dead"]
+Transport = Literal["whip", "whep", "fork"]
+PEER_FAULTS: Final = (
+    ("ice", "no-check"),
+    ("ice", "no-pair"),
+    ("dtls", "no-hello"),
+    ("dtls", "no-keys"),
+    ("dtls", "unfinished"),
+    ("dtls", "failed"),
+    ("dtls", "timeout"),
+    ("dtls", "fingerprint-mismatch"),
+)
+"""Where and why peers that were admitted come to nothing. Reasons of refusals (`admission`) are slugs of errors."""
+LOST_REASONS: Final = ("consent-expired", "closed-by-peer", "engine-bug", "other")
 
 # Each counter would otherwise gain a `_created` gauge; the switch is process-wide in prometheus-client.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -36,6 +50,26 @@ class Metrics:
             "sfu_join_duration_seconds",
             "Time from the join request to the first moment media could flow.",
             buckets=DURATION_BUCKETS,
+            registry=self.registry,
+        )
+        self.first_frame = Histogram(
+            "sfu_first_frame_seconds",
+            "Time from when a receiver was to see its first picture to the first key frame that left for it.",
+            buckets=DURATION_BUCKETS,
+            registry=self.registry,
+        )
+        self.join_failures = Counter(
+            "sfu_join_failures",
+            "Joins that came to nothing, by where (admission, ice, dtls) and why.",
+            ["stage", "reason"],
+            registry=self.registry,
+        )
+        self.peers_lost = Counter(
+            "sfu_peers_lost", "Connected peers that went without a word, by reason.", ["reason"], registry=self.registry
+        )
+        self.load_ratio = Gauge(
+            "sfu_load_ratio",
+            "How full this node is: the share of time that its busiest engine thread works. 1 is full.",
             registry=self.registry,
         )
         self.handshake_duration = Histogram(
@@ -123,12 +157,37 @@ class Metrics:
         self.drain_started = Gauge(
             "sfu_drain_started_timestamp_seconds", "When draining began; 0 while serving.", registry=self.registry
         )
-        build = Gauge("sfu_build_info", "Always 1; the labels tell the build.", ["version"], registry=self.registry)
-        build.labels(version=__version__).set(1)
+        labels = {"version": __version__, "python": python_version()}
+        build = Gauge("sfu_build_info", "Always 1; the labels tell the build.", list(labels), registry=self.registry)
+        build.labels(**labels).set(1)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """What appears only when it first happens has no rate then: known labels are there from the start."""
+        for stage, reason in PEER_FAULTS:
+            self.join_failures.labels(stage=stage, reason=reason)
+        for counter, name, values in (
+            (self.handshakes, "result", get_args(HandshakeResult)),
+            (self.checks_dropped, "reason", get_args(CheckDropReason)),
+            (self.sessions_started, "transport", get_args(Transport)),
+            (self.webhook_deliveries, "result", get_args(WebhookResult)),
+            (self.moderation, "action", get_args(ModerationAction)),
+            (self.peers_lost, "reason", LOST_REASONS),
+        ):
+            for value in values:
+                counter.labels(**{name: value})
 
     def record_join(self, seconds: float) -> None:
         """A participant's session can carry media, `seconds` after its request arrived."""
         self.join_duration.observe(seconds)
+
+    def record_join_failed(self, stage: str, reason: str) -> None:
+        """A join came to nothing; both are of fixed sets of slugs."""
+        self.join_failures.labels(stage=stage, reason=reason).inc()
+
+    def record_peer_lost(self, reason: str) -> None:
+        """A connected peer is gone; `reason` is one of `LOST_REASONS`."""
+        self.peers_lost.labels(reason=reason).inc()
 
     def record_handshake(self, seconds: float, result: HandshakeResult = "ok") -> None:
         """A DTLS handshake ended."""
@@ -140,7 +199,7 @@ class Metrics:
         """An answer, or a fork born from a check, came to nothing; `reason` is one of a fixed set of slugs."""
         self.forks_refused.labels(reason=reason).inc()
 
-    def record_session_started(self, transport: Literal["whip", "whep", "fork"]) -> None:
+    def record_session_started(self, transport: Transport) -> None:
         """An offer was answered."""
         self.sessions_started.labels(transport=transport).inc()
 

@@ -45,6 +45,7 @@ from router.rtc import RTCConnection
 from router.rtc.engine import MediaEngine
 from router.signaling.app import create_public_app
 from router.signaling.state import IceServer, PublicState, SignalingSettings
+from router.tracing import open_tracer
 
 logger = logging.getLogger(__name__)
 
@@ -159,6 +160,10 @@ class RouterServer:
         self.drain.on_changed = self._membership.wake
         self.events.node = self._membership.node.id
         self._exchange_revocations(opened)
+        tracer = open_tracer(settings.tracing)
+        if tracer is not None:
+            self.registry.joins.on_traced = tracer.record
+            closing.push_async_callback(tracer.close)
         self._lag.start()
         closing.callback(self._lag.close)
         self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())

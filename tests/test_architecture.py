@@ -45,6 +45,7 @@ ONLY_IMPORTERS = {
         *("router/events/guarded_network.py", "router/events/webhook_post.py"),
         "router/admin/node_client.py",
     },
+    "opentelemetry": {"router/tracing.py"},
     "uvicorn": {"router/listener.py", "router/http_protocol.py", "router/examples/embedded.py"},
     "prometheus_client": {
         "router/metrics.py",

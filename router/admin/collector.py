@@ -10,14 +10,23 @@ from prometheus_client.registry import Collector
 
 from router.errors import EngineError
 from router.rooms.registry import RoomRegistry
-from router.rtc.description import Kind
 
 if TYPE_CHECKING:
     from router._engine import WorkerCounters
-    from router.engine_stats import Scores
+    from router.engine_stats import ByKind, Scores, Spread, Ways
 
 SCORE_BOUNDS: Final = (1.2, 2.0, 2.58, 3.1, 3.6, 4.0, 4.3)
 FORWARD_DELAY_BOUNDS_US: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10_000, 50_000)
+LOSS_BOUNDS: Final = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+JITTER_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.5)
+ROUND_TRIP_BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0)
+KINDS: Final = ("audio", "video")
+DIRECTIONS: Final = {"in": "received", "out": "sent"}
+_WAYS: Final = (
+    ("loss", "sfu_rtp_loss_ratio", LOSS_BOUNDS, "Part of packets lost for good, of each track and slot, every 2 s."),
+    ("jitter", "sfu_rtp_jitter_seconds", JITTER_BOUNDS_S, "Interarrival jitter of each track and slot, every 2 s."),
+    ("round_trip", "sfu_round_trip_seconds", ROUND_TRIP_BOUNDS_S, "Round trip of each track and slot, every 2 s."),
+)
 
 _PER_WORKER: Final = (
     ("receive_batches", "sfu_receive_batches", "Calls that received at least one datagram."),
@@ -34,6 +43,7 @@ _PER_WORKER: Final = (
     ("padded_packets", "sfu_rtp_padded_packets", "RTP packets padded to the size of their neighbours."),
     ("padding_bytes", "sfu_rtp_padding_bytes", "Bytes of that padding."),
     ("send_waits", "sfu_send_waits", "How often a full send buffer was waited for."),
+    ("panics", "sfu_engine_panics", "Bugs caught in the engine; each cost one peer."),
     ("events_dropped", "sfu_engine_events_dropped", "Events for Python that found their queue full."),
     ("retransmitted_packets", "sfu_retransmitted_packets", "Packets sent again because a receiver missed them."),
 )
@@ -70,28 +80,18 @@ class RouterCollector(Collector):
         yield _collect_send_drops(workers)
         yield _collect_forward_delay(workers)
         yield _collect_scores(workers)
+        yield from _collect_ways(workers)
+        yield _now_by_kind(workers, "tracks", "sfu_tracks_published", "Published tracks.")
+        yield _now_by_kind(workers, "subscriptions", "sfu_subscriptions", "Slots that show a track.")
         yield from _collect_pictures(workers)
 
     def _collect_rooms(self) -> Iterator[Metric]:
-        rooms = tuple(self._registry.rooms.values())
-        sessions = [session for room in rooms for session in room.sessions]
-        tracks: Counter[Kind] = Counter(track.kind for session in sessions for track in session.tracks.values())
-        shown: Counter[Kind] = Counter(
-            slot.kind for s in sessions for mid, slot in s.slots.items() if s.track_in(mid) is not None
-        )
-        yield GaugeMetricFamily("sfu_rooms", "Open rooms.", value=len(rooms))
-        yield GaugeMetricFamily("sfu_participants", "Participants.", value=sum(len(r.participants) for r in rooms))
-        yield GaugeMetricFamily("sfu_forks", "Sessions, one fork each.", value=len(sessions))
-        yield _by_kind("sfu_tracks_published", "Published tracks.", tracks)
-        yield _by_kind("sfu_subscriptions", "Slots that show a track.", shown)
-
-
-def _by_kind(name: str, text: str, counts: Mapping[Kind, int]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=["kind"])
-    kinds: tuple[Kind, ...] = ("audio", "video")
-    for kind in kinds:
-        family.add_metric([kind], counts.get(kind, 0))
-    return family
+        """No participant is looked at: a scrape costs the same with one and with thousands."""
+        registry = self._registry
+        participants = sum(len(room.participants) for room in registry.rooms.values())
+        yield GaugeMetricFamily("sfu_rooms", "Open rooms.", value=len(registry.rooms))
+        yield GaugeMetricFamily("sfu_participants", "Participants.", value=participants)
+        yield GaugeMetricFamily("sfu_forks", "Sessions, one fork each.", value=registry.session_count)
 
 
 def _total(workers: "Sequence[WorkerCounters]", name: str) -> int:
@@ -150,7 +150,6 @@ def _collect_send_drops(workers: "Sequence[WorkerCounters]") -> Metric:
 
 
 def _collect_forward_delay(workers: "Sequence[WorkerCounters]") -> Metric:
-    """The engine keeps buckets and no sum; an invented sum would be worse than none."""
     name = "sfu_forward_delay_seconds"
     family = HistogramMetricFamily(name, "Time from receiving a packet to sending it.")
     bounds = [*(str(bound / 1e6) for bound in FORWARD_DELAY_BOUNDS_US), "+Inf"]
@@ -159,6 +158,36 @@ def _collect_forward_delay(workers: "Sequence[WorkerCounters]") -> Metric:
         total += sum(worker["forward_delay_us"][index] for worker in workers)
         family.add_sample(f"{name}_bucket", {"le": bound}, total)
     family.add_sample(f"{name}_count", {}, total)
+    family.add_sample(f"{name}_sum", {}, sum(worker["forward_delay_sum_us"] for worker in workers) / 1e6)
+    return family
+
+
+def _collect_ways(workers: "Sequence[WorkerCounters]") -> Iterator[Metric]:
+    ways: dict[str, list[Ways]] = {
+        direction: [worker["census"][key] for worker in workers]  # type: ignore[literal-required] # keys of Census
+        for direction, key in DIRECTIONS.items()
+    }
+    for key, name, bounds, text in _WAYS:
+        family = HistogramMetricFamily(name, text, labels=["direction"])
+        for direction, all_ways in ways.items():
+            spreads: list[Spread] = [way[key] for way in all_ways]  # type: ignore[literal-required] # keys of Ways
+            counts = [sum(spread["buckets"][index] for spread in spreads) for index in range(len(bounds) + 1)]
+            buckets = zip([*map(str, bounds), "+Inf"], itertools.accumulate(counts), strict=True)
+            family.add_metric([direction], list(buckets), sum(spread["sum"] for spread in spreads))
+        yield family
+    lost = CounterMetricFamily("sfu_rtp_packets_lost", "Packets lost at first.", labels=["kind", "direction"])
+    for direction, all_ways in ways.items():
+        for kind in KINDS:
+            count = sum(way["lost_packets"][kind] for way in all_ways)
+            lost.add_metric([kind, direction], count)
+    yield lost
+
+
+def _now_by_kind(workers: "Sequence[WorkerCounters]", key: str, name: str, text: str) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["kind"])
+    counts: list[ByKind] = [worker["census"][key] for worker in workers]  # type: ignore[literal-required] # keys of Census
+    for kind in KINDS:
+        family.add_metric([kind], sum(count[kind] for count in counts))
     return family
 
 

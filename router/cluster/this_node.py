@@ -49,7 +49,9 @@ def join_others(
     def measure() -> NodeLoad:
         rooms = registry.rooms.values()
         participants = sum(len(room.participants) for room in rooms)
-        return NodeLoad(meter.measure(read_busy_us()), len(rooms), participants, registry.draining)
+        load = meter.measure(read_busy_us())
+        metrics.load_ratio.set(load)
+        return NodeLoad(load, len(rooms), participants, registry.draining)
 
     def describe_setup(room: Room) -> RoomSetup:
         layout = room.layout

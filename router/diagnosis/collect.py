@@ -36,7 +36,7 @@ def collect(session: Session, *, read_engine: bool = True) -> PeerFacts:
     return PeerFacts(
         endpoint=session.endpoint,
         state=session.state,
-        age_s=_ago(session.started_us, now_us) or 0.0,
+        age_s=_ago(session.join.requested_us, now_us) or 0.0,
         plain=not isinstance(transport, PeerTransport),
         engine_read=stats is not None,
         ice=_read_ice(session, stats, now_us),

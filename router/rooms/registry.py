@@ -14,6 +14,7 @@ from router.errors import CapacityError, ConflictError, ForbiddenError, NotFound
 from router.events.log import EventLog
 from router.metrics import Metrics, default_metrics
 from router.rates import RateLimiter
+from router.rooms.joins import Joins
 from router.rooms.limits import RoomLimits
 from router.rooms.moderation import RemovedIdentities
 from router.rooms.names import check_room_name
@@ -60,6 +61,7 @@ class RoomRegistry:
         """How many forks checks from one source address may make."""
         self.create_on_first_use = create_on_first_use
         self.metrics = metrics or default_metrics()
+        self.joins = Joins(self.metrics)
         self.events = events or EventLog(metrics=self.metrics)
         """What happens here, for operators and webhooks."""
         self.removed = RemovedIdentities(self.limits)
@@ -81,6 +83,11 @@ class RoomRegistry:
         self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()
         """Room and identity of sessions that ended, oldest first."""
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def session_count(self) -> int:
+        """Sessions of all rooms."""
+        return len(self._sessions)
 
     @property
     def rooms(self) -> Mapping[str, Room]:

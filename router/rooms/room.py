@@ -144,11 +144,9 @@ class Room:
         session_id: str | None = None,
     ) -> Session:
         """A new session of an admitted peer on its fork, which is closed if that comes to nothing."""
-        started_us = clock.monotonic_us()
         try:
             participant = self.participants.get(grant.identity) or Participant(grant.identity, grant.name)
             session = self._negotiate(participant, connection, admitted.offer, endpoint)
-            session.started_us = started_us
             session.id = session_id or session.id
             self._add_session(session, grant)
         except BaseException:
@@ -197,6 +195,7 @@ class Room:
         connection.on("disconnected", lambda *arguments: self._on_disconnected(session, arguments))
         connection.on("trackconnected", lambda track, *_: self._on_track(session, track, live=True))
         connection.on("trackdisconnected", lambda track, *_: self._on_track(session, track, live=False))
+        connection.on("firstframe", lambda waited_s: self._registry.joins.flows(session, waited_s=waited_s))
         connection.on("trackwanted", lambda track, *_: self._on_wanted(session, track))
         try:
             connection.set_description(offer, "remote")
@@ -236,10 +235,7 @@ class Room:
         self.settlement.add_session(session)
         for track in session.tracks.values():
             self.settlement.update_track(track)
-        logger.info(
-            "session joined",
-            extra={"room": self.name, "participant": participant.id, "endpoint": session.endpoint},
-        )
+        self._registry.joins.entered(session)
 
     def _join_speakers(self, session: Session) -> None:
         """Its voices compete to be heard, its audio slots hear the loudest of the others."""
@@ -264,12 +260,14 @@ class Room:
         if session.connect_timer is not None:
             session.connect_timer.cancel()
             session.connect_timer = None
-        self._registry.metrics.record_join((clock.monotonic_us() - session.started_us) / 1e6)
+        self._registry.joins.connected(session)
         # The first message may have come before the answer told the client its session id.
         self.roster.tell_slots(session)
 
     def _on_disconnected(self, session: Session, arguments: tuple[object, ...]) -> None:
         logger.debug("peer lost", extra={"room": self.name, "reason": str(arguments[-1:])})
+        if session.closing is None:
+            self._registry.joins.lost(session, str(arguments[-1]) if arguments else "")
         self.end_session(session, "disconnected")
 
     def _on_connect_timeout(self, session: Session) -> None:
@@ -282,6 +280,8 @@ class Room:
         if session.state == "ended" or published is None or published.live == live:
             return
         published.live = live
+        if live:
+            self._registry.joins.flows(session)
         if self.find_track(published.id) is not None:
             self.on_track_changed(published)
 
@@ -362,7 +362,7 @@ class Room:
         session.closing = self._registry.close_connection(session.connection)
         self._registry.remove_session(session, reason)
         self.check_empty()
-        logger.info("session ended", extra={"room": self.name, "participant": participant.id, "reason": reason})
+        self._registry.joins.ended(session, reason)
         return session.closing
 
     def watch(self, watcher: Watcher, since: Since | None = None) -> None:

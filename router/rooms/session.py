@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from router.rooms.join_times import begin_join
 from router.rooms.offers import Endpoint
 from router.rooms.participant import Participant, PublishedTrack, make_track_id
 from router.rooms.rights import JoinGrant
@@ -66,7 +67,8 @@ class Session:
         self.end_reason = ""
         self.closing: asyncio.Task[None] | None = None
         """Closes the connection once the session has ended."""
-        self.started_us = 0
+        self.join = begin_join()
+        """How its join went."""
         self.connect_timer: asyncio.TimerHandle | None = None
         self._remote = ("", "")
         self._candidates = 0

@@ -41,6 +41,7 @@ from router.rtc.limits import Constraints, Limits, Target
 from router.rtc.negotiation import LocalParameters, answer
 from router.rtc.placement import Placement
 from router.rtc.plain import PlainTransport
+from router.rtc.progress import TransportProgress
 from router.rtc.reports import ReportTimer
 from router.rtc.shared import shared_parts
 from router.rtc.slot import RTCSlot
@@ -65,6 +66,7 @@ class RTCConnection(EventEmitter):
         "activeconnectioncandidate",
         "connected",
         "disconnected",
+        "firstframe",
         "streamconnected",
         "streamdisconnected",
         "streamreport",
@@ -80,6 +82,8 @@ class RTCConnection(EventEmitter):
     """(`RTCSocket`)"""
     ondisconnected = HandlerAttribute("disconnected")
     """(`RTCSocket` or None, reason), once"""
+    onfirstframe = HandlerAttribute("firstframe")
+    """(seconds): the first key frame left for the peer, so long after one of its slots was assigned a video track"""
     onstreamconnected = HandlerAttribute("streamconnected")
     """(`RTCMediaStream`)"""
     onstreamdisconnected = HandlerAttribute("streamdisconnected")
@@ -173,6 +177,11 @@ class RTCConnection(EventEmitter):
     def connected(self) -> bool:
         """Media can flow: SRTP is keyed, the fingerprint verified."""
         return self.transport.connected and not self.closed
+
+    @property
+    def progress(self) -> TransportProgress:
+        """How far its peer has come on its way to media."""
+        return self.transport.progress
 
     def add_socket(self, socket: RTCSocket) -> None:
         """Uses one more socket, here and on every fork, living ones included."""
@@ -378,7 +387,7 @@ class RTCConnection(EventEmitter):
 
     def on_transport_connected(self) -> None:
         """From the transport."""
-        logger.info("peer connected", extra={"context": self.context_id})
+        logger.debug("peer connected")
         self.emit("connected", self._active_socket or self._own_sockets()[0])
 
     def on_transport_pair(self, socket: RTCSocket, address: Address) -> None:
@@ -391,6 +400,10 @@ class RTCConnection(EventEmitter):
         found = (item for item in self._remote_candidates if (item.address, item.port) == address)
         remote = next(found, None) or replace(make_candidate("host", address, base=address), type="prflx")
         self.emit("activeconnectioncandidate", RTCCandidatePair(local, remote))
+
+    def on_transport_frame(self, waited_s: float) -> None:
+        """From the transport."""
+        self.emit("firstframe", waited_s)
 
     def on_transport_failed(self, reason: str) -> None:
         """From the transport: fatal to this connection alone."""

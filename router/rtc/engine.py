@@ -20,6 +20,7 @@ from router._engine import (
     EncodingActive,
     EncodingsWanted,
     Engine,
+    FirstFrame,
     PairSelected,
     ProducerSilent,
     SpeakersChanged,
@@ -178,7 +179,7 @@ class MediaEngine:
             case _:
                 self._dispatch_transport(event)
 
-    def _dispatch_transport(self, event: PairSelected | TransportLost | TransportRemoved) -> None:
+    def _dispatch_transport(self, event: PairSelected | FirstFrame | TransportLost | TransportRemoved) -> None:
         handler = self._transports.get(event.transport)
         match event:
             case TransportRemoved(transport):
@@ -192,6 +193,8 @@ class MediaEngine:
         match event:
             case PairSelected(_, socket, address):
                 handler.on_pair_selected(socket, address)
+            case FirstFrame(_, waited_us):
+                handler.on_first_frame(waited_us / 1e6)
             case TransportLost(_, reason):
                 handler.on_transport_lost(reason)
 

@@ -27,6 +27,9 @@ class TransportHandler(Protocol):
     def on_pair_selected(self, socket: int, address: Address) -> None:
         """Media goes there from now on."""
 
+    def on_first_frame(self, waited_s: float) -> None:
+        """The first key frame left for it, so long after it was to."""
+
     def on_transport_lost(self, reason: str) -> None:
         """The engine gave it up."""
 

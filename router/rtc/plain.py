@@ -21,6 +21,7 @@ from router.rtc.constraints import SrtpProfile
 from router.rtc.context import ConnectionContext
 from router.rtc.description import RTCCandidate, RTCDescription, RTCFingerprint
 from router.rtc.ice import Address
+from router.rtc.progress import TransportProgress
 from router.rtc.srtp import KEY_BYTES
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class PlainTransport:
         self._keys = socket.plain_keys
         self._ssrcs: set[int] = set()
         self._addresses: tuple[Address, Address] | None = None
+        self.progress = TransportProgress()
 
     @property
     def engine(self) -> "MediaEngine":
@@ -198,6 +200,10 @@ class PlainTransport:
 
     def on_dtls(self, socket: int, source: Address, datagrams: list[bytes]) -> None:
         """The engine drops DTLS of plain peers."""
+
+    def on_first_frame(self, waited_s: float) -> None:
+        """From the engine."""
+        self._owner.on_transport_frame(waited_s)
 
     def on_transport_lost(self, reason: str) -> None:
         """Nothing authentic came for too long."""

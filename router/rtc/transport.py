@@ -24,6 +24,7 @@ from router.rtc.description import RTCDescription, RTCFingerprint
 from router.rtc.dtls import DtlsSession, fingerprint_matches
 from router.rtc.ice import Address, Check, write_role_conflict, write_success
 from router.rtc.observations import Observations
+from router.rtc.progress import TransportProgress
 
 if TYPE_CHECKING:
     from router.rtc.engine import MediaEngine
@@ -55,6 +56,9 @@ class TransportOwner(Protocol):
     def on_transport_pair(self, socket: "RTCSocket", address: Address) -> None:
         """Media goes there from now on."""
 
+    def on_transport_frame(self, waited_s: float) -> None:
+        """The first key frame left for it."""
+
     def on_transport_failed(self, reason: str) -> None:
         """It is over."""
 
@@ -75,6 +79,7 @@ class PeerTransport:
         self.connected = False
         self.closed = False
         self.seen = Observations(clock.monotonic_us())
+        self.progress = TransportProgress()
         self._owner = owner
         self._context = context
         self._sockets: list[RTCSocket] = []
@@ -181,6 +186,7 @@ class PeerTransport:
             if timer is not None:
                 timer.cancel()
         if self._dtls is not None:
+            self._record_handshake("abandoned")
             self._dtls.close()
             self._send_dtls()
         for ufrag in tuple(self._passwords):
@@ -204,6 +210,7 @@ class PeerTransport:
             metrics.record_check_dropped("foreign-peer")
             self.seen.note_check(source, now_us, "foreign-peer")
             return
+        self.progress.checked_us = self.progress.checked_us or clock.monotonic_us()
         if check.controlled:
             self.seen.note_check(source, now_us, "role-conflict")
             socket.send(source, write_role_conflict(check, password))
@@ -247,6 +254,7 @@ class PeerTransport:
             return
         self._selected = (chosen, address)
         self.seen.note_selected(clock.monotonic_us())
+        self.progress.selected_us = self.progress.selected_us or clock.monotonic_us()
         self._credits.clear()
         if self._dtls is None and self._role() == "active":
             self._open_dtls("active")
@@ -256,6 +264,11 @@ class PeerTransport:
         if early:
             self._handle_dtls(chosen, address, early)
         self._owner.on_transport_pair(chosen, address)
+
+    def on_first_frame(self, waited_s: float) -> None:
+        """From the engine."""
+        if not self.closed:
+            self._owner.on_transport_frame(waited_s)
 
     def on_transport_lost(self, reason: str) -> None:
         """From the engine."""
@@ -303,7 +316,7 @@ class PeerTransport:
 
     def _open_dtls(self, role: Literal["active", "passive"]) -> None:
         context = self._context.dtls_context(self._owner.srtp_profiles())
-        self._handshake_began_us = self.seen.dtls_began_us = clock.monotonic_us()
+        self._handshake_began_us = self.progress.hello_us = self.seen.dtls_began_us = clock.monotonic_us()
         self._dtls = DtlsSession(context, role, now_us=self._handshake_began_us)
         self._dtls.start(self._handshake_began_us)
 
@@ -312,6 +325,7 @@ class PeerTransport:
         if self._handshake_began_us is not None:
             metrics.record_handshake((clock.monotonic_us() - self._handshake_began_us) / 1e6, result)
             self._handshake_began_us = None
+            self.progress.handshake = result
 
     def _drive_dtls(self) -> None:
         """Sends what is pending, acts on the state, sets the timer: after every input."""
@@ -370,6 +384,7 @@ class PeerTransport:
         self.engine.set_srtp(self.id, keys.profile, keys.inbound, keys.outbound)
         session.forget_keys()
         self.connected = True
+        self.progress.keyed_us = clock.monotonic_us()
         self._owner.on_transport_connected()
 
     def _arm_timer(self, session: DtlsSession) -> None:

@@ -24,15 +24,19 @@ class ForksResource(JoiningResource):
 
     async def post(self, request: Request) -> Response:
         """Answer in, session out."""
-        self.count(request)
-        name = request.path_params["room"]
-        grant = read_grant(request, self.state.tokens, name)
-        await self.check_place(request)
-        check_content_type(request, SDP)
-        ufrag = _read_ufrag(request)
-        answer = parse(await self.read_body(request))
-        await self.state.registry.recall(name)
-        session = await self.state.registry.open_room(name).forks.answer(grant, ufrag, answer)
+        registry, name = self.state.registry, request.path_params["room"]
+        with registry.joins.attempt("fork", name) as times:
+            self.count(request)
+            grant = read_grant(request, self.state.tokens, name)
+            await self.check_place(request)
+            check_content_type(request, SDP)
+            ufrag = _read_ufrag(request)
+            body = await self.read_body(request)
+            registry.joins.admitted(times)
+            answer = parse(body)
+            registry.joins.parsed(times)
+            await registry.recall(name)
+            session = await registry.open_room(name).forks.answer(grant, ufrag, answer)
         response = JSONResponse(_describe(session), status_code=201)
         self.name_session(response, "fork", session)
         return response

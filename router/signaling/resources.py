@@ -93,13 +93,17 @@ class EndpointResource(JoiningResource):
 
     async def post(self, request: Request) -> Response:
         """Offer in, answer out."""
-        self.count(request)
-        room = request.path_params["room"]
-        grant = read_grant(request, self.state.tokens, room)
-        await self.check_place(request)
-        check_content_type(request, SDP)
-        offer = parse(await self.read_body(request))
-        session = await self.state.registry.join(room, grant, offer, self.endpoint)
+        registry, room = self.state.registry, request.path_params["room"]
+        with registry.joins.attempt(self.endpoint, room) as times:
+            self.count(request)
+            grant = read_grant(request, self.state.tokens, room)
+            await self.check_place(request)
+            check_content_type(request, SDP)
+            body = await self.read_body(request)
+            registry.joins.admitted(times)
+            offer = parse(body)
+            registry.joins.parsed(times)
+            session = await registry.join(room, grant, offer, self.endpoint)
         response = Response(write_answer(session), status_code=201, media_type=SDP)
         self.name_session(response, self.endpoint, session)
         return response

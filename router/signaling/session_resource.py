@@ -42,14 +42,18 @@ class SessionResource(Resource):
 
     async def _answer(self, request: Request) -> Response:
         name, session_id = request.path_params["room"], request.path_params["session"]
-        grant = read_grant(request, self.state.tokens, name)
-        answer = parse(await self.read_body(request))
-        counter_offer = self.state.registry.find_counter_offer(name, session_id, grant.identity)
-        if counter_offer is None:
-            self._find(request)
-            raise ConflictError("no counter-offer waits for an answer here", slug="already-answered")
-        forks = self.state.registry.get_room(name).forks
-        session = await forks.answer_counter_offer(grant, counter_offer, answer)
+        registry = self.state.registry
+        with registry.joins.attempt("whep", name) as times:
+            grant = read_grant(request, self.state.tokens, name)
+            body = await self.read_body(request)
+            registry.joins.admitted(times)
+            answer = parse(body)
+            registry.joins.parsed(times)
+            counter_offer = registry.find_counter_offer(name, session_id, grant.identity)
+            if counter_offer is None:
+                self._find(request)
+                raise ConflictError("no counter-offer waits for an answer here", slug="already-answered")
+            session = await registry.get_room(name).forks.answer_counter_offer(grant, counter_offer, answer)
         return Response(status_code=204, headers={"ETag": session.etag})
 
     async def delete(self, request: Request) -> Response:

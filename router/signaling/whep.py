@@ -23,14 +23,15 @@ class WhepEndpoint(EndpointResource):
         """Offer in, answer out, or our offer instead."""
         if request.query_params.get(COUNTER_OFFER, "0") == "0":
             return await super().post(request)
-        self.count(request)
-        room = request.path_params["room"]
-        grant = read_grant(request, self.state.tokens, room)
-        await self.check_place(request)
-        # Whoever sent an offer wants it read to the end, though it does not matter.
-        await self.read_body(request)
-        await self.state.registry.recall(room)
-        minted, text = self.state.registry.open_room(room).forks.make_counter_offer(grant)
+        registry, room = self.state.registry, request.path_params["room"]
+        with registry.joins.attempt("whep", room):
+            self.count(request)
+            grant = read_grant(request, self.state.tokens, room)
+            await self.check_place(request)
+            # Whoever sent an offer wants it read to the end, though it does not matter.
+            await self.read_body(request)
+            await registry.recall(room)
+            minted, text = registry.open_room(room).forks.make_counter_offer(grant)
         response = Response(text, status_code=406, media_type=SDP)
         response.headers["Location"] = self.locate("whep", room, minted.id)
         response.headers["Cache-Control"] = "no-store"

@@ -18,6 +18,7 @@ from router.rooms.participant import Participant, PublishedTrack
 from router.rooms.registry import RoomRegistry
 from router.rooms.room import Room
 from router.rooms.session import Session
+from router.rtc.progress import TransportProgress
 from tests.rooms.fakes import FakeSpeakers, World
 
 TOKEN = "an admin token, long enough"
@@ -46,6 +47,7 @@ class FakeConnection:
     closed = False
     transport = SimpleNamespace(id=None, connected=False)
     engine = SimpleNamespace(timeout_us=30_000_000)
+    progress = TransportProgress()
 
     def fork(self) -> "FakeConnection":
         return FakeConnection()
@@ -81,6 +83,12 @@ def quality(**changes: Any) -> dict[str, Any]:
     return {"score": 4.5, "category": "good", "impairment": "none", "model": "shown-of-wanted", **changes}
 
 
+def ways(**changes: Any) -> dict[str, Any]:
+    spread = {"buckets": [0] * 10, "sum": 0.0}
+    nothing = {"audio": 0, "video": 0}
+    return {"loss": spread, "jitter": spread, "round_trip": spread, "lost_packets": nothing, **changes}
+
+
 def census(**changes: Any) -> dict[str, Any]:
     scores = {"buckets": [0] * 8, "sum": 0.0}
     return {
@@ -89,6 +97,10 @@ def census(**changes: Any) -> dict[str, Any]:
         "frozen_us": 0,
         "limited": {"none": 0, "bandwidth": 0, "size": 0},
         "pictures": {"180": 0, "720": 0, "none": 0},
+        "tracks": {"audio": 0, "video": 0},
+        "subscriptions": {"audio": 0, "video": 0},
+        "received": ways(),
+        "sent": ways(),
         **changes,
     }
 
@@ -261,6 +273,8 @@ def counters(worker: int = 0, **changes: Any) -> dict[str, Any]:
         "mirror_packets_received",
         "mirror_packets_sent",
         "mirror_dropped",
+        "panics",
+        "forward_delay_sum_us",
     ]
     return {
         **dict.fromkeys(names, 0),

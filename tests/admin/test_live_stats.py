@@ -11,6 +11,7 @@ from aiortc.mediastreams import AudioStreamTrack
 
 from router.config import load_settings
 from router.server import RouterServer
+from tests.cluster.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -69,9 +70,16 @@ async def test_stats_and_metrics_of_a_call() -> None:
             assert find(body, "bob", "codec")["mimeType"] == "audio/opus"
             assert find(body, "bob", "transport")["dtlsState"] == "connected"
             assert find(body, "bob", "candidate-pair")["state"] == "succeeded"
+
+            async def is_judged() -> bool:
+                """The engine looks at each track every two seconds."""
+                text = (await admin.get("/metrics")).text
+                counts = [f'{name}{{kind="audio"}} 1.0' for name in ("sfu_tracks_published", "sfu_subscriptions")]
+                return all(count in text for count in counts)
+
+            await until(is_judged, within_s=10)
             metrics = (await admin.get("/metrics")).text
             assert "sfu_participants 2.0" in metrics
-            assert 'sfu_tracks_published{kind="audio"} 1.0' in metrics
             assert 'sfu_dtls_handshakes_total{result="ok"}' in metrics
             room = (await admin.get("/v1/rooms/a")).json()
             assert (room["participants"], room["tracks"]) == (2, 1)

@@ -1,7 +1,7 @@
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.admin.conftest import Router, census, counters
+from tests.admin.conftest import Router, census, counters, ways
 
 
 async def scrape(client: httpx.AsyncClient) -> dict[str, dict[tuple[str, ...], float]]:
@@ -45,8 +45,10 @@ async def test_engine_totals_are_summed_over_workers(router: Router, client: htt
 
 
 async def test_forward_delay_is_cumulative(router: Router, client: httpx.AsyncClient) -> None:
-    router.workers = [counters(forward_delay_us=[1, 2, 0, 0, 0, 0, 0, 0, 0, 4])]
-    buckets = (await scrape(client))["sfu_forward_delay_seconds_bucket"]
+    router.workers = [counters(forward_delay_us=[1, 2, 0, 0, 0, 0, 0, 0, 0, 4], forward_delay_sum_us=700_000)]
+    metrics = await scrape(client)
+    buckets = metrics["sfu_forward_delay_seconds_bucket"]
+    assert metrics["sfu_forward_delay_seconds_sum"][()] == 0.7
     assert buckets[("5e-05",)] == 1
     assert buckets[("0.0001",)] == 3
     assert buckets[("+Inf",)] == 7
@@ -77,22 +79,43 @@ async def test_quality_is_summed_over_workers(router: Router, client: httpx.Asyn
 
 async def test_rooms_and_durations(router: Router, client: httpx.AsyncClient) -> None:
     room = router.registry.create_room("a")
-    session = router.add_session(room, "ada", tracks=2, slots=1)
-    room.find_track = lambda track_id: session.tracks["0"] if track_id == "T_1" else None  # type: ignore[method-assign]
-    session.shown["2"] = "T_1"
+    router.registry.add_session(router.add_session(room, "ada"))
+    published, shown = {"audio": 1, "video": 2}, {"audio": 3, "video": 4}
+    router.workers = [counters(census=census(tracks=published, subscriptions=shown))] * 2
     router.metrics.record_moderation("mute")
     router.metrics.record_join(0.2)
     router.metrics.record_handshake(0.04)
     router.metrics.record_handshake(3, "failed")
     metrics = await scrape(client)
     assert (metrics["sfu_rooms"][()], metrics["sfu_participants"][()], metrics["sfu_forks"][()]) == (1, 1, 1)
-    assert metrics["sfu_tracks_published"][("video",)] == 2
-    assert metrics["sfu_subscriptions"][("video",)] == 1
-    assert metrics["sfu_moderation_actions_total"] == {("mute",): 1}
+    assert metrics["sfu_tracks_published"] == {("audio",): 2, ("video",): 4}
+    assert metrics["sfu_subscriptions"] == {("audio",): 6, ("video",): 8}
+    assert metrics["sfu_moderation_actions_total"][("mute",)] == 1
     assert metrics["sfu_join_duration_seconds_count"][()] == 1
-    assert metrics["sfu_dtls_handshakes_total"] == {("ok",): 1, ("failed",): 1}
+    handshakes = {result: count for (result,), count in metrics["sfu_dtls_handshakes_total"].items()}
+    assert handshakes == {"ok": 1, "failed": 1, "timeout": 0, "fingerprint-mismatch": 0, "abandoned": 0}
     assert metrics["sfu_dtls_handshake_duration_seconds_count"][()] == 1
     assert list(metrics["sfu_build_info"].values()) == [1]
+
+
+async def test_ways_by_direction(router: Router, client: httpx.AsyncClient) -> None:
+    spread = {"buckets": [5, 0, 0, 0, 0, 0, 1, 0, 0, 2], "sum": 1.25}
+    sent = ways(loss=spread, lost_packets={"audio": 1, "video": 9})
+    received = ways(round_trip=spread)
+    router.workers = [counters(census=census(sent=sent, received=received)), counters(census=census(sent=sent))]
+    metrics = await scrape(client)
+    loss = metrics["sfu_rtp_loss_ratio_bucket"]
+    assert [loss[("out", bound)] for bound in ("0.0", "0.05", "0.1", "0.5", "+Inf")] == [10, 10, 12, 12, 16]
+    assert (loss[("in", "+Inf")], metrics["sfu_rtp_loss_ratio_sum"][("out",)]) == (0, 2.5)
+    assert metrics["sfu_round_trip_seconds_count"] == {("in",): 8, ("out",): 0}
+    assert metrics["sfu_rtp_packets_lost_total"][("out", "video")] == 18
+
+
+async def test_known_labels_are_there_before_anything_happens(router: Router, client: httpx.AsyncClient) -> None:
+    metrics = await scrape(client)
+    assert metrics["sfu_join_failures_total"][("no-check", "ice")] == 0
+    assert metrics["sfu_peers_lost_total"][("consent-expired",)] == 0
+    assert set(metrics["sfu_sessions_started_total"]) == {("whip",), ("whep",), ("fork",)}
 
 
 async def test_a_dead_engine_does_not_hide_the_rest(router: Router, client: httpx.AsyncClient) -> None:

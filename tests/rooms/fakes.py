@@ -20,6 +20,7 @@ from router.rtc.description import (
     RTCMediaSection,
 )
 from router.rtc.negotiation import LocalParameters, answer, compatible
+from router.rtc.progress import TransportProgress
 
 CODECS = {
     "opus": RTCCodec("opus", 111, 48_000, 2),
@@ -143,6 +144,7 @@ class FakeConnection:
         self.streams: list[FakeStream] = []
         self.slots: tuple[FakeSlot, ...] = ()
         self.restarts: list[tuple[str, str]] = []
+        self.progress = TransportProgress()
         self.local: RTCDescription | None = None
         self.remote: RTCDescription | None = None
         self._number = 0

@@ -8,13 +8,14 @@
 use super::Core;
 use super::arena::Ix;
 use super::producer::{Home, Producer};
+use super::spread::{JITTER_BOUNDS_S, LOSS_BOUNDS, ROUND_TRIP_BOUNDS_S, Spread};
 use super::timers::{Alarm, Owner};
 use crate::ids::{ProducerId, SlotId};
 use crate::media::{Counted, MediaKind};
 use crate::recv::{Measured, ReceiveStream};
 use crate::route::ladder::{Ladder, MAX_ENCODINGS};
 use crate::route::limited::LimitedBy;
-use crate::route::slot::assess::{Assessed, Circumstances, Picture};
+use crate::route::slot::assess::{Assessed, Circumstances, Picture, Travelled};
 use crate::send::quality::{AudioView, Quality, VideoView, Way, of_audio, of_video};
 use crate::time::Micros;
 use arrayvec::ArrayVec;
@@ -58,6 +59,35 @@ impl Scores {
     }
 }
 
+/// What the ways of one direction were like, each looked at every round.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// Part lost for good, by [`LOSS_BOUNDS`].
+    pub loss: Spread,
+    /// By [`JITTER_BOUNDS_S`].
+    pub jitter: Spread,
+    /// By [`ROUND_TRIP_BOUNDS_S`].
+    pub round_trip: Spread,
+    /// Packets lost at first: audio, video.
+    pub lost_packets: [u64; 2],
+}
+
+impl Ways {
+    fn count(&mut self, kind: MediaKind, way: &Travelled) {
+        self.lost_packets[kind as usize] += way.lost_packets;
+        if let Some(lost) = way.lost {
+            self.loss.count(&LOSS_BOUNDS, lost.into());
+        }
+        if let Some(jitter) = way.jitter_s {
+            self.jitter.count(&JITTER_BOUNDS_S, jitter);
+        }
+        if let Some(round_trip) = way.round_trip {
+            let seconds = round_trip.as_secs_f64();
+            self.round_trip.count(&ROUND_TRIP_BOUNDS_S, seconds);
+        }
+    }
+}
+
 /// Totals of the census. Nothing here is per peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CensusCounters {
@@ -77,6 +107,23 @@ pub struct CensusCounters {
     pub limited: [u64; LimitedBy::ALL.len()],
     /// Video slots by what they show, now: [`PICTURES`].
     pub pictures: [u64; PICTURES.len()],
+    /// Published tracks, now: audio, video. Not those of other workers.
+    pub tracks: [u64; 2],
+    /// Slots that are assigned a track, now: audio, video.
+    pub subscriptions: [u64; 2],
+    /// From publishers.
+    pub received: Ways,
+    /// To receivers.
+    pub sent: Ways,
+}
+
+/// What is counted in a round, and true at its end.
+#[derive(Default)]
+struct Round {
+    limited: [u64; LimitedBy::ALL.len()],
+    pictures: [u64; PICTURES.len()],
+    tracks: [u64; 2],
+    subscriptions: [u64; 2],
 }
 
 /// Where the round is.
@@ -87,8 +134,7 @@ pub struct Census {
     /// The place of the producers' arena that is next.
     next: usize,
     counters: CensusCounters,
-    limited: [u64; LimitedBy::ALL.len()],
-    pictures: [u64; PICTURES.len()],
+    round: Round,
 }
 
 impl Census {
@@ -98,12 +144,17 @@ impl Census {
     }
 
     fn end_round(&mut self) {
-        self.counters.limited = std::mem::take(&mut self.limited);
-        self.counters.pictures = std::mem::take(&mut self.pictures);
+        let round = std::mem::take(&mut self.round);
+        self.counters.limited = round.limited;
+        self.counters.pictures = round.pictures;
+        self.counters.tracks = round.tracks;
+        self.counters.subscriptions = round.subscriptions;
         self.next = 0;
     }
 
     fn count_slot(&mut self, kind: MediaKind, assessed: &Assessed) {
+        self.round.subscriptions[kind as usize] += 1;
+        self.counters.sent.count(kind, &assessed.way);
         if kind == MediaKind::Audio {
             return self.counters.audio_sent.count(assessed.quality);
         }
@@ -111,8 +162,8 @@ impl Census {
         counters.video_sent.count(assessed.quality);
         counters.freezes += assessed.freezes.0;
         counters.frozen = counters.frozen + assessed.freezes.1;
-        self.limited[assessed.limited_by as usize] += 1;
-        self.pictures[place_of(assessed.picture)] += 1;
+        self.round.limited[assessed.limited_by as usize] += 1;
+        self.round.pictures[place_of(assessed.picture)] += 1;
     }
 }
 
@@ -175,8 +226,10 @@ impl Core {
         if let Home::Peer(peer) = producer.home {
             let publisher = self.transports.get(peer);
             let round_trip = publisher.and_then(|peer| peer.link.round_trip());
-            let quality = producer.judge(now, round_trip);
+            let (quality, way) = producer.judge(now, round_trip);
+            self.census.round.tracks[kind as usize] += 1;
             let counters = &mut self.census.counters;
+            counters.received.count(kind, &way);
             let scores = match kind {
                 MediaKind::Audio => &mut counters.audio_received,
                 MediaKind::Video => &mut counters.video_received,
@@ -235,10 +288,10 @@ impl Producer {
     }
 
     /// Judges what arrived since the last call, of all encodings together.
-    fn judge(&mut self, now: Micros, round_trip: Option<Micros>) -> Option<Quality> {
+    fn judge(&mut self, now: Micros, round_trip: Option<Micros>) -> (Option<Quality>, Travelled) {
         if self.paused || !self.is_live(now) {
             self.assessment.suspend();
-            return None;
+            return (None, Travelled::default());
         }
         let mut all = Counted::default();
         let mut jitter = Micros(0);
@@ -253,12 +306,22 @@ impl Producer {
                 jitter = stream.jitter();
             }
         }
-        let interval = self.assessment.next(all, now)?;
+        let Some(interval) = self.assessment.next(all, now) else {
+            return (None, Travelled::default());
+        };
         let way = Way {
             rtt: round_trip.unwrap_or_default(),
             jitter,
         };
-        let lost = interval.lost?;
+        let travelled = Travelled {
+            lost: interval.lost,
+            lost_packets: interval.lost_packets,
+            round_trip,
+            jitter_s: Some(jitter.as_secs_f64()),
+        };
+        let Some(lost) = interval.lost else {
+            return (None, travelled);
+        };
         let quality = match self.config.kind {
             MediaKind::Audio => of_audio(&AudioView {
                 way,
@@ -274,7 +337,7 @@ impl Producer {
                 wanted: (0, 0.0),
             }),
         };
-        Some(self.assessment.judge(quality))
+        (Some(self.assessment.judge(quality)), travelled)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::ids::{GroupId, ProducerId, Ssrc, TransportId, Tuple};
 use crate::speakers::GroupState;
+use crate::time::Micros;
 
 /// Why a transport was given up by the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,13 @@ pub enum Event {
         transport: TransportId,
         /// The selected tuple.
         tuple: Tuple,
+    },
+    /// The first key frame left for a peer.
+    FirstFrame {
+        /// The transport.
+        transport: TransportId,
+        /// Since one of its video slots was assigned a track.
+        waited: Micros,
     },
     /// The engine has stopped sending; Python should close the fork.
     TransportLost {

@@ -8,7 +8,7 @@ use super::sink::Class;
 use super::slots::SlotEntry;
 use super::timers::Owner;
 use super::transport::{Outgoing, Transport};
-use super::{Core, Sink};
+use super::{Core, Event, Sink};
 use crate::ids::{ProducerId, SlotId, TransportId};
 use crate::media::MediaKind;
 use crate::time::Micros;
@@ -86,11 +86,20 @@ impl Core {
                 continue;
             };
             *current = Some(transport.id);
+            let mut is_sent = false;
             for Outbound { from, packet } in &*pass {
                 if let Some(len) = entry.slot.on_packet(*from, packet, sink.scratch()) {
                     let outgoing = Outgoing::media(len, Class::of(kind, packet));
                     transport.send_rtp(now, to, (outgoing, false), sink, totals);
+                    is_sent = true;
                 }
+            }
+            if is_sent
+                && kind == MediaKind::Video
+                && let Some(waited) = transport.first_frame.on_sent(now)
+            {
+                let transport = transport.id;
+                sink.event(Event::FirstFrame { transport, waited });
             }
             if let Some(at) = transport.take_restless() {
                 timers.arm(&mut transport.alarm, Owner::Transport(entry.transport), at);

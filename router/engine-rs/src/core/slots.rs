@@ -153,6 +153,7 @@ impl Core {
         }
         let (peer, kind) = (entry.transport, entry.slot.config().kind);
         self.move_to_route(ix, producer_ix);
+        self.want_first_frame(now, ix);
         if kind == MediaKind::Video {
             self.share_bandwidth(now, peer);
         }
@@ -256,6 +257,7 @@ impl Core {
         if let Some(entry) = self.slots.get_mut(ix) {
             entry.slot.assign(None);
         }
+        self.give_up_first_frame(ix);
     }
 
     /// A producer in whose route the slot was is gone. When another was to follow, that one goes on waiting.

@@ -8,6 +8,7 @@ use super::bucket::TokenBucket;
 use super::capture::Tap;
 use super::command::TransportConfig;
 use super::counters::{Totals, Traffic};
+use super::first_frame::FirstFrame;
 use super::reports::Reports;
 use super::sink::Class;
 use super::streams::Streams;
@@ -110,6 +111,8 @@ pub struct Transport {
     pub sent: Traffic,
     /// Media it may be sent now.
     pub allowance: Allowance,
+    /// How long it waits for a picture.
+    pub first_frame: FirstFrame,
     /// How it tells of arrivals.
     pub numbering: Numbering,
     /// What its link carries, once it is sent video.
@@ -148,6 +151,7 @@ impl Transport {
             received: Traffic::default(),
             sent: Traffic::default(),
             allowance: Allowance::new(),
+            first_frame: FirstFrame::default(),
             numbering: Numbering::default(),
             bandwidth: None,
             drops: Box::default(),

@@ -334,6 +334,6 @@ mod tests {
         batch.add(&[0; 10], to);
         batch.add(&[0; 10], to);
         batch.flush();
-        assert_eq!(batch.forward_delay.0.iter().sum::<u64>(), 2);
+        assert_eq!(batch.forward_delay.buckets.iter().sum::<u64>(), 2);
     }
 }

@@ -10,13 +10,19 @@ pub const DELAY_BOUNDS_US: [u64; 9] = [50, 100, 250, 500, 1_000, 2_500, 5_000, 1
 
 /// A histogram of the time from receiving a batch to having sent what it caused, by packet sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DelayHistogram(pub [u64; DELAY_BOUNDS_US.len() + 1]);
+pub struct DelayHistogram {
+    /// By [`DELAY_BOUNDS_US`], each without those below.
+    pub buckets: [u64; DELAY_BOUNDS_US.len() + 1],
+    /// Of all packets together.
+    pub sum: Micros,
+}
 
 impl DelayHistogram {
     /// Adds `packets` that took this long.
     pub fn record(&mut self, delay: Micros, packets: u64) {
         let bucket = DELAY_BOUNDS_US.partition_point(|&bound| bound < delay.0);
-        self.0[bucket] += packets;
+        self.buckets[bucket] += packets;
+        self.sum = Micros(self.sum.0.saturating_add(delay.0.saturating_mul(packets)));
     }
 }
 
@@ -75,16 +81,14 @@ mod tests {
     #[test]
     fn delays_fall_into_the_bucket_of_their_upper_bound() {
         let mut histogram = DelayHistogram::default();
-        for (us, packets) in [
-            (0, 1),
-            (50, 2),
-            (51, 4),
-            (50_000, 8),
-            (50_001, 16),
-            (u64::MAX, 32),
-        ] {
+        let batches = [(0, 1), (50, 2), (51, 4), (50_000, 8), (50_001, 16)];
+        for (us, packets) in batches {
             histogram.record(Micros(us), packets);
         }
-        assert_eq!(histogram.0, [3, 4, 0, 0, 0, 0, 0, 0, 8, 48]);
+        let sum = batches.iter().map(|(us, packets)| us * packets).sum();
+        assert_eq!(histogram.sum, Micros(sum));
+        histogram.record(Micros(u64::MAX), 32);
+        assert_eq!(histogram.buckets, [3, 4, 0, 0, 0, 0, 0, 0, 8, 48]);
+        assert_eq!(histogram.sum, Micros(u64::MAX));
     }
 }

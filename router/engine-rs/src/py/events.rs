@@ -86,6 +86,10 @@ event!(PairSelected {
     socket: u32,
     address: Address
 });
+event!(FirstFrame {
+    transport: u64,
+    waited_us: u64
+});
 event!(TransportLost { transport: u64, reason: &'static str });
 event!(TransportRemoved { transport: u64 });
 event!(EncodingActive {
@@ -169,6 +173,13 @@ pub fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny
                 transport: transport.0,
                 socket: tuple.socket.0,
                 address: address_to_python(tuple.address),
+            },
+        ),
+        Event::FirstFrame { transport, waited } => object(
+            py,
+            FirstFrame {
+                transport: transport.0,
+                waited_us: waited.0,
             },
         ),
         Event::TransportLost { transport, reason } => object(

@@ -26,8 +26,8 @@ mod _engine {
     use super::errors::{config, guard};
     #[pymodule_export]
     use super::events::{
-        Contributors, DtlsReceived, EncodingActive, EncodingsWanted, PairSelected, ProducerSilent,
-        SpeakersChanged, StunReceived, TransportLost, TransportRemoved,
+        Contributors, DtlsReceived, EncodingActive, EncodingsWanted, FirstFrame, PairSelected,
+        ProducerSilent, SpeakersChanged, StunReceived, TransportLost, TransportRemoved,
     };
     use crate::srtp::libsrtp::SrtpFunction;
     use pyo3::prelude::*;

@@ -4,8 +4,9 @@ use super::arguments::address_to_python;
 use super::media::kind_name;
 use super::registry::worker_of;
 use crate::core::TransportStats;
-use crate::core::census::{CensusCounters, PICTURES, Scores};
+use crate::core::census::{CensusCounters, PICTURES, Scores, Ways};
 use crate::core::sink::Class;
+use crate::core::spread::Spread;
 use crate::core::stats::{BandwidthStats, DropCounts, EncodingStats, ProducerStats, SlotStats};
 use crate::ice::PathStats;
 use crate::io::stats::WorkerCounters;
@@ -52,6 +53,26 @@ fn scores<'py>(py: Python<'py>, scores: &Scores) -> PyResult<Bound<'py, PyDict>>
     }))
 }
 
+fn spread<'py>(py: Python<'py>, all: &Spread) -> PyResult<Bound<'py, PyDict>> {
+    Ok(dict!(py, {
+        buckets: all.buckets.to_vec(),
+        sum: all.sum_micro as f64 / 1e6,
+    }))
+}
+
+fn by_kind<'py>(py: Python<'py>, [audio, video]: &[u64; 2]) -> PyResult<Bound<'py, PyDict>> {
+    Ok(dict!(py, { audio: audio, video: video }))
+}
+
+fn ways_to_python<'py>(py: Python<'py>, ways: &Ways) -> PyResult<Bound<'py, PyDict>> {
+    Ok(dict!(py, {
+        loss: spread(py, &ways.loss)?,
+        jitter: spread(py, &ways.jitter)?,
+        round_trip: spread(py, &ways.round_trip)?,
+        lost_packets: by_kind(py, &ways.lost_packets)?,
+    }))
+}
+
 fn counts(
     py: Python<'_>,
     counts: impl Iterator<Item = (&'static str, u64)>,
@@ -77,6 +98,10 @@ fn census_to_python<'py>(py: Python<'py>, all: &CensusCounters) -> PyResult<Boun
         frozen_us: all.frozen.0,
         limited: counts(py, limited)?,
         pictures: counts(py, pictures)?,
+        tracks: by_kind(py, &all.tracks)?,
+        subscriptions: by_kind(py, &all.subscriptions)?,
+        received: ways_to_python(py, &all.received)?,
+        sent: ways_to_python(py, &all.sent)?,
     }))
 }
 
@@ -160,7 +185,8 @@ pub fn counters_to_python<'py>(
         fir_received: core.fir_received,
         fir_sent: core.fir_sent,
         retransmitted_packets: core.retransmitted_packets,
-        forward_delay_us: io.forward_delay.0.to_vec(),
+        forward_delay_us: io.forward_delay.buckets.to_vec(),
+        forward_delay_sum_us: io.forward_delay.sum.0,
         census: census_to_python(py, &core.census)?,
     }))
 }

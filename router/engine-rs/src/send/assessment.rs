@@ -16,6 +16,8 @@ const FRACTIONS: u64 = 256;
 pub struct Interval {
     /// Part of the packets that was lost for good, 0 to 1, as of the last interval in which it was known.
     pub lost: Option<f32>,
+    /// Packets that were lost at first.
+    pub lost_packets: u64,
     /// Frames.
     pub frames: u64,
     /// Frames per second.
@@ -72,8 +74,8 @@ impl Assessment {
         self.begun = Some(now);
         let since = |now: u64, before: u64| now.saturating_sub(before);
         let packets = since(counted.packets, before.packets);
+        let lost = since(counted.lost, before.lost);
         if packets > 0 {
-            let lost = since(counted.lost, before.lost);
             let repaired = since(counted.repaired, before.repaired);
             let part = lost.saturating_sub(repaired) as f32 / packets as f32;
             self.lost = Some(part.min(1.0));
@@ -82,6 +84,7 @@ impl Assessment {
         let seconds = span.as_secs_f64();
         Some(Interval {
             lost: self.lost,
+            lost_packets: lost,
             frames,
             frame_rate: (frames as f64 / seconds) as f32,
             frozen: ((counted.frozen - before.frozen).as_secs_f64() / seconds).min(1.0) as f32,

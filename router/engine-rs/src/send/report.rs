@@ -140,6 +140,11 @@ impl ReceiverView {
         self.rtt
     }
 
+    /// Anything was reported.
+    pub fn has_reported(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Packets lost so far; negative with duplicates.
     pub fn packets_lost(&self) -> i64 {
         self.last.map_or(0, |block| block.cumulative_lost.into())

@@ -5,8 +5,8 @@ use crate::common::call::media_payload;
 use crate::common::media::{Encoder, SLOT_MID_ID, SLOT_VP8, audio_producer, audio_slot};
 use crate::common::world::WALL_OFFSET;
 use crate::common::{Call, Peer, World};
-use fork_router_engine::core::Command;
 use fork_router_engine::core::command::SlotConfig;
+use fork_router_engine::core::{Command, Event};
 use fork_router_engine::ids::{ProducerId, SlotId, Ssrc};
 use fork_router_engine::time::Micros;
 use fork_router_engine::wire::ext::elements;
@@ -78,6 +78,48 @@ fn the_sixteenth_contributor_is_left_out() {
         RtpHeader::parse(packet).unwrap().csrcs(),
         (1..=15).collect::<Vec<u32>>()
     );
+}
+
+fn first_frames(call: &mut Call) -> Vec<Micros> {
+    let waited = |event| match event {
+        Event::FirstFrame { waited, .. } => Some(waited),
+        _ => None,
+    };
+    let events = call.world.take_events();
+    events.into_iter().filter_map(waited).collect()
+}
+
+#[test]
+fn a_receivers_first_key_frame_is_told_once() {
+    let mut call = Call::new(4, &[], 2, true);
+    let mut encoder = Encoder::video(7);
+    call.pass(300);
+    call.publish(&encoder.frame(false, 2));
+    assert_eq!(first_frames(&mut call), [], "nothing can begin with that");
+    call.publish(&encoder.frame(true, 2));
+    let waited = first_frames(&mut call);
+    assert_eq!(waited.len(), 2, "one for each receiver");
+    for waited in waited {
+        assert!((Micros::from_millis(300)..Micros::from_millis(400)).contains(&waited));
+    }
+    call.pass(100);
+    call.publish(&encoder.frame(true, 2));
+    assert_eq!(first_frames(&mut call), []);
+}
+
+#[test]
+fn who_was_shown_nothing_waits_for_no_frame() {
+    let mut call = Call::new(5, &[], 1, true);
+    let mut encoder = Encoder::video(7);
+    call.world.command(Command::Assign(SlotId(100), None));
+    call.pass(5_000);
+    let publisher = Some(ProducerId(1));
+    call.world.command(Command::Assign(SlotId(100), publisher));
+    call.pass(40);
+    call.publish(&encoder.frame(true, 1));
+    let waited = first_frames(&mut call);
+    assert_eq!(waited.len(), 1);
+    assert!(waited[0] < Micros::from_millis(100), "{waited:?}");
 }
 
 /// 5 % loss both ways with reordering and duplicates, over a sequence wrap: all repaired end to end.

@@ -4,6 +4,7 @@
 
 mod batches;
 mod cameras;
+mod captures;
 #[path = "../common/mod.rs"]
 mod common;
 mod constraints;

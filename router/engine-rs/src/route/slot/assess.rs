@@ -72,6 +72,21 @@ pub struct Assessed {
     pub picture: Picture,
     /// Freezes since the last time, and how long the picture stood still.
     pub freezes: (u64, Micros),
+    /// What the way to the receiver was like.
+    pub way: Travelled,
+}
+
+/// What a way was like since it was looked at before, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Travelled {
+    /// Part of the packets that was lost for good, 0 to 1.
+    pub lost: Option<f32>,
+    /// Packets that were lost at first.
+    pub lost_packets: u64,
+    /// To the other end and back.
+    pub round_trip: Option<Micros>,
+    /// Interarrival jitter in seconds.
+    pub jitter_s: Option<f64>,
 }
 
 impl Slot {
@@ -88,11 +103,13 @@ impl Slot {
             frozen: freezes.duration,
         };
         judged.picture = self.rung_shown(around.ladder).and_then(|rung| rung.size);
+        let mut way = Travelled::default();
         if self.is_to_be_judged(around) {
             let interval = judged.assessment.next(counted, now);
             judged.frame_rate = interval.map_or(judged.frame_rate, |it| it.frame_rate);
             let quality = interval.and_then(|interval| self.judge(interval, around));
             quality.map(|quality| judged.assessment.judge(quality));
+            way = self.travelled(interval, around.round_trip);
         } else {
             judged.assessment.suspend();
             judged.frame_rate = 0.0;
@@ -110,9 +127,22 @@ impl Slot {
                 freezes.count.saturating_sub(told.count),
                 freezes.duration - told.duration,
             ),
+            way,
         };
         self.judged = Some(judged);
         assessed
+    }
+
+    fn travelled(&self, interval: Option<Interval>, round_trip: Option<Micros>) -> Travelled {
+        let Some(interval) = interval.filter(|_| self.receiver.has_reported()) else {
+            return Travelled::default();
+        };
+        Travelled {
+            lost: interval.lost,
+            lost_packets: interval.lost_packets,
+            round_trip: self.receiver.rtt().or(round_trip),
+            jitter_s: Some(self.receiver.jitter_s()),
+        }
     }
 
     /// Nothing wanted is nothing bad: who is paused, silent or not accepted is not judged.

@@ -1,12 +1,9 @@
 //! What a capture of a peer gets: everything of that peer, in both directions, and of media never more than headers.
-#![allow(missing_docs)]
 
-mod common;
-
-use common::media::{Encoder, audio_producer, video_producer, video_slot};
-use common::peer::tuple;
-use common::plain_srtp::PlainSrtp;
-use common::{Peer, World};
+use crate::common::media::{Encoder, audio_producer, video_producer, video_slot};
+use crate::common::peer::tuple;
+use crate::common::plain_srtp::PlainSrtp;
+use crate::common::{Peer, World};
 use fork_router_engine::core::Command;
 use fork_router_engine::core::capture::{CaptureId, Captured, Tap, What};
 use fork_router_engine::ids::{ProducerId, SlotId};
