@@ -177,6 +177,8 @@ class AdminSettings(Section):
     tokens: dict[TokenName, AdminTokenSettings] = {}
     token_file: Path | None = None
     metrics_without_token: bool = False
+    requests_per_s: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
+    max_token_lifetime_s: Annotated[int, Field(ge=1, le=31_536_000)] = 86_400
 
 
 class IceServer(Section):

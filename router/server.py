@@ -232,6 +232,9 @@ class RouterServer:
             webhooks=self._sinks.webhooks,
             max_event_listeners=self.settings.events.max_listeners,
             captures=CaptureLimits(**self.settings.capture.model_dump()),
+            requests_per_s=self.settings.admin.requests_per_s,
+            issue_token=lambda grant, seconds: self.access.join_tokens.issue(grant, lifetime_s=seconds),
+            max_token_lifetime_s=self.settings.admin.max_token_lifetime_s,
         )
 
     def _public_state(self) -> PublicState:

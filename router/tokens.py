@@ -93,7 +93,7 @@ class JoinTokens:
         claims = {
             **write_claims(grant),
             **({"iss": key.id} if key.id else {}),
-            "jti": secrets.token_urlsafe(TOKEN_ID_BYTES),
+            "jti": grant.token_id or secrets.token_urlsafe(TOKEN_ID_BYTES),
             "iat": now,
             "exp": now + max(1, int(lifetime_s)),
         }

@@ -18,10 +18,13 @@ MAY_USE = {
     "events": set(),
     "rtc": {"router._engine"},
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
-    "signaling": {"router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"},
+    "signaling": {
+        *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
+        *("router.request_body", "router.json_input"),
+    },
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
-        *("router.claims", "router.diagnosis"),
+        *("router.claims", "router.diagnosis", "router.request_body", "router.json_input"),
     },
     "diagnosis": {"router.rooms", "router.rtc", "router._engine"},
     "cluster": {"router.rooms", "router.config_model"},

@@ -50,6 +50,23 @@ async def test_serves_both_ports(server: RouterServer) -> None:
     assert "sfu_engine_up 1.0" in (await get(server.admin_port, "/metrics")).text
 
 
+async def test_a_token_made_by_the_admin_plane_opens_its_room_within_the_settings() -> None:
+    admin = {"port": 0, "max_token_lifetime_s": 60, "requests_per_s": 1.0}
+    async with (
+        RouterServer(settings(admin=admin)) as server,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.admin_port}") as api,
+    ):
+        body = {"room": "lobby", "identity": "ada"}
+        assert (await api.post("/v1/tokens", json={**body, "lifetime_s": 61})).json()["slug"] == "bad-lifetime"
+        told = (await api.post("/v1/tokens", json=body)).json()
+        assert told["expires_in_s"] == 60
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.public_port}") as client:
+            headers = {"Authorization": f"Bearer {told['token']}"}
+            assert (await client.get("/rooms/lobby/offer", headers=headers)).status_code == 200
+            assert (await client.get("/rooms/other/offer", headers=headers)).status_code == 403
+        assert [(await api.get("/v1/rooms")).status_code for _ in range(2)] == [200, 429]
+
+
 async def test_the_admin_plane_is_not_on_the_public_port(server: RouterServer) -> None:
     for path in ("/v1/rooms", "/metrics", "/readyz", "/docs", "/openapi.json"):
         assert (await get(server.public_port, path)).status_code == 404

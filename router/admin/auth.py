@@ -1,19 +1,24 @@
 """Bearer tokens of operators (RFC 6750 section 2.1): who asks, and whether they may read only."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from fastapi import Depends, Request
 
 from router.admin.state import AdminState, read_state
 from router.admin.tokens import AdminToken
 from router.errors import ForbiddenError, UnauthorizedError
+from router.rooms import rights
 
 READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 ANYBODY: Final = AdminToken("anybody", "", "write")
 """Where no token is configured: development on loopback."""
 
 
-def require_token(request: Request, state: Annotated[AdminState, Depends(read_state)]) -> AdminToken:
+OPERATOR: Final = "router.operator"
+"""Where `router.admin.gate` leaves it in the scope of a request."""
+
+
+def authenticate(request: Request, state: AdminState) -> AdminToken:
     """Whose token it is. Refuses a request without one, and changes by a token that is for reading."""
     token = _find(request, state)
     if token.scope == "read" and request.method not in READING:
@@ -21,10 +26,20 @@ def require_token(request: Request, state: Annotated[AdminState, Depends(read_st
     return token
 
 
+def require_token(request: Request) -> AdminToken:
+    """Whose token the gate found; a FastAPI dependency that fails where there is no gate."""
+    return cast(AdminToken, request.scope[OPERATOR])
+
+
+def read_actor(request: Request) -> rights.Operator:
+    """The same, as rooms know who acts."""
+    return rights.Operator(require_token(request).name)
+
+
 def require_metrics_token(request: Request, state: Annotated[AdminState, Depends(read_state)]) -> None:
     """The same for `/metrics`, where a setting may waive it."""
     if not state.metrics_without_token:
-        require_token(request, state)
+        authenticate(request, state)
 
 
 def _find(request: Request, state: AdminState) -> AdminToken:
@@ -40,3 +55,4 @@ def _find(request: Request, state: AdminState) -> AdminToken:
 
 Operator = Annotated[AdminToken, Depends(require_token)]
 """Whose token a request came with, for routes that log who did something."""
+Actor = Annotated[rights.Operator, Depends(read_actor)]

@@ -1,5 +1,6 @@
 """`/docs`: the API as one plain page made from its OpenAPI document. No script and nothing from other hosts."""
 
+import json
 from html import escape
 from typing import Any
 
@@ -38,6 +39,22 @@ def _write_operation(path: str, method: str, operation: dict[str, Any]) -> str:
         f"<li><code>{escape(item['name'])}</code> in {escape(item['in'])}. {escape(item.get('description', ''))}</li>"
         for item in operation.get("parameters", ())
     )
+    codes = ", ".join(operation["responses"])
     summary, text = escape(operation.get("summary", "")), escape(operation.get("description", ""))
     heading = f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
-    return f"<section>{heading}<p><b>{summary}</b><br>{text}</p><ul>{parameters}</ul></section>"
+    return (
+        f"<section>{heading}<p><b>{summary}</b><br>{text}</p><ul>{parameters}</ul>"
+        f"{_write_examples(operation)}<p>Answers: {escape(codes)}</p></section>"
+    )
+
+
+def _write_examples(operation: dict[str, Any]) -> str:
+    """The body to send and what comes back, where they are JSON."""
+    bodies = {"Request": operation.get("requestBody", {})}
+    bodies |= {status: body for status, body in operation["responses"].items() if status.startswith("2")}
+    return "".join(
+        f"<details><summary>{name}</summary><pre>{escape(json.dumps(media['example'], indent=1))}</pre></details>"
+        for name, body in bodies.items()
+        for media_type, media in body.get("content", {}).items()
+        if media_type == "application/json" and "example" in media
+    )

@@ -4,24 +4,32 @@ Alive means that this answer came. Ready means that a participant could join. Th
 calls need none, and a Redis that is down must not take the routers with it.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
+from router.admin.examples import answer
 from router.admin.state import AdminState, read_state
 from router.problems import MEDIA_TYPE, describe_problem
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="Is the process alive?")
+READY: Final = {
+    "status": "ready",
+    "checks": {"engine": True, "sockets": True, "event-loop": True, "not-draining": True},
+    "store": {"kind": "memory", "up": True},
+}
+
+
+@router.get("/healthz", summary="Is the process alive?", responses=answer({"status": "ok"}))
 async def read_health() -> dict[str, str]:
     """200, or no answer."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="Can participants join?", responses={503: {"description": "Not ready"}})
+@router.get("/readyz", summary="Can participants join?", responses={**answer(READY), 503: {"description": "Not ready"}})
 async def read_readiness(state: Annotated[AdminState, Depends(read_state)]) -> JSONResponse:
     """200 with the checks, or 503 and a problem that names the checks that failed."""
     checks = state.check_readiness()

@@ -6,7 +6,7 @@ long as the room is open; a token that is issued later brings its own.
 
 import logging
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from router.admin.auth import Operator
@@ -14,6 +14,7 @@ from router.admin.participants import FoundParticipant
 from router.admin.rights import RightsChange
 from router.admin.rooms import FoundRoom
 from router.admin.schemas import ParticipantBody
+from router.admin.versions import Expected, tag_participant
 from router.rooms.names import check_display_name, check_metadata
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,15 @@ class ParticipantChange(BaseModel):
 
 @router.patch("/{participant}", summary="Change rights, name or metadata")
 async def change_participant(
-    room: FoundRoom, participant: FoundParticipant, change: ParticipantChange, operator: Operator
+    room: FoundRoom,
+    participant: FoundParticipant,
+    change: ParticipantChange,
+    operator: Operator,
+    expected: Expected,
+    response: Response,
 ) -> ParticipantBody:
     """Media that may not flow any more has stopped when this is answered, but for what is on its way."""
+    expected.check(tag_participant(participant))
     name = participant.name if change.name is None else check_display_name(change.name)
     metadata = participant.metadata if change.metadata is None else check_metadata(change.metadata)
     participant.name, participant.metadata = name, metadata
@@ -53,4 +60,5 @@ async def change_participant(
         "participant changed",
         extra={"room": room.name, "participant": participant.id, "operator": operator.name},
     )
+    response.headers["ETag"] = tag_participant(participant)
     return ParticipantBody.of(participant)

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from router.admin.pages import Cursor, Limit, cut_page
 from router.admin.rooms import FoundRoom
 from router.admin.schemas import ParticipantBody, ParticipantPage, TrackBody, TrackList
+from router.admin.versions import tag_participant
 from router.errors import NotFoundError
-from router.rooms.participant import Participant
+from router.rooms.participant import Participant, PublishedTrack
 
 router = APIRouter(prefix="/v1/rooms/{room}/participants", tags=["participants"])
 
@@ -19,6 +20,14 @@ def find_participant(participant: str, room: FoundRoom) -> Participant:
         if candidate.id == participant:
             return candidate
     raise NotFoundError("no such participant", slug="unknown-participant")
+
+
+def find_track(participant: Participant, track_id: str) -> PublishedTrack:
+    """One of the participant's tracks."""
+    for track in participant.tracks:
+        if track.id == track_id:
+            return track
+    raise NotFoundError("no such track", slug="unknown-track")
 
 
 FoundParticipant = Annotated[Participant, Depends(find_participant)]
@@ -33,8 +42,9 @@ async def list_participants(room: FoundRoom, limit: Limit = 50, cursor: Cursor =
 
 
 @router.get("/{participant}", summary="One participant")
-async def read_participant(participant: FoundParticipant) -> ParticipantBody:
-    """The participant with sessions, slots and tracks."""
+async def read_participant(participant: FoundParticipant, response: Response) -> ParticipantBody:
+    """The participant with sessions, slots and tracks. The entity tag is of name, metadata and rights."""
+    response.headers["ETag"] = tag_participant(participant)
     return ParticipantBody.of(participant)
 
 
@@ -47,7 +57,4 @@ async def list_tracks(participant: FoundParticipant) -> TrackList:
 @router.get("/{participant}/tracks/{track}", summary="One track")
 async def read_track(participant: FoundParticipant, track: str) -> TrackBody:
     """The track."""
-    for candidate in participant.tracks:
-        if candidate.id == track:
-            return TrackBody.of(candidate)
-    raise NotFoundError("no such track", slug="unknown-track")
+    return TrackBody.of(find_track(participant, track))

@@ -6,10 +6,11 @@ call with such a token is put out at once, on other nodes as soon as they hear o
 
 import logging
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from router.admin.auth import Operator
 from router.admin.state import AdminState, read_state
@@ -43,10 +44,19 @@ class RevocationRequest(BaseModel):
         return self
 
 
+EXAMPLE: Final[JsonDict] = {
+    "token_id": None,
+    "identity": "ada",
+    "room": "lobby",
+    "revoked_at": "2026-11-28T12:00:00Z",
+    "expires_at": "2026-12-28T12:00:00Z",
+}
+
+
 class RevocationBody(BaseModel):
     """A revocation in force."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [EXAMPLE]})
 
     token_id: str | None
     identity: str | None
@@ -68,6 +78,8 @@ class RevocationBody(BaseModel):
 
 class RevocationList(BaseModel):
     """Those in force, the latest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [EXAMPLE]}]})
 
     items: list[RevocationBody]
 

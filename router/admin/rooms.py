@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from router.admin.pages import Cursor, Limit, cut_page
 from router.admin.schemas import RoomBody, RoomPage
 from router.admin.state import AdminState, read_state
+from router.admin.versions import tag_room
 from router.rooms.room import Room
 
 router = APIRouter(prefix="/v1/rooms", tags=["rooms"])
@@ -30,6 +31,7 @@ async def list_rooms(state: State, limit: Limit = 50, cursor: Cursor = None) -> 
 
 
 @router.get("/{room}", summary="One room")
-async def read_room(room: FoundRoom) -> RoomBody:
-    """The room in numbers."""
+async def read_room(room: FoundRoom, response: Response) -> RoomBody:
+    """What it is asked to be, and in numbers. The entity tag is of the former."""
+    response.headers["ETag"] = tag_room(room)
     return RoomBody.of(room)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from router.admin import examples
 from router.admin.rights import RightsBody
 from router.rooms.participant import Participant, PublishedTrack
 from router.rooms.room import Room
@@ -19,6 +20,8 @@ class Body(BaseModel):
 
 class TrackBody(Body):
     """A published track."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.TRACK]})
 
     id: str
     kind: Literal["audio", "video"]
@@ -35,6 +38,21 @@ class TrackBody(Body):
         return cls(**track.describe())
 
 
+class RoomTrackBody(TrackBody):
+    """A published track and whose it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.ROOM_TRACK]})
+
+    participant_id: str
+    identity: str
+
+    @classmethod
+    def of(cls, track: PublishedTrack) -> "RoomTrackBody":
+        """The body of a track."""
+        owner = track.session.participant
+        return cls(**track.describe(), participant_id=owner.id, identity=owner.identity)
+
+
 class SlotBody(Body):
     """A receiving m-line of a participant and what it shows."""
 
@@ -48,8 +66,9 @@ class SlotBody(Body):
 
 
 class SessionBody(Body):
-    """One peer connection. Its id is a secret of its owner and not shown."""
+    """One peer connection. The id in its URL is a secret of its owner and not shown."""
 
+    id: str = Field(description="Public.")
     endpoint: Literal["whip", "whep", "fork"]
     state: Literal["new", "connected", "ended"]
     slots: list[SlotBody]
@@ -58,6 +77,7 @@ class SessionBody(Body):
     def of(cls, session: Session) -> "SessionBody":
         """The body of a session."""
         return cls(
+            id=session.public_id,
             endpoint=session.endpoint,
             state=session.state,
             slots=[SlotBody(**slot) for slot in session.describe_slots()],
@@ -67,10 +87,13 @@ class SessionBody(Body):
 class ParticipantBody(Body):
     """One identity in a room."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.PARTICIPANT]})
+
     id: str
     identity: str
     name: str
     metadata: str = Field(description="The application's own text.")
+    joined_at: datetime
     rights: RightsBody
     sessions: list[SessionBody]
     tracks: list[TrackBody]
@@ -83,6 +106,7 @@ class ParticipantBody(Body):
             identity=participant.identity,
             name=participant.name,
             metadata=participant.metadata,
+            joined_at=datetime.fromtimestamp(participant.joined_s, UTC),
             rights=RightsBody.of(participant.rights),
             sessions=[SessionBody.of(session) for session in participant.sessions.values()],
             tracks=[TrackBody.of(track) for track in participant.tracks],
@@ -90,10 +114,20 @@ class ParticipantBody(Body):
 
 
 class RoomBody(Body):
-    """A room in numbers."""
+    """A room: what it is asked to be, and in numbers."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.ROOM]})
+
+    id: str = Field(description="Of this life of the room: another one of the same name has another.")
     name: str
     created_at: datetime
+    metadata: str = Field(description="The application's own text, told to everybody in the room.")
+    max_participants: int = Field(description="Newcomers beyond are refused.")
+    empty_timeout_s: float = Field(description="Closes so long after its creation if nobody came.")
+    departure_timeout_s: float = Field(description="Closes so long after everybody left.")
+    audio_slots: int = Field(description="m-lines for voices of the room's offer.")
+    video_slots: int = Field(description="m-lines for pictures of the room's offer.")
+    codecs: list[str] = Field(description="Of the room's offer, most wanted first.")
     participants: int
     sessions: int
     tracks: int
@@ -104,9 +138,18 @@ class RoomBody(Body):
     @classmethod
     def of(cls, room: Room) -> "RoomBody":
         """The body of a room."""
+        options, layout = room.options, room.layout
         return cls(
+            id=room.id,
             name=room.name,
             created_at=datetime.fromtimestamp(room.created_s, UTC),
+            metadata=options.metadata,
+            max_participants=options.limit_participants(room.limits),
+            empty_timeout_s=options.limit_empty(room.limits, was_used=False),
+            departure_timeout_s=options.limit_empty(room.limits, was_used=True),
+            audio_slots=layout.audio_slots,
+            video_slots=layout.video_slots,
+            codecs=list(layout.codecs),
             participants=len(room.participants),
             sessions=len(room.sessions),
             tracks=sum(len(participant.tracks) for participant in room.participants.values()),
@@ -119,6 +162,8 @@ class RoomBody(Body):
 class RoomPage(Body):
     """Rooms by name."""
 
+    model_config = ConfigDict(json_schema_extra=examples.page(examples.ROOM))
+
     items: list[RoomBody]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last.")
 
@@ -126,11 +171,24 @@ class RoomPage(Body):
 class ParticipantPage(Body):
     """Participants by id."""
 
+    model_config = ConfigDict(json_schema_extra=examples.page(examples.PARTICIPANT))
+
     items: list[ParticipantBody]
     next_cursor: str | None
 
 
+class RoomTrackPage(Body):
+    """Tracks of a room by id."""
+
+    model_config = ConfigDict(json_schema_extra=examples.page(examples.ROOM_TRACK))
+
+    items: list[RoomTrackBody]
+    next_cursor: str | None
+
+
 class TrackList(Body):
-    """All tracks of a participant; a cap keeps them few."""
+    """Tracks of one participant; a cap keeps them few."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [examples.TRACK]}]})
 
     items: list[TrackBody]

@@ -15,6 +15,7 @@ from router.rooms.registry import RoomRegistry
 if TYPE_CHECKING:
     from router._engine import WorkerCounters
     from router.events.webhook import Webhook
+    from router.rooms.rights import JoinGrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class AdminState:
     ended: EndedSessions = field(default_factory=EndedSessions)
     """Sessions that are gone, for `…/diagnosis`."""
     captures: CaptureLimits = field(default_factory=CaptureLimits)
+    requests_per_s: float = 0.0
+    """What each admin token may keep up under `/v1`, in bursts of three seconds' worth; 0: no limit."""
+    issue_token: "Callable[[JoinGrant, float], str] | None" = None
+    """A join token for a grant, good for so many seconds; None: this router signs none."""
+    max_token_lifetime_s: int = 86_400
 
 
 def read_state(connection: HTTPConnection) -> AdminState:

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from router import clock
+from router.admin.examples import STATS, answer
 from router.admin.pages import Cursor, Limit, cut_page
 from router.admin.participants import FoundParticipant
 from router.admin.rooms import FoundRoom
@@ -16,13 +17,21 @@ from router.rooms.session import Session
 router = APIRouter(prefix="/v1/rooms/{room}", tags=["stats"])
 
 
-@router.get("/participants/{participant}/stats", summary="Statistics of a participant, as W3C webrtc-stats")
+@router.get(
+    "/participants/{participant}/stats",
+    summary="Statistics of a participant, as W3C webrtc-stats",
+    responses=answer(STATS),
+)
 async def read_participant_stats(participant: FoundParticipant) -> dict[str, Any]:
     """All objects of all sessions of the participant."""
     return await _read_participant(participant)
 
 
-@router.get("/stats", summary="Statistics of all participants of a room, as W3C webrtc-stats")
+@router.get(
+    "/stats",
+    summary="Statistics of all participants of a room, as W3C webrtc-stats",
+    responses=answer({"items": [STATS], "next_cursor": None}),
+)
 async def read_room_stats(room: FoundRoom, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
     """One page of participants with their objects."""
     by_id = {participant.id: participant for participant in room.participants.values()}

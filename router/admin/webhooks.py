@@ -1,15 +1,27 @@
 """`/v1/webhooks`: the receivers of webhooks, and how it goes. They are set in the settings."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from router.admin.schemas import Body
 from router.admin.state import AdminState, read_state
 from router.events.webhook import Webhook
 
 router = APIRouter(prefix="/v1/webhooks", tags=["events"])
+
+
+EXAMPLE: Final[JsonDict] = {
+    "receiver": "https://app.example.org",
+    "queued": 0,
+    "delivered": 412,
+    "failed_attempts": 1,
+    "dead": 0,
+    "lost": 0,
+    "last_failure": None,
+}
 
 
 class WebhookBody(Body):
@@ -40,6 +52,8 @@ class WebhookBody(Body):
 
 class WebhookList(Body):
     """All receivers, in the order of the settings."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [EXAMPLE]}]})
 
     items: list[WebhookBody]
 

@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 MOVED: Final = "moved"
 """Why a room closes that another node has."""
-GRACE_US: Final = 2_000_000
+GRACE_US: Final = 1_500_000
 """After the store lost what it had, nothing new is claimed for so long: those who had a name before come first. All of
-them have noticed by then: a heartbeat and the longest pause of `breaker` are 1.5 s."""
+them have noticed by then: a heartbeat is 1 s, and an outage ends within a pause of `breaker` and a retry, 0.8 s."""
 
 DescribeSetup = Callable[[Room], RoomSetup]
 
@@ -42,10 +42,11 @@ class RoomDirectory:
         self._refreshed_us = 0
         self._claims_from_us = 0
 
-    def distrust(self, now_us: int) -> None:
-        """The store was away or lost something: all is looked at again, and new claims wait."""
+    def distrust(self, now_us: int, *, lost: bool) -> None:
+        """The store was away: all is looked at again. If it `lost` what it had, new claims wait."""
         self._refreshed_us = 0
-        self._claims_from_us = now_us + GRACE_US
+        if lost:
+            self._claims_from_us = now_us + GRACE_US
 
     async def write(self, node: str, now_us: int) -> None:
         """One turn; raises `StoreError`."""
@@ -65,6 +66,14 @@ class RoomDirectory:
                 self._setups.update({name: setups[name] for name in (room.name,) if name in setups})
             else:
                 self._lose(room.name, stands.node)
+
+    def wait_s(self, now_us: int) -> float:
+        """Until new claims may be made; 0 where they may be now."""
+        return max(0, self._claims_from_us - now_us) / 1e6
+
+    def has_written(self, name: str) -> bool:
+        """Whether the store has a room of this name from this life of the node."""
+        return name in self._written
 
     async def remove_all(self) -> None:
         """This node's rooms; raises `StoreError`."""

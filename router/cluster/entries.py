@@ -17,7 +17,8 @@ from router.rooms.names import check_room_name
 
 SCHEMA_VERSION: Final = 1
 MAX_VALUE_BYTES: Final = 65_536
-MAX_CONFIG_BYTES: Final = 16_384
+MAX_CONFIG_BYTES: Final = 32_768
+"""The longest metadata of a room, each byte of it written as \\u0001, and the rest."""
 MAX_COUNT: Final = 10_000_000
 MAX_EPOCH: Final = 2**53
 _ID: Final = re.compile(r"[\w.:-]{1,128}", re.ASCII)

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 TURN_S: Final = 1.0
 MIN_GAP_S: Final = 0.03
 """Between turns that `wake` asks for: what changes is in the store within 100 ms, a storm of it is one turn."""
+RETRY_S: Final = 0.3
+"""While the store is away; most of these calls end at once (`breaker`)."""
 WARNING_INTERVAL_US: Final = 60_000_000
 LEAVE_TIMEOUT_S: Final = 2.0
 
@@ -99,8 +101,9 @@ class Membership:
         now_us = self._now_us()
         try:
             await self._store.check()
-            if not await self._write_node():
-                self._directory.distrust(now_us)
+            kept = await self._write_node()
+            if self._failure is not None or not kept:
+                self._directory.distrust(now_us, lost=not kept)
             if not self.fenced:
                 await self._directory.write(self.node.id, now_us)
         except StoreError as error:
@@ -129,7 +132,7 @@ class Membership:
             logger.error("another process has this node's id: the store is left to it", extra={"node": mine.id})
         self.fenced = fenced
         self.node = mine if fenced else stands
-        return (first or was_there) and self._failure is None
+        return was_there or (first and self._failure is None)
 
     async def _run(self) -> None:
         while True:
@@ -139,11 +142,18 @@ class Membership:
                 logger.exception("a heartbeat failed")
             await asyncio.sleep(MIN_GAP_S)
             try:
-                async with asyncio.timeout(self._turn_s - MIN_GAP_S):
+                async with asyncio.timeout(self._pause_s() - MIN_GAP_S):
                     await self._woken.wait()
             except TimeoutError:
                 pass
             self._woken.clear()
+
+    def _pause_s(self) -> float:
+        """A turn; less while the store is away, and where claims were put off until some moment."""
+        if self._failure is not None:
+            return min(RETRY_S, self._turn_s)
+        wait_s = self._directory.wait_s(self._now_us())
+        return min(self._turn_s, wait_s + 2 * MIN_GAP_S) if wait_s else self._turn_s
 
     def _warn(self, error: Exception) -> None:
         now_us = self._now_us()

@@ -9,6 +9,7 @@ from router.cluster.directory import RoomDirectory
 from router.cluster.entries import NodeEntry, RoomSetup
 from router.cluster.load import LoadMeter
 from router.cluster.membership import Membership, NodeLoad
+from router.cluster.reopening import Reopening
 from router.cluster.store import Store
 from router.metrics import Metrics
 from router.rooms.registry import RoomRegistry
@@ -51,15 +52,18 @@ def join_others(
         return NodeLoad(meter.measure(read_busy_us()), len(rooms), participants, registry.draining)
 
     def describe_setup(room: Room) -> RoomSetup:
-        layout = registry.layout
+        layout = room.layout
         config = {
+            **room.options.describe(),
             "audio_slots": layout.audio_slots,
             "video_slots": layout.video_slots,
             "codecs": list(layout.codecs),
+            "locked": room.roster.locked,
         }
-        return RoomSetup(config, 0, room.origin.context_id, room.origin.secret)
+        return RoomSetup(config, room.revision, room.origin.context_id, room.origin.secret)
 
     directory = RoomDirectory(registry, store, metrics, settings.ttl_s, describe_setup)
     membership = Membership(node, store, directory, measure)
     registry.on_rooms_changed = membership.wake
+    registry.find_options = Reopening(store, directory, node.id).find_options
     return membership

@@ -85,6 +85,15 @@ class RoomUnlocked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RoomChanged(Event):
+    """An operator changed what the room is asked to be."""
+
+    kind: ClassVar[str] = "room_changed"
+    metadata: str
+    max_participants: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantJoined(Event):
     """Its first session was answered; whether media came through is seen by its tracks."""
 
@@ -211,7 +220,7 @@ KINDS: Final[Mapping[str, type[Event]]] = MappingProxyType(
     {
         event.kind: event
         for event in (
-            *(RoomStarted, RoomFinished, RoomLocked, RoomUnlocked),
+            *(RoomStarted, RoomFinished, RoomLocked, RoomUnlocked, RoomChanged),
             *(ParticipantJoined, ParticipantLeft, ParticipantChanged),
             *(TrackPublished, TrackUnpublished, TrackMuted, TrackUnmuted, TrackChanged),
             *(ContributorsChanged, QualityChanged),

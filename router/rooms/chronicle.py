@@ -22,6 +22,7 @@ from router.events.model import (
     ParticipantJoined,
     ParticipantLeft,
     QualityChanged,
+    RoomChanged,
     RoomFinished,
     RoomLocked,
     RoomStarted,
@@ -35,6 +36,8 @@ from router.events.model import (
 )
 from router.rates import RateLimiter
 from router.rooms.fanout import CallLater
+from router.rooms.limits import RoomLimits
+from router.rooms.options import RoomOptions
 from router.rooms.participant import Participant, PublishedTrack
 
 CHANGES_PER_S: Final = 4.0
@@ -93,6 +96,10 @@ class Chronicle:
     def on_locked(self, locked: bool) -> None:
         """Newcomers are kept out, or may come in again."""
         self._log.append(RoomLocked() if locked else RoomUnlocked())
+
+    def on_changed(self, options: RoomOptions, limits: RoomLimits) -> None:
+        """It is asked to be something else."""
+        self._log.append(RoomChanged(options.metadata, options.limit_participants(limits)))
 
     def on_finished(self, reason: str, duration_s: float) -> None:
         """Nobody is in it any more. Nothing is told after that."""

@@ -44,7 +44,7 @@ class RoomForks:
         """The same until the sockets' candidates change."""
         candidates = self._room.origin.get_candidates()
         if self._offer is None:
-            self._offer = StaticOffer.make(self._room.origin, self._registry.layout, candidates)
+            self._offer = StaticOffer.make(self._room.origin, self._room.layout, candidates)
         elif self._offer.description.candidates != candidates:
             self._variants[self._offer.description.candidates] = self._offer
             self._offer = self._variants.pop(candidates, None) or self._offer.moved_to(candidates)

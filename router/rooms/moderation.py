@@ -4,7 +4,8 @@
   identity publishes the same m-line again.
 - Who was removed stays out with every token that was issued until then, in this room and in a later one of its name.
 - A lock keeps out identities that were not inside when it was set. Those inside may reconnect; moderators may come.
-What is remembered has caps. Every action is logged with the ids of who acted and on whom.
+Moderators are participants with that right, and operators, who are no participants. What is remembered has caps. Every
+action is logged with the ids of who acted and on whom.
 """
 
 import logging
@@ -16,7 +17,7 @@ from router import clock
 from router.errors import ForbiddenError, NotFoundError
 from router.metrics import Metrics, ModerationAction
 from router.rooms.limits import RoomLimits
-from router.rooms.rights import JoinGrant
+from router.rooms.rights import JoinGrant, Operator
 
 if TYPE_CHECKING:
     from router.rooms.room import Room
@@ -83,9 +84,9 @@ class Moderation:
             if (session.participant.identity, mid) in self._muted:
                 track.set_moderated(True)
 
-    def mute(self, actor: JoinGrant, track_id: str, muted: bool) -> None:
+    def mute(self, actor: JoinGrant | Operator, track_id: str, muted: bool) -> None:
         """Stops or resumes forwarding a track."""
-        self._room.grants.in_force(actor).require_moderate()
+        self._require_right(actor)
         track = self._room.find_track(track_id)
         if track is None:
             raise NotFoundError("no such track", slug="unknown-track")
@@ -96,11 +97,12 @@ class Moderation:
             self._room.on_track_changed(track)
             self._record("mute" if muted else "unmute", actor, owner.id, track=track.id)
 
-    def remove(self, actor: JoinGrant, participant_id: str) -> None:
-        """Ends all sessions and event connections of a participant."""
-        self._room.grants.in_force(actor).require_moderate()
+    def remove(self, actor: JoinGrant | Operator, participant_id: str, *, ban: bool = True) -> None:
+        """Ends all sessions and event connections of a participant; `ban`: tokens issued until now do not let it in."""
+        self._require_right(actor)
         target = self._room.find_participant(participant_id)
-        self._removed.add(self._room.name, target.identity)
+        if ban:
+            self._removed.add(self._room.name, target.identity)
         if self._inside is not None:
             self._inside -= {target.identity}
         self._record("remove", actor, target.id)
@@ -109,14 +111,19 @@ class Moderation:
         for watcher in self._room.roster.watchers_of(target.identity):
             watcher.fail(ForbiddenError("a moderator removed you from the room", slug=REMOVED))
 
-    def lock(self, actor: JoinGrant, locked: bool) -> None:
+    def lock(self, actor: JoinGrant | Operator, locked: bool) -> None:
         """Keeps newcomers out, or lets them in again."""
-        self._room.grants.in_force(actor).require_moderate()
+        self._require_right(actor)
         if locked == (self._inside is not None):
             return
         self._inside = frozenset(self._room.participants) if locked else None
+        self._room.revision += 1
         self._room.roster.tell_locked(locked)
         self._record("lock" if locked else "unlock", actor, None)
+
+    def _require_right(self, actor: JoinGrant | Operator) -> None:
+        if isinstance(actor, JoinGrant):
+            self._room.grants.in_force(actor).require_moderate()
 
     def _remember_mute(self, identity: str, mid: str, muted: bool) -> None:
         self._muted.pop((identity, mid), None)
@@ -125,8 +132,13 @@ class Moderation:
         while len(self._muted) > self._room.limits.max_moderated_tracks:
             self._muted.popitem(last=False)
 
-    def _record(self, action: ModerationAction, actor: JoinGrant, target: str | None, **fields: str) -> None:
-        participant = self._room.participants.get(actor.identity)
-        who = {"actor": participant.id if participant else actor.identity, "target": target}
+    def _record(self, action: ModerationAction, actor: JoinGrant | Operator, target: str | None, **fields: str) -> None:
+        who = {"actor": self._name(actor), "target": target}
         logger.info("moderation", extra={"room": self._room.name, "action": action, **who, **fields})
         self._metrics.record_moderation(action)
+
+    def _name(self, actor: JoinGrant | Operator) -> str:
+        if isinstance(actor, Operator):
+            return f"operator {actor.name}"
+        participant = self._room.participants.get(actor.identity)
+        return participant.id if participant else actor.identity

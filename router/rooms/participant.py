@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from router import clock
 from router.rooms.rights import Rights
 from router.rooms.sources import Source
 from router.rtc.description import Kind
@@ -96,6 +97,7 @@ class Participant:
         self.identity = identity
         self.name = name
         self.metadata = ""
+        self.joined_s = clock.wall_s()
         self.sessions: dict[str, Session] = {}
         self.grant: JoinGrant | None = None
         """The newest that was shown; `router.rooms.grants` sets these."""

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,11 @@ from router.rooms.limits import RoomLimits
 from router.rooms.moderation import RemovedIdentities
 from router.rooms.names import check_room_name
 from router.rooms.offers import OfferingEndpoint, admit_offer
+from router.rooms.options import RoomOptions
 from router.rooms.pending_forks import CounterOffer
 from router.rooms.revocation import Revocation, Revocations
 from router.rooms.rights import JoinGrant
-from router.rooms.room import Room, no_publisher
+from router.rooms.room import NO_OPTIONS, Room, no_publisher
 from router.rooms.session import Session
 from router.rooms.static_offer import OfferLayout
 from router.rtc.description import RTCDescription
@@ -64,6 +65,8 @@ class RoomRegistry:
         """Told after a room was opened or closed."""
         self.on_session_ending: Callable[[Session, str], None] | None = None
         """Told of a session and why, while its connection is still there."""
+        self.find_options: Callable[[str], Awaitable[RoomOptions | None]] | None = None
+        """What a room was that is not here, if its node died with it."""
         self.revocations = Revocations() if revocations is None else revocations  # an empty one is false
         """Tokens that are refused; the same that whoever verifies them asks."""
         self.revocations.listen(self._on_revoked)
@@ -100,7 +103,7 @@ class RoomRegistry:
             raise NotFoundError("no such room", slug="unknown-room")
         return room
 
-    def create_room(self, name: str) -> Room:
+    def create_room(self, name: str, options: RoomOptions = NO_OPTIONS) -> Room:
         """A new room, which closes by itself if nobody comes."""
         check_room_name(name)
         self.check_draining()
@@ -108,11 +111,32 @@ class RoomRegistry:
             raise ConflictError("a room of this name is open", slug="room-exists")
         if len(self._rooms) >= self.limits.max_rooms:
             raise CapacityError("the router has no place for another room", slug="too-many-rooms", retry_after_s=30)
-        room = self._rooms[name] = Room(name, self, self._open_origin())
+        room = self._rooms[name] = Room(name, self, self._open_origin(), options)
         room.chronicle.on_started()
         logger.info("room created", extra={"room": name})
         self._tell_rooms_changed()
         return room
+
+    def find_or_create_room(self, name: str, options: RoomOptions) -> tuple[Room, bool]:
+        """The open room of this name, whatever its options, or a new one; and whether it is new.
+
+        What makes its static offer must be as asked for: it cannot change.
+        """
+        room = self._rooms.get(check_room_name(name))
+        if room is None:
+            return self.create_room(name, options), True
+        if options.arrange(room.layout) != room.layout:
+            raise ConflictError("a room of this name is open with other slots or codecs", slug="room-exists")
+        return room, False
+
+    async def recall(self, name: str) -> None:
+        """To be awaited before a room is opened: one whose node died opens here as it was, also where rooms are not
+        created on first use."""
+        if self.find_options is None or self.draining or self.closed or check_room_name(name) in self._rooms:
+            return
+        options = await self.find_options(name)
+        if options is not None and name not in self._rooms:
+            self.create_room(name, options)
 
     def open_room(self, name: str) -> Room:
         """The room, created now if it is not open and the setting allows it."""
@@ -129,6 +153,7 @@ class RoomRegistry:
         admitted = admit_offer(offer, room.grants.in_force(grant) if room else grant, endpoint)
         if check_room_name(room_name) not in self._rooms and self.create_on_first_use and not admitted.tracks:
             raise no_publisher()
+        await self.recall(room_name)
         return await self.open_room(room_name).join(grant, offer, endpoint)
 
     def close_room(self, room: Room, reason: str = "room-closed") -> asyncio.Task[None]:

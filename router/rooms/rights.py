@@ -116,6 +116,13 @@ class JoinGrant(Rights):
             raise ForbiddenError("the token is for another room", slug="wrong-room")
 
 
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whoever acts from outside of rooms, such as by the admin port: no participant, and may everything."""
+
+    name: str
+
+
 def describe_rights(rights: Rights) -> dict[str, Any]:
     """As join tokens spell them; those that are denied by default only where granted.
 

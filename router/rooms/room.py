@@ -35,6 +35,7 @@ from router.rooms.offers import (
     check_whep_answer,
     check_whip_answer,
 )
+from router.rooms.options import RoomOptions
 from router.rooms.participant import Participant, PublishedTrack, make_track_id
 from router.rooms.rights import JoinGrant
 from router.rooms.roster import Roster, Since, Watcher
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NO_OPTIONS = RoomOptions()
+ENDED = "room-ended"
+"""Why a room closes that an operator closes."""
 RETRY_PUBLISHER_S = 2
 RETRY_FULL_S = 10
 RETRY_PUBLISHING_S = 30
@@ -58,16 +62,23 @@ RETRY_PUBLISHING_S = 30
 class Room:
     """Participants, their sessions and tracks."""
 
-    def __init__(self, name: str, registry: "RoomRegistry", origin: "RTCConnection") -> None:
+    def __init__(
+        self, name: str, registry: "RoomRegistry", origin: "RTCConnection", options: RoomOptions = NO_OPTIONS
+    ) -> None:
         self.name = name
         self.id = f"R_{secrets.token_hex(8)}"
         """Of this life of the room: another one of the same name has another."""
         self.origin = origin
         self.limits = registry.limits
+        self.options = options
+        self.layout = options.arrange(registry.layout)
+        """Of its static offer."""
+        self.revision = 1
+        """Counts the changes of its options and its lock."""
         self.participants: dict[str, Participant] = {}
         """By identity, in order of joining."""
         self.chronicle = Chronicle(registry.events.open_room(name, self.id), registry.call_later)
-        self.roster = Roster(name, registry.limits, registry.call_later, self.chronicle)
+        self.roster = Roster(name, registry.limits, registry.call_later, self.chronicle, options.metadata)
         self.settlement = Settlement(self.find_track, self.roster.tell_slots)
         self.demand = Demand()
         self.grants = Grants(self, registry)
@@ -78,6 +89,7 @@ class Room:
         self._registry = registry
         self._tracks: dict[str, PublishedTrack] = {}
         self._empty_timer: asyncio.TimerHandle | None = None
+        self._was_used = False
         self.forks = RoomForks(self, registry)
         self.speakers = origin.open_speakers(max_heard=registry.limits.max_speakers)
         self.speakers.on("speakerschanged", self._on_speakers)
@@ -98,6 +110,19 @@ class Room:
             if participant.id == participant_id:
                 return participant
         raise NotFoundError("no such participant", slug="unknown-participant")
+
+    def change_options(self, options: RoomOptions) -> None:
+        """Others from now on; what makes its static offer lasts as long as the room. Nobody is put out."""
+        if options.arrange(self.layout) != self.layout:
+            raise ConflictError("slots and codecs of a room do not change", slug="room-exists")
+        if options == self.options:
+            return
+        self.options = options
+        self.revision += 1
+        self.roster.tell_metadata(options.metadata)
+        self.chronicle.on_changed(options, self.limits)
+        self._stop_empty_timer()
+        self.check_empty()
 
     # -- joining -------------------------------------------------------------------------------------------------
 
@@ -141,7 +166,7 @@ class Room:
         self._registry.check_draining()
         self.moderation.check_entry(grant)
         participant = self.participants.get(grant.identity)
-        if participant is None and len(self.participants) >= self.limits.max_participants_per_room:
+        if participant is None and len(self.participants) >= self.options.limit_participants(self.limits):
             raise CapacityError("the room is full", slug="room-full", retry_after_s=RETRY_FULL_S)
 
     def check_admission(self, grant: JoinGrant, admitted: AdmittedOffer, endpoint: Endpoint) -> None:
@@ -195,6 +220,7 @@ class Room:
         participant.name = grant.name or participant.name
         participant.metadata = grant.metadata or participant.metadata
         joins = not participant.sessions
+        self._was_used = True
         self.participants[participant.identity] = participant
         participant.sessions[session.id] = session
         self._tracks.update((track.id, track) for track in session.tracks.values())
@@ -361,11 +387,15 @@ class Room:
         """Starts or stops the countdown to closing."""
         empty = not self.participants and not self.roster.watchers
         if self._empty_timer is not None and not (empty and not self.closed):
+            self._stop_empty_timer()
+        elif self._empty_timer is None and empty and not self.closed:
+            delay = self.options.limit_empty(self.limits, was_used=self._was_used)
+            self._empty_timer = self._registry.call_later(delay, self._on_empty)
+
+    def _stop_empty_timer(self) -> None:
+        if self._empty_timer is not None:
             self._empty_timer.cancel()
             self._empty_timer = None
-        elif self._empty_timer is None and empty and not self.closed:
-            delay = self.limits.empty_room_delay_s
-            self._empty_timer = self._registry.call_later(delay, self._on_empty)
 
     def _on_empty(self) -> None:
         self._empty_timer = None
@@ -381,7 +411,7 @@ class Room:
         self.forks.pending.close()
         self.speakers.close()
         # Watchers first: they need not hear that everybody leaves.
-        self.roster.end_watchers(reason, "the room was closed")
+        self.roster.end_watchers(reason, "the room was closed", final=reason == ENDED)
         closing = [self.end_session(session, reason) for session in self.sessions]
         self.settlement.stop()
         self.check_empty()

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from router.errors import CapacityError, RouterError
+from router.errors import CapacityError, ForbiddenError, RouterError
 from router.rooms.chronicle import Chronicle
 from router.rooms.fanout import CallLater, Fanout
 from router.rooms.limits import RoomLimits
@@ -56,8 +56,12 @@ class Since:
 class Roster:
     """What everybody may know, its watchers and the log of its changes; operators read its chronicle."""
 
-    def __init__(self, room_name: str, limits: RoomLimits, call_later: CallLater, chronicle: Chronicle) -> None:
+    def __init__(
+        self, room_name: str, limits: RoomLimits, call_later: CallLater, chronicle: Chronicle, metadata: str = ""
+    ) -> None:
         self.locked = False
+        self.metadata = metadata
+        """The application's text about the room."""
         self._chronicle = chronicle
         self._room_name = room_name
         self._limits = limits
@@ -120,11 +124,14 @@ class Roster:
         """Those of one identity."""
         return tuple(self._by_identity.get(identity, ()))
 
-    def end_watchers(self, slug: str, detail: str) -> None:
-        """Closes all of them."""
+    def end_watchers(self, slug: str, detail: str, *, final: bool = False) -> None:
+        """Closes all of them; `final`: they are not to come back."""
         self._fanout.stop()
         for watcher in tuple(self._watchers):
-            watcher.end(slug, detail)
+            if final:
+                watcher.fail(ForbiddenError(detail, slug=slug))
+            else:
+                watcher.end(slug, detail)
         self._watchers.clear()
         self._by_identity.clear()
 
@@ -138,6 +145,7 @@ class Roster:
             "you": you.id if you else None,
             "room": self._room_name,
             "locked": self.locked,
+            "metadata": self.metadata,
         }
         participants = ",".join(self._participants.values())
         return f'{write_message(head)[:-1]},"participants":[{participants}],"speakers":{{{self._write_speakers()}}}}}'
@@ -194,6 +202,12 @@ class Roster:
             self.locked = locked
             self._chronicle.on_locked(locked)
             self._tell("locked", f'"locked":{write_message(locked)}')
+
+    def tell_metadata(self, metadata: str) -> None:
+        """The application's text about the room."""
+        if metadata != self.metadata:
+            self.metadata = metadata
+            self._tell("metadata", f'"metadata":{write_message(metadata)}')
 
     def _write_speakers(self) -> str:
         return write_message({"dominant": self._dominant, "recent": self._recent})[1:-1]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SESSION_ID_BYTES = 24
 ETAG_BYTES = 8
+PUBLIC_ID_BYTES = 8
 
 SessionState = Literal["new", "connected", "ended"]
 
@@ -42,6 +43,8 @@ class Session:
 
     def __init__(self, room: "Room", participant: Participant, connection: "RTCConnection", endpoint: Endpoint) -> None:
         self.id = make_session_id()
+        self.public_id = f"S_{secrets.token_hex(PUBLIC_ID_BYTES)}"
+        """Names it to operators; `id` is its owner's secret."""
         self.room = room
         self.participant = participant
         self.connection = connection

@@ -24,6 +24,7 @@ from router.errors import (
     RouterError,
     UnauthorizedError,
 )
+from router.json_input import read_object
 from router.rates import RateLimiter, normalise_address
 from router.rooms.revocation import Revocation
 from router.rooms.rights import JoinGrant
@@ -31,7 +32,6 @@ from router.rooms.roster import Since, write_rights
 from router.signaling.cors import is_allowed_origin
 from router.signaling.event_messages import Conversation, Message
 from router.signaling.event_stream import EventStream
-from router.signaling.json_input import read_object
 from router.signaling.state import PublicState
 
 logger = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class EventsResource:
     async def _converse(self, websocket: WebSocket, stream: EventStream, sending: asyncio.Task[None]) -> None:
         grant, since = await self._authenticate(websocket)
         stream.identity = grant.identity
+        await self._state.registry.recall(grant.room)
         room = self._state.registry.open_room(grant.room)
         room.moderation.check_entry(grant)
         room.watch(stream, since)

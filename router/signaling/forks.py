@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from router.errors import RequestError
+from router.request_body import check_content_type
 from router.rooms.session import Session
 from router.rtc.sdp import parse
 from router.signaling.auth import read_grant
-from router.signaling.body import check_content_type
 from router.signaling.resources import SDP, JoiningResource
 
 FORK_UFRAG = "Fork-Ufrag"
@@ -30,6 +30,7 @@ class ForksResource(JoiningResource):
         check_content_type(request, SDP)
         ufrag = _read_ufrag(request)
         answer = parse(await self.read_body(request))
+        await self.state.registry.recall(name)
         session = await self.state.registry.open_room(name).forks.answer(grant, ufrag, answer)
         response = JSONResponse(_describe(session), status_code=201)
         self.name_session(response, "fork", session)

@@ -21,7 +21,7 @@ class OfferResource(Resource):
 
     async def get(self, request: Request) -> Response:
         """The SDP, or 304 for whoever has it."""
-        offer = self._find(request)
+        offer = await self._find(request)
         age_s = self.state.settings.offer_max_age_s
         headers = {"ETag": offer.etag, "Cache-Control": f"public, max-age={age_s}"}
         if self.state.settings.ice_servers or self.state.turn is not None:
@@ -39,9 +39,10 @@ class OfferResource(Resource):
         """For CORS."""
         return Response(status_code=200)
 
-    def _find(self, request: Request) -> StaticOffer:
+    async def _find(self, request: Request) -> StaticOffer:
         registry, name = self.state.registry, request.path_params["room"]
         if "authorization" in request.headers:
             read_grant(request, self.state.tokens, name)
+            await registry.recall(name)
             return registry.open_room(name).forks.offer
         return registry.get_room(name).forks.offer

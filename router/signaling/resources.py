@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.rates import RateLimiter
+from router.request_body import check_content_type, read_text
 from router.rooms.offers import Endpoint, OfferingEndpoint
 from router.rooms.session import Session
 from router.rtc.sdp import parse, write
 from router.signaling.auth import read_grant
-from router.signaling.body import check_content_type, read_text
 from router.signaling.links import write_ice_links
 from router.signaling.state import PublicState
 

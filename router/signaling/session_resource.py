@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.errors import ConflictError, PreconditionFailedError, PreconditionRequiredError, RemoteSdpError
+from router.request_body import check_content_type, read_content_type
 from router.rooms.session import Session
 from router.rtc.sdp import IceFragment, parse, parse_fragment, write_fragment
 from router.signaling.auth import read_grant
-from router.signaling.body import check_content_type, read_content_type
 from router.signaling.resources import FRAGMENT, SDP, Resource
 
 

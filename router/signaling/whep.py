@@ -28,6 +28,7 @@ class WhepEndpoint(EndpointResource):
         grant = read_grant(request, self.state.tokens, room)
         # Whoever sent an offer wants it read to the end, though it does not matter.
         await self.read_body(request)
+        await self.state.registry.recall(room)
         minted, text = self.state.registry.open_room(room).forks.make_counter_offer(grant)
         response = Response(text, status_code=406, media_type=SDP)
         response.headers["Location"] = self.locate("whep", room, minted.id)

@@ -180,6 +180,8 @@ export interface RoomEventMap {
   slotchange: CustomEvent<{ mids: string[] }>;
   speakerschange: CustomEvent<Speakers>;
   lockchange: CustomEvent<{ locked: boolean }>;
+  /** Of the room. */
+  metadatachange: CustomEvent<{ metadata: string }>;
   /** By a newer token or by an operator. Where more may be sent than this session can, another one takes its place. */
   rightschange: CustomEvent<{ rights: Rights }>;
   /** The router refused part of what `pin`, `show`, `setSize`, `setRates` or `pause` asked for; its pins are dropped. */
@@ -213,6 +215,8 @@ export class Room extends EventTarget {
   readonly speakers: Readonly<Speakers>;
   /** Nobody new may join. */
   readonly locked: boolean;
+  /** The application's own text about the room. */
+  readonly metadata: string;
   /** In force now: what the token claims, or what the router said later. */
   readonly rights: Readonly<Rights>;
   /** The right to moderate. */

@@ -18,7 +18,7 @@ from router.rooms.participant import Participant, PublishedTrack
 from router.rooms.registry import RoomRegistry
 from router.rooms.room import Room
 from router.rooms.session import Session
-from tests.rooms.fakes import FakeSpeakers
+from tests.rooms.fakes import FakeSpeakers, World
 
 TOKEN = "an admin token, long enough"
 
@@ -290,7 +290,12 @@ class Router:
         return self.workers
 
     def app(
-        self, *, token: str | None = TOKEN, tokens: AdminTokens | None = None, metrics_without_token: bool = False
+        self,
+        *,
+        token: str | None = TOKEN,
+        tokens: AdminTokens | None = None,
+        metrics_without_token: bool = False,
+        **state: Any,
     ) -> FastAPI:
         return create_admin_app(
             AdminState(
@@ -300,6 +305,7 @@ class Router:
                 check_readiness=lambda: self.checks,
                 tokens=tokens or AdminTokens([] if token is None else [AdminToken("admin", token)]),
                 metrics_without_token=metrics_without_token,
+                **state,
             )
         )
 
@@ -325,6 +331,22 @@ async def router() -> AsyncIterator[Router]:
     router = Router(registry)
     yield router
     await registry.close()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Rooms that negotiate for real, on fake media."""
+    world = World()
+    yield world
+    await world.registry.close()
+
+
+@pytest.fixture
+async def api(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """The admin application on that world."""
+    async with open_client(Router(world.registry).app()) as client:
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        yield client
 
 
 @pytest.fixture

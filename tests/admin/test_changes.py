@@ -1,29 +1,12 @@
 """Rights, names and revocations by the admin API, on rooms with fake media."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from router.admin.tokens import AdminToken, AdminTokens
 from router.rooms import JoinGrant
-from tests.admin.conftest import TOKEN, Router, open_client
 from tests.rooms.fakes import World
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    world = World()
-    yield world
-    await world.registry.close()
-
-
-@pytest.fixture
-async def api(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_client(Router(world.registry).app(tokens=AdminTokens([AdminToken("admin", TOKEN)]))) as client:
-        client.headers["Authorization"] = f"Bearer {TOKEN}"
-        yield client
 
 
 async def test_rights_are_in_force_when_it_is_answered(world: World, api: httpx.AsyncClient) -> None:

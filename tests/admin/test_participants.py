@@ -21,6 +21,7 @@ async def test_participant_with_sessions_and_tracks(router: Router, client: http
     base = f"/v1/rooms/a/participants/{participant.id}"
     body = (await client.get(base)).json()
     track = session.tracks["0"]
+    assert body.pop("joined_at").endswith("Z")
     assert body == {
         "id": participant.id,
         "identity": "ada",
@@ -38,6 +39,7 @@ async def test_participant_with_sessions_and_tracks(router: Router, client: http
         },
         "sessions": [
             {
+                "id": session.public_id,
                 "endpoint": "whep",
                 "state": "new",
                 "slots": [

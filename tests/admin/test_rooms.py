@@ -13,11 +13,21 @@ async def test_room_in_numbers(router: Router, client: httpx.AsyncClient) -> Non
     router.add_session(room, "ada", tracks=2)
     router.add_session(room, "ada", tracks=0)
     router.add_session(room, "bob")
-    body = (await client.get("/v1/rooms/lobby")).json()
+    reply = await client.get("/v1/rooms/lobby")
+    body = reply.json()
     created = body.pop("created_at")
     assert created.endswith("Z")
+    assert reply.headers["etag"] == f'"{room.id}-1"'
     assert body == {
+        "id": room.id,
         "name": "lobby",
+        "metadata": "",
+        "max_participants": 500,
+        "empty_timeout_s": 30.0,
+        "departure_timeout_s": 30.0,
+        "audio_slots": 3,
+        "video_slots": 9,
+        "codecs": ["red", "opus", "VP8", "VP9", "H264", "AV1"],
         "participants": 2,
         "sessions": 3,
         "tracks": 3,

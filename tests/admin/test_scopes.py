@@ -13,12 +13,12 @@ TOKENS = (AdminToken("grafana", READER, "read"), AdminToken("backend", WRITER))
 async def test_a_reading_token_changes_nothing_on_any_route(router: Router) -> None:
     app = router.app(tokens=AdminTokens(TOKENS))
     changing = [
-        (method, path)
+        (method.upper(), path)
         for path, operations in app.openapi()["paths"].items()
         for method in operations
-        if path.startswith("/v1") and method != "get"
+        if path.startswith("/v1/") and method != "get"
     ]
-    assert len(changing) >= 2
+    assert len(changing) >= 10
     async with open_client(app) as client:
         for method, path in changing:
             reply = await client.request(method, path, headers={"Authorization": f"Bearer {READER}"}, json={})

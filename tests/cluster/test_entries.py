@@ -87,7 +87,7 @@ def test_strange_texts_are_refused(raw: object) -> None:
 
 def test_a_configuration_that_is_too_large_is_not_written() -> None:
     with pytest.raises(RequestError, match="config"):
-        write_setup(RoomSetup({"x": "y" * 20_000}, 0, "Context1234", bytes(32)))
+        write_setup(RoomSetup({"x": "y" * 40_000}, 0, "Context1234", bytes(32)))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.e2e.netns import Namespace
 
 SECRET = "a secret of the end-to-end tests, long enough"
 ADMIN_TOKEN = "an admin token of the end-to-end tests, long enough"
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 50.0
 
 
 @dataclass(slots=True)

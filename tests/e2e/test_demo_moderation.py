@@ -1,9 +1,16 @@
-"""Moderation in the demo room: who has the right gets a menu on each tile and the lock, all see what it does."""
+"""Moderation in the demo room: who has the right gets a menu on each tile and the lock, all see what it does.
 
+At the end an operator gives the room a text and closes it, after which nobody comes back by themselves.
+"""
+
+import asyncio
+from typing import Any
+
+import httpx
 import pytest
 
 from tests.e2e.chromium import Window, launch_chromium
-from tests.e2e.router_process import RouterProcess, run_router
+from tests.e2e.router_process import ADMIN_TOKEN, RouterProcess, run_router
 from tests.e2e.watch import wait_for
 
 ROOM = "moderated"
@@ -25,6 +32,12 @@ async def use_menu(window: Window, entry: str) -> None:
     await window.page.hover(OTHER_TILE)
     await window.page.click(f"{OTHER_TILE} .moderate summary")
     await window.page.click(f"{OTHER_TILE} .moderate button:has-text('{entry}')")
+
+
+async def operate(router: RouterProcess, method: str, path: str, **options: Any) -> httpx.Response:
+    """A request on the admin plane."""
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as client:
+        return await client.request(method, f"http://{router.address}:{router.admin_port}{path}", **options)
 
 
 @pytest.mark.browser
@@ -56,5 +69,14 @@ async def test_a_moderator_mutes_locks_and_removes() -> None:
         await wait_for(bob, f"({LOBBY_ERROR} || '').includes('removed')", "Bob out")
         await wait_for(ada, "document.querySelectorAll('.tile').length === 1", "Bob gone")
         assert await bob.evaluate("room.state") == "closed"
+
+        changed = {"metadata": "tea"}
+        assert (await operate(router, "PATCH", f"/v1/rooms/{ROOM}", json=changed)).status_code == 200
+        await wait_for(ada, "room.metadata === 'tea'", "the room's text")
+        assert (await operate(router, "DELETE", f"/v1/rooms/{ROOM}")).status_code == 204
+        await wait_for(ada, f"({LOBBY_ERROR} || '').includes('closed')", "Ada told of the end")
+        assert await ada.evaluate("room.state") == "closed"
+        await asyncio.sleep(1.0)  # a client that came back would do so after 300 to 800 ms
+        assert (await operate(router, "GET", f"/v1/rooms/{ROOM}")).status_code == 404
         assert ada.errors == []
         assert bob.errors == []

@@ -19,10 +19,12 @@ import { Wishes } from "./wishes.js";
 
 /** Slug and reason of what a moderator does to a participant. */
 const REMOVED = "removed";
+/** Slugs after which coming back is refused, or not wanted: removal, and the end of the room by an operator. */
+const FINAL = [REMOVED, "room-ended"];
 
 /**
  * Events (`CustomEvent`, payload in `detail`): statechange, participantjoined, participantleft, participantchanged,
- * slotchange, speakerschange, lockchange, rightschange, wishrefused, localtrack, audioblocked, error.
+ * slotchange, speakerschange, lockchange, metadatachange, rightschange, wishrefused, localtrack, audioblocked, error.
  */
 export class Room extends EventTarget {
   #options;
@@ -75,6 +77,7 @@ export class Room extends EventTarget {
   get slots() { return this.#contributors.slots; }
   get speakers() { return this.#roster.speakers; }
   get locked() { return this.#roster.locked; }
+  get metadata() { return this.#roster.metadata; }
   get rights() { return this.#rights; }
   get mayModerate() { return this.#rights.moderate; }
   get pins() { return this.#wishes.pins; }
@@ -270,9 +273,8 @@ export class Room extends EventTarget {
     if (isMe && detail.reason === REMOVED) this.#onError(new RouterError({ slug: REMOVED, detail: "a moderator removed you from the room" }));
   };
 
-  /** A removal ends the stay at once: coming back would be refused. */
   #onError(error) {
-    if (error.slug === REMOVED) this.#close(error);
+    if (FINAL.includes(error.slug)) this.#close(error);
     else this.#emit("error", { error });
   }
 

@@ -17,6 +17,7 @@ export class Roster {
     this.version = null;
     this.participants = new Map();
     this.locked = false;
+    this.metadata = "";
     this.speakers = { dominant: null, recent: [] };
   }
 
@@ -58,6 +59,7 @@ export class Roster {
     left: ({ participant_id: id, reason }) => this.#remove(id, reason),
     speakers: (message) => this.#setSpeakers(message),
     locked: ({ locked }) => this.#setLocked(locked),
+    metadata: ({ metadata }) => this.#setMetadata(metadata),
   };
 
   #onDelta(message) {
@@ -78,6 +80,7 @@ export class Roster {
     for (const id of [...this.participants.keys()]) if (!present.has(id)) this.#remove(id, "resync");
     for (const participant of message.participants) this.#put(participant);
     this.#setLocked(message.locked ?? false);
+    this.#setMetadata(message.metadata ?? "");
     this.#setSpeakers(message.speakers ?? { dominant: null, recent: [] });
   }
 
@@ -107,5 +110,11 @@ export class Roster {
     if (this.locked === locked) return;
     this.locked = locked;
     this.#emit("lockchange", { locked });
+  }
+
+  #setMetadata(metadata) {
+    if (this.metadata === metadata) return;
+    this.metadata = metadata;
+    this.#emit("metadatachange", { metadata });
   }
 }

@@ -1,0 +1,209 @@
+"""Calls in Chromium on routers that share a real Redis: a router dies, Redis fails in every way, and calls go on."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from router import clock
+from router.cluster.redis_store import RedisStore
+from router.cluster.store import StoreError
+from tests.cluster.conftest import open_redis
+from tests.cluster.redis_servers import RedisServer, SlowProxy, needs_redis, run_servers
+from tests.cluster.waiting import until
+from tests.e2e.chromium import Window, launch_chromium
+from tests.e2e.router_process import ADMIN_TOKEN, RouterProcess, run_router
+from tests.e2e.watch import enter, wait_for
+
+pytestmark = [needs_redis, pytest.mark.browser]
+
+GONE_S = 10.0
+WHOLE_AGAIN_S = 5.0
+JOIN_S = 2.0
+REVOKED_S = 1.0
+PATIENT = {"ROUTER_ROOMS__EMPTY_TIMEOUT_S": "900"}
+"""Rooms that close by themselves meanwhile would never be all there at two looks."""
+SEES_OTHER = "window.readStamps().length === 1"
+WATCH_STATES = "(window.states = [], room.addEventListener('statechange', (e) => states.push(e.detail.state)), true)"
+FRAMES = "readReception().then((stats) => stats.reduce((sum, stat) => sum + stat.framesDecoded, 0))"
+
+
+def share(url: str, node: str) -> Mapping[str, str]:
+    return {"ROUTER_REDIS__URL": url, "ROUTER_REDIS__PREFIX": "test", "ROUTER_REDIS__NODE": node}
+
+
+async def meet(chromium: object, router: RouterProcess, room: str) -> list[Window]:
+    """Two who see each other."""
+    windows = [await Window.open(chromium) for _ in range(2)]  # type: ignore[arg-type] # playwright's
+    for stamp, window in enumerate(windows, start=1):
+        await enter(window, router, room, f"P{stamp}", stamp)
+    for window in windows:
+        await wait_for(window, SEES_OTHER, "the other's picture")
+        await window.evaluate(WATCH_STATES)
+    return windows
+
+
+async def goes_on(windows: list[Window]) -> None:
+    """Pictures move, and nobody was disconnected meanwhile."""
+    for window in windows:
+        before = await window.evaluate(FRAMES)
+        await wait_for(window, f"{FRAMES}.then((frames) => frames > {before} + 5)", "pictures that move", 5.0)
+        assert await window.evaluate("[room.state, states.join()]") == ["connected", ""]
+
+
+@pytest.mark.timeout(120)
+async def test_a_room_is_known_everywhere_and_outlives_its_node(tmp_path: Path) -> None:
+    async with (
+        run_servers([RedisServer(tmp_path)]) as (server,),
+        run_router(settings=share(server.url, "node-1")) as one,
+        run_router(settings=share(server.url, "node-2")) as two,
+        launch_chromium() as chromium,
+        httpx.AsyncClient(headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as http,
+    ):
+        eye = open_redis(server.url)
+        options = {"name": "ones", "max_participants": 7, "metadata": "the weekly"}
+        reply = await http.post(f"http://127.0.0.1:{one.admin_port}/v1/rooms", json=options)
+        assert reply.status_code == 201, reply.text
+        took_s = await until(lambda: is_known(eye, "ones"), 0.1)
+        print(f"known after {took_s * 1000:.0f} ms")
+        guest = await Window.open(chromium)
+        await guest.goto(one.page("ones", "Ada"))
+        await wait_for(guest, "room?.state === 'connected'", "Ada in the room")
+        windows = await meet(chromium, two, "twos")
+
+        # Revoked at the other router, in force here: the tokens of these tests do not say when they were issued.
+        revocations = f"http://127.0.0.1:{two.admin_port}/v1/tokens/revocations"
+        assert (await http.post(revocations, json={"identity": "Ada"})).status_code == 201
+
+        async def ada_is_out() -> bool:
+            found: list[object] = (await one.admin("/v1/rooms/ones/participants"))["items"]
+            return found == []
+
+        print(f"out after {await until(ada_is_out, REVOKED_S):.2f} s")
+
+        one.process.kill()
+
+        async def only_ones_are_gone() -> bool:
+            return [(room.name, room.node) for room in await eye.read_rooms()] == [("twos", "node-2")]
+
+        print(f"gone after {await until(only_ones_are_gone, GONE_S):.1f} s")
+        await goes_on(windows)
+
+        # Whoever comes back, to the other node now, finds the room as it was.
+        headers = {"Authorization": f"Bearer {two.token('ones', 'Eve')}"}
+        assert (await http.get(f"{two.url}/rooms/ones/offer", headers=headers)).status_code == 200
+        found = await two.admin("/v1/rooms/ones")
+        assert (found["metadata"], found["max_participants"]) == ("the weekly", 7)
+        await eye.close()
+
+
+async def is_known(eye: RedisStore, name: str) -> bool:
+    return await eye.find_room(name) is not None
+
+
+# -- the ladder --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Stage:
+    """A call on a router whose Redis is about to fail."""
+
+    server: RedisServer
+    proxy: SlowProxy
+    router: RouterProcess
+    eye: RedisStore
+    windows: list[Window]
+    joins: int = 0
+
+    async def serve_for(self, seconds: float) -> None:
+        """Newcomers open rooms of their own, and the call goes on."""
+        deadline_us = clock.monotonic_us() + int(seconds * 1e6)
+        async with httpx.AsyncClient(timeout=JOIN_S) as http:
+            while True:
+                self.joins += 1
+                name = f"new-{self.joins}"
+                headers = {"Authorization": f"Bearer {self.router.token(name, 'Eve')}"}
+                reply = await http.get(f"{self.router.url}/rooms/{name}/offer", headers=headers)
+                assert reply.status_code == 200
+                left_s = (deadline_us - clock.monotonic_us()) / 1e6
+                if left_s <= 0:
+                    break
+                await asyncio.sleep(min(left_s, 1.0))
+        await goes_on(self.windows)
+
+    async def is_whole(self) -> bool:
+        try:
+            listed = {room.name for room in await self.eye.read_rooms()}
+        except StoreError:
+            return False
+        rooms = {room["name"] for room in (await self.router.admin("/v1/rooms?limit=200"))["items"]}
+        return listed == rooms and (await self.router.admin("/readyz"))["store"]["up"] is True
+
+
+async def kill(stage: Stage, seconds: float) -> None:
+    await stage.server.kill()
+    await stage.serve_for(seconds)
+    await stage.server.start()
+
+
+async def stop(stage: Stage, seconds: float) -> None:
+    stage.server.signal(signal.SIGSTOP)
+    await stage.serve_for(seconds)
+    stage.server.signal(signal.SIGCONT)
+
+
+async def slow(stage: Stage, seconds: float) -> None:
+    stage.proxy.delay_s = 0.2
+    await stage.serve_for(seconds)
+    stage.proxy.delay_s = 0.0
+
+
+async def empty(stage: Stage, seconds: float) -> None:
+    """Again and again."""
+    serving = asyncio.create_task(stage.serve_for(seconds))
+    while not serving.done():
+        await stage.server.command("FLUSHALL")
+        await asyncio.wait([serving], timeout=0.2)
+    await serving
+
+
+FAULTS: tuple[Callable[[Stage, float], Awaitable[None]], ...] = (kill, stop, slow, empty)
+
+
+@asynccontextmanager
+async def set_stage(directory: Path) -> AsyncIterator[Stage]:
+    async with (
+        run_servers([RedisServer(directory)]) as (server,),
+        SlowProxy(server.port, 0.0) as proxy,
+        run_router(settings={**share(f"redis://127.0.0.1:{proxy.port}", "node-1"), **PATIENT}) as router,
+        launch_chromium() as chromium,
+    ):
+        eye = open_redis(server.url)
+        yield Stage(server, proxy, router, eye, await meet(chromium, router, "call"))
+        await eye.close()
+
+
+async def climb(stage: Stage, seconds: float) -> None:
+    for fault in FAULTS:
+        await fault(stage, seconds)
+        took_s = await until(stage.is_whole, WHOLE_AGAIN_S)
+        print(f"{fault.__name__} {seconds} s: whole again after {took_s:.2f} s")
+
+
+@pytest.mark.timeout(120)
+async def test_a_call_does_not_notice_that_redis_fails(tmp_path: Path) -> None:
+    async with set_stage(tmp_path) as stage:
+        await climb(stage, 1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("seconds", [10, 31, 60])
+async def test_the_whole_ladder(tmp_path: Path, seconds: int) -> None:
+    async with set_stage(tmp_path) as stage:
+        await climb(stage, seconds)
