@@ -66,7 +66,10 @@ class CaptureRequest(BaseModel):
     "",
     summary="Capture the packets of a participant",
     response_class=StreamingResponse,
-    responses={200: {"description": "A pcapng file, while it is written.", "content": {MEDIA_TYPE: {}}}},
+    openapi_extra={"requestBody": {"content": {"application/json": {"example": {"what": "headers", "max_s": 30}}}}},
+    responses={
+        200: {"description": "A pcapng file, while it is written.", "content": {MEDIA_TYPE: {"example": "pcapng"}}}
+    },
 )
 async def capture_participant(
     participant: FoundParticipant,

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 from starlette.responses import HTMLResponse, Response
 
 from router.admin.pages import Cursor, Limit, cut_page
@@ -22,6 +23,41 @@ from router.rooms.participant import Participant
 router = APIRouter(prefix="/v1/rooms/{room}", tags=["diagnosis"])
 State = Annotated[AdminState, Depends(read_state)]
 VerdictName = Literal["ok", "waiting", "broken", "not applicable"]
+
+
+SUMMARY: Final[JsonDict] = {
+    "participant_id": "P_99aabbccddeeff00",
+    "identity": "ada",
+    "verdict": "broken",
+    "sentence": "ice: no STUN check arrived from the peer for 12 s: UDP blocked, or announced address wrong: "
+    "203.0.113.5:10000",
+    "ended": {"reason": "never-connected", "ago_s": 41.5},
+}
+SECTION: Final[JsonDict] = {
+    "verdict": "broken",
+    "sentence": "no STUN check arrived from the peer for 12 s: UDP blocked, or announced address wrong: "
+    "203.0.113.5:10000",
+    "facts": {"local_candidates": ["203.0.113.5:10000"], "checks_received": 0},
+}
+DIAGNOSIS: Final[JsonDict] = {
+    "room": "lobby",
+    "participant_id": "P_99aabbccddeeff00",
+    "identity": "ada",
+    "verdict": "broken",
+    "sentence": SUMMARY["sentence"],
+    "sessions": [
+        {
+            "endpoint": "fork",
+            "state": "ended",
+            "age_s": 12.0,
+            "ended": SUMMARY["ended"],
+            "verdict": "broken",
+            "sentence": SUMMARY["sentence"],
+            "sections": {"ice": SECTION},
+        }
+    ],
+}
+HTML_ANSWER: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/html": {"example": "<!doctype html>…"}}}}
 
 
 class SectionBody(Body):
@@ -54,6 +90,8 @@ class SessionDiagnosis(Body):
 class Diagnosis(Body):
     """A participant, living or gone."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [DIAGNOSIS]})
+
     room: str
     participant_id: str
     identity: str
@@ -74,6 +112,8 @@ class DiagnosisSummary(Body):
 
 class DiagnosisPage(Body):
     """Participants by id."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [SUMMARY], "next_cursor": None}]})
 
     items: list[DiagnosisSummary]
     next_cursor: str | None
@@ -125,7 +165,7 @@ async def diagnose_room(room: str, state: State, limit: Limit = 50, cursor: Curs
     "/participants/{participant}/diagnosis",
     summary="Why a participant's call does not work",
     response_model=Diagnosis,
-    responses={200: {"content": {"text/html": {}}}},
+    responses=HTML_ANSWER,
 )
 async def diagnose_participant(request: Request, peer: FoundPeer) -> Any:
     """Each part with a verdict, one sentence and its facts; HTML where the client prefers it."""
@@ -142,7 +182,12 @@ async def diagnose_participant(request: Request, peer: FoundPeer) -> Any:
     )
 
 
-@router.get("/participants/{participant}/diagnosis.html", summary="The same as a page", response_class=HTMLResponse)
+@router.get(
+    "/participants/{participant}/diagnosis.html",
+    summary="The same as a page",
+    response_class=HTMLResponse,
+    responses=HTML_ANSWER,
+)
 async def show_participant(peer: FoundPeer) -> Response:
     """HTML without scripts, which works without internet."""
     return _write_page(peer)
