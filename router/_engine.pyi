@@ -9,7 +9,7 @@ Times are microseconds of the engine's monotonic clock unless a name says otherw
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self, TypedDict, final, type_check_only
 
-from router.engine_stats import BandwidthStats, Census, EncodingStats, LimitedBy, PathStats, Quality
+from router.engine_stats import BandwidthStats, Census, LimitedBy, PathStats, ProducerStats, Quality
 
 __all__ = [
     "Capture",
@@ -282,23 +282,6 @@ class WorkerCounters(TypedDict):
     10000, 50000 us and infinity."""
     forward_delay_sum_us: int
     census: Census
-
-@type_check_only
-class ProducerStats(TypedDict):
-    """A published track."""
-
-    id: int
-    kind: Kind
-    mid: str | None
-    paused: bool
-    contributor: int
-    codec: str | None
-    payload_type: int | None
-    audio_level: int | None
-    """Last RFC 6464 level in -dBov, 0-127."""
-    quality: Quality | None
-    """Of what arrives here: loss after repair, delay, freezes. None while it is silent, paused or new."""
-    encodings: list[EncodingStats]
 
 @type_check_only
 class SlotStats(TypedDict):

@@ -175,3 +175,20 @@ class PathStats(TypedDict):
     """To them."""
     last_alive_us: int
     """The last authentic check or answer."""
+
+
+class ProducerStats(TypedDict):
+    """A published track."""
+
+    id: int
+    kind: Literal["audio", "video"]
+    mid: str | None
+    paused: bool
+    contributor: int
+    codec: str | None
+    payload_type: int | None
+    audio_level: int | None
+    """Last RFC 6464 level in -dBov, 0-127."""
+    quality: Quality | None
+    """Of what arrives here: loss after repair, delay, freezes. None while it is silent, paused or new."""
+    encodings: list[EncodingStats]

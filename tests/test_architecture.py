@@ -16,7 +16,7 @@ MAX_LINES = 600
 SHARED = {"router", "router.clock", "router.errors", "router.metrics", "router.rates"}
 MAY_USE = {
     "events": set(),
-    "rtc": {"router._engine"},
+    "rtc": {"router._engine", "router.engine_stats"},
     "rooms": {"router.rtc", "router.events.log", "router.events.model", "router.engine_stats"},
     "signaling": {
         *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
@@ -28,7 +28,7 @@ MAY_USE = {
         *("router.claims", "router.request_body", "router.request_path", "router.json_input", "router.cluster"),
         *("router.drain", "router.diagnosis", "router.static_files"),
     },
-    "diagnosis": {"router.rooms", "router.rtc", "router._engine"},
+    "diagnosis": {"router.rooms", "router.rtc", "router._engine", "router.engine_stats"},
     "cluster": {"router.rooms", "router.config_model"},
     "commands": {"router.config", "router.tables", "router.access", "router.claims", "router.tokens"},
     "examples": {"router.embedding"},

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from router._engine import ProducerStats, SlotStats, TransportStats
-    from router.engine_stats import BandwidthStats, EncodingStats, LayerStats
+    from router._engine import SlotStats, TransportStats
+    from router.engine_stats import BandwidthStats, EncodingStats, LayerStats, ProducerStats
 
 Stat = dict[str, Any]
 

@@ -24,7 +24,8 @@ from router.rtc.description import RTCCandidate
 from router.rtc.transport import PeerTransport
 
 if TYPE_CHECKING:
-    from router._engine import ProducerStats, TransportStats
+    from router._engine import TransportStats
+    from router.engine_stats import ProducerStats
 
 
 def collect(session: Session, *, read_engine: bool = True) -> PeerFacts:
@@ -74,7 +75,7 @@ def _read_ice(session: Session, stats: "TransportStats | None", now_us: int) -> 
     connection, transport = session.connection, session.connection.transport
     if not isinstance(transport, PeerTransport):
         return IceFacts(consent_timeout_s=connection.engine.timeout_us / 1e6)
-    seen, remote = transport.seen, connection.get_description("remote")
+    seen, remote = transport.progress, connection.get_description("remote")
     own = {socket.id: _write_address((socket.address, socket.port)) for socket in connection.get_sockets()}
     paths = tuple(
         PathFacts(
@@ -94,7 +95,7 @@ def _read_ice(session: Session, stats: "TransportStats | None", now_us: int) -> 
         local_candidates=_write_candidates(session.local.candidates),
         remote_candidates=_write_candidates(remote.candidates),
         checks_received=max(seen.checks, sum(path.checks_received for path in paths)),
-        checks_refused={str(reason): count for reason, count in seen.refused.items()},
+        checks_refused={str(reason): count for reason, count in (seen.refused or {}).items()},
         last_check_s=_ago(seen.last_check_us, now_us),
         last_check_from=None if seen.last_check_from is None else _write_address(seen.last_check_from),
         last_consent_s=_ago(stats["last_authenticated_us"], now_us) if stats else None,
@@ -107,13 +108,13 @@ def _read_ice(session: Session, stats: "TransportStats | None", now_us: int) -> 
 
 
 def _read_dtls(transport: PeerTransport, now_us: int) -> DtlsFacts:
-    seen, session = transport.seen, transport.dtls
-    took_us = None if seen.dtls_done_us is None else seen.dtls_done_us - (seen.dtls_began_us or seen.dtls_done_us)
+    seen, session = transport.progress, transport.dtls
+    took_us = None if seen.dtls_done_us is None else seen.dtls_done_us - (seen.hello_us or seen.dtls_done_us)
     return DtlsFacts(
         state="new" if session is None else session.state,
         role="client" if session is not None and session.role == "active" else "server",
         fingerprint=seen.fingerprint,
-        began_s=_ago(seen.dtls_began_us, now_us),
+        began_s=_ago(seen.hello_us, now_us),
         handshake_s=None if took_us is None else took_us / 1e6,
         datagrams_received=seen.dtls_received,
         datagrams_sent=seen.dtls_sent,
@@ -128,7 +129,7 @@ def _read_srtp(session: Session, stats: "TransportStats | None") -> SrtpFacts:
     encodings = [encoding for producer in (stats["producers"] if stats else ()) for encoding in producer["encodings"]]
     return SrtpFacts(
         keyed=stats["secured"] if stats else transport.connected,
-        profile=transport.seen.profile if isinstance(transport, PeerTransport) else None,
+        profile=transport.progress.profile if isinstance(transport, PeerTransport) else None,
         packets_accepted=sum(it["packets_received"] + it["retransmitted_packets_received"] for it in encodings),
         dropped=dict(stats["dropped"]) if stats else {},
     )

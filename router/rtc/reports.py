@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from router.errors import RouterError
 
 if TYPE_CHECKING:
-    from router._engine import ProducerStats, SlotStats, TransportStats
+    from router._engine import SlotStats, TransportStats
+    from router.engine_stats import ProducerStats
     from router.rtc.connection import RTCConnection
 
 logger = logging.getLogger(__name__)

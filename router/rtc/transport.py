@@ -23,7 +23,6 @@ from router.rtc.context import ConnectionContext
 from router.rtc.description import RTCDescription, RTCFingerprint
 from router.rtc.dtls import DtlsSession, fingerprint_matches
 from router.rtc.ice import Address, Check, write_role_conflict, write_success
-from router.rtc.observations import Observations
 from router.rtc.progress import TransportProgress
 
 if TYPE_CHECKING:
@@ -78,8 +77,7 @@ class PeerTransport:
         """The engine's transport, once there is one."""
         self.connected = False
         self.closed = False
-        self.seen = Observations(clock.monotonic_us())
-        self.progress = TransportProgress()
+        self.progress = TransportProgress(opened_us=clock.monotonic_us())
         self._owner = owner
         self._context = context
         self._sockets: list[RTCSocket] = []
@@ -204,18 +202,18 @@ class PeerTransport:
         now_us = clock.monotonic_us()
         if self.closed or password is None or not check.is_authentic(password):
             metrics.record_check_dropped("bad-integrity")
-            self.seen.note_check(source, now_us, "bad-integrity")
+            self.progress.note_check(source, now_us, "bad-integrity")
             return
         if self._remote_ufrags.setdefault(check.local_ufrag, check.remote_ufrag) != check.remote_ufrag:
             metrics.record_check_dropped("foreign-peer")
-            self.seen.note_check(source, now_us, "foreign-peer")
+            self.progress.note_check(source, now_us, "foreign-peer")
             return
         self.progress.checked_us = self.progress.checked_us or clock.monotonic_us()
         if check.controlled:
-            self.seen.note_check(source, now_us, "role-conflict")
+            self.progress.note_check(source, now_us, "role-conflict")
             socket.send(source, write_role_conflict(check, password))
             return
-        self.seen.note_check(source, now_us)
+        self.progress.note_check(source, now_us)
         self.engine.native.add_tuple(self.open(), socket.id, source, nominated=check.nominated, priority=check.priority)
         answer = write_success(check, source, password)
         socket.send(source, answer)
@@ -253,7 +251,6 @@ class PeerTransport:
         if chosen is None or self.closed:
             return
         self._selected = (chosen, address)
-        self.seen.note_selected(clock.monotonic_us())
         self.progress.selected_us = self.progress.selected_us or clock.monotonic_us()
         self._credits.clear()
         if self._dtls is None and self._role() == "active":
@@ -288,7 +285,7 @@ class PeerTransport:
         chosen = self._find_socket(socket)
         if chosen is None or self.closed:
             return
-        self.seen.dtls_received += len(datagrams)
+        self.progress.dtls_received += len(datagrams)
         if self._selected is None and self._remote is not None and self._dtls is None:
             self._keep_early((chosen, source), datagrams)
             return
@@ -316,7 +313,7 @@ class PeerTransport:
 
     def _open_dtls(self, role: Literal["active", "passive"]) -> None:
         context = self._context.dtls_context(self._owner.srtp_profiles())
-        self._handshake_began_us = self.progress.hello_us = self.seen.dtls_began_us = clock.monotonic_us()
+        self._handshake_began_us = self.progress.hello_us = clock.monotonic_us()
         self._dtls = DtlsSession(context, role, now_us=self._handshake_began_us)
         self._dtls.start(self._handshake_began_us)
 
@@ -350,14 +347,14 @@ class PeerTransport:
                 if len(datagram) > self._credits.get(path, 0):
                     return
                 self._credits[path] -= len(datagram)
-            self.seen.dtls_sent += 1
+            self.progress.dtls_sent += 1
             try:
                 socket.engine.native.send_datagram(socket.id, address, datagram)
             except (OSError, EngineError) as error:
                 logger.debug("a DTLS datagram could not be sent: %s", error)
 
     def _verify_peer(self, session: DtlsSession) -> None:
-        self.seen.dtls_done_us = self.seen.dtls_done_us or clock.monotonic_us()
+        self.progress.dtls_done_us = self.progress.dtls_done_us or clock.monotonic_us()
         if self._remote is None:
             if self._description_timer is None:
                 loop = asyncio.get_running_loop()
@@ -367,7 +364,7 @@ class PeerTransport:
             return
         try:
             if not fingerprint_matches(session.peer_certificate(), self._remote.fingerprints):
-                self.seen.fingerprint = "mismatch"
+                self.progress.fingerprint = "mismatch"
                 self._record_handshake("fingerprint-mismatch")
                 raise DtlsError("the certificate is not the one of the description")
             keys = session.srtp_keys()
@@ -380,7 +377,7 @@ class PeerTransport:
         if self._selected is None and self._unproven is not None:
             socket, address = self._unproven
             self.engine.native.validate_tuple(self.id, socket.id, address)
-        self.seen.fingerprint, self.seen.profile = "match", keys.profile
+        self.progress.fingerprint, self.progress.profile = "match", keys.profile
         self.engine.set_srtp(self.id, keys.profile, keys.inbound, keys.outbound)
         session.forget_keys()
         self.connected = True

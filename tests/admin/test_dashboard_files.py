@@ -35,7 +35,7 @@ def test_every_file_is_served() -> None:
 @pytest.mark.parametrize("path", ["/dashboard/../app.py", "/dashboard/%2e%2e/app.py", "/dashboard/app.py"])
 async def test_no_other_file_is_ever_read(router: Router, path: str) -> None:
     async with open_client(router.app()) as client:
-        assert (await client.get(path)).status_code == 404
+        assert (await client.get(path)).status_code in (400, 404)
 
 
 async def test_it_works_below_a_prefix(router: Router) -> None:

@@ -66,7 +66,7 @@ async def test_a_token_says_what_was_asked_for(router: Router, caplog: pytest.Lo
         ({"metadata": "x" * 4_097}, "bad-metadata"),
         ({"lifetime_s": 0}, "bad-request"),
         ({"lifetime_s": 3_601}, "bad-lifetime"),
-        ({"lifetime_s": 10**30}, "bad-request"),
+        ({"lifetime_s": 10**30}, "bad-json"),
         ({"lifetime_s": "60"}, "bad-request"),
         ({"rights": {"canPublish": True}}, "bad-request"),
         ({"secret": "mine"}, "bad-request"),
@@ -77,7 +77,7 @@ async def test_what_is_not_signed(router: Router, change: dict[str, Any], slug: 
     async with api:
         reply = await api.post("/v1/tokens", json={"room": "lobby", "identity": "ada", **change})
         assert reply.status_code == 400
-        assert reply.json()["slug"] in (slug, "bad-lifetime" if change.get("lifetime_s") == 10**30 else slug)
+        assert reply.json()["slug"] == slug
         assert "token" not in reply.json()
 
 

@@ -11,6 +11,7 @@ import httpx
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
+from router.admin.dashboard import FILES as DASHBOARD
 from router.config import Settings, load_settings
 from router.rooms.rights import JoinGrant
 from router.server import RouterServer
@@ -27,6 +28,7 @@ NEED_NO_TOKEN: Final[Mapping[str, str]] = {
     "/readyz": "whoever routes traffic has none either; tells checks by name, and whether the store is up",
     "/docs": "the same for every router of a version; tells nothing of this one",
     "/openapi.json": "as /docs",
+    **dict.fromkeys(DASHBOARD, "as /docs: a page that asks for a token, and shows nothing before it has one"),
 }
 """Paths of the admin port that anybody may read, and why."""
 
@@ -113,8 +115,9 @@ class Stage:
         return self.server.access.join_tokens.issue(grant)
 
     async def people(self) -> None:
-        """Ada publishes and Eve watches; whoever is missing comes back."""
+        """Ada publishes and Eve watches; whoever is missing comes back, also to a router that was made to drain."""
         rooms = self.server.registry.rooms
+        self.server.drain.cancel()
         for kind, identity in (("whip", "ada"), ("whep", "eve")):
             if ROOM not in rooms or identity not in rooms[ROOM].participants:
                 await self.join(kind, identity)

@@ -195,7 +195,7 @@ def requests_with(
     for item in described.get("parameters", ()):
         if item["in"] == "query":
             yield {"url": f"{existing}?{item['name']}={encoded}"}
-        if item["in"] == "header" and not set(odd) & set("\0\r\n"):
+        if item["in"] == "header" and odd == odd.strip() and not set(odd) & set("\0\r\n"):
             yield {"url": existing, "headers": {item["name"].encode(): odd.encode(errors="surrogatepass")}}
     body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     for path in sorted(set(texts_of(body, document))):

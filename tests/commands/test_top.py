@@ -42,10 +42,13 @@ class Terminal:
 
     async def wait(self, pattern: str) -> None:
         """Until what was drawn since the last wait matches; what matched is forgotten."""
-        async with asyncio.timeout(30):
-            while not (found := re.search(pattern, self.text, re.S)):
-                self.grown.clear()
-                await self.grown.wait()
+        try:
+            async with asyncio.timeout(30):
+                while not (found := re.search(pattern, self.text, re.S)):
+                    self.grown.clear()
+                    await self.grown.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {pattern!r} in {self.text[-3000:]!r}") from None
         self.text = self.text[found.end() :]
 
     def press(self, keys: str) -> None:
@@ -60,7 +63,9 @@ class Terminal:
 async def open_top(url: str, *arguments: str) -> AsyncIterator[Terminal]:
     master, slave = pty.openpty()
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 120, 0, 0))
-    environment = {**os.environ, "ROUTER_ADMIN_URL": url, "ROUTER_ADMIN__TOKEN": TOKEN, "TERM": "xterm"}
+    # The terminal tells its size; pytest's workers have one in their environment.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment = {**inherited, "ROUTER_ADMIN_URL": url, "ROUTER_ADMIN__TOKEN": TOKEN, "TERM": "xterm"}
     command = (sys.executable, "-m", "router", "top", "--interval", "0.5", *arguments)
     process = await asyncio.create_subprocess_exec(
         *command, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=Path(__file__).parents[2]
