@@ -4,7 +4,7 @@ application itself, so that routes that are added later are attacked too."""
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import httpx
@@ -165,6 +165,8 @@ async def run_stage(settings: Settings | None = None) -> AsyncIterator[Stage]:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.admin_port}") as admin,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.public_port}") as public,
     ):
+        # Nobody's media ever comes, and people shall not vanish in the midst of a test.
+        server.registry.limits = replace(server.registry.limits, connect_timeout_s=600.0)
         stage = Stage(server, admin, public)
         await stage.people()
         yield stage
