@@ -49,7 +49,8 @@ $(ENGINE): $(ENGINE_SOURCES) pyproject.toml | $(INSTALLED)
 loadtest-native: $(LOADTEST_NATIVE) $(BIN)/router-loadtest ## Build the native part of the load test
 
 $(LOADTEST_NATIVE): $(LOADTEST_SOURCES) | $(INSTALLED)
-	PYO3_BUILD_EXTENSION_MODULE=1 $(CARGO) build --release --locked --package router-loadtest-native --features python \
+	PYO3_BUILD_EXTENSION_MODULE=1 CARGO_PROFILE_RELEASE_LTO=thin CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	  $(CARGO) build --release --locked --package router-loadtest-native --features python \
 	  --target-dir target/loadtest  # maturin configures pyo3 otherwise: in one folder each would build it again
 	cp target/loadtest/release/librouter_loadtest_native.so $@.new
 	mv $@.new $@
@@ -92,7 +93,7 @@ test-rs: $(INSTALLED) ## The engine's tests, without Python
 	$(CARGO) test --locked --workspace
 
 test-py: setup wheel test-programs ## The Python tests, with real browsers and Redis where they are installed
-	$(BIN)/python -m pytest -m "not soak and not alone" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not soak and not alone" --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest -m "not soak and alone"
 
 test-programs: ## Install what the tests use, as root on Debian; elsewhere those tests are skipped by name

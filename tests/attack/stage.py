@@ -152,7 +152,8 @@ def attack_settings(**changes: Any) -> Settings:
             "token": WRITER,
             "tokens": {"reader": reader},
         },
-        "media": {"udp_port": 0, "addresses": ["127.0.0.1"]},
+        # Nobody's media ever comes, and people shall not vanish in the midst of a test.
+        "media": {"udp_port": 0, "addresses": ["127.0.0.1"], "timeout_s": 300},
         "auth": {"secrets": [SECRET]},
     }
     return load_settings(flags={name: {**flags.get(name, {}), **changes.get(name, {})} for name in {*flags, *changes}})
@@ -165,7 +166,6 @@ async def run_stage(settings: Settings | None = None) -> AsyncIterator[Stage]:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.admin_port}") as admin,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.public_port}") as public,
     ):
-        # Nobody's media ever comes, and people shall not vanish in the midst of a test.
         server.registry.limits = replace(server.registry.limits, connect_timeout_s=600.0)
         stage = Stage(server, admin, public)
         await stage.people()
