@@ -126,7 +126,7 @@ def test_the_validator_refuses_what_is_wrong() -> None:
         ("unhealthyPodEvictionPolicy:", "unhealthyPolicy:"),
     ):
         assert right in text
-        summary = validate(text.replace(right, wrong), "1.34.0")["summary"]
+        summary = validate(text.replace(right, wrong, 1), "1.34.0")["summary"]
         assert summary["invalid"] == 1, wrong
     monitor = render_text({"metrics": {"podMonitor": {"enabled": True}}})
     assert validate(monitor.replace("podMetricsEndpoints:", "podMetricsEndpoint:"), "1.34.0")["summary"]["invalid"] == 1

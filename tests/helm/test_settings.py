@@ -88,7 +88,7 @@ def sample(model: type[BaseModel], name: str, schema: Json) -> Any:
         return not default
     choices = [part for option in (schema, *schema.get("anyOf", ())) for part in option.get("enum", ())]
     kinds = {option.get("type") for option in (schema, *schema.get("anyOf", ()))}
-    numbers = [1, 2, 3, 5, 7, 70, 700, 7000, 70_000] if kinds & {"integer", "number"} else []
+    numbers = [1, 2, 3, 5, 7, 70, 700, 7000, 70_000, 0.5] if kinds & {"integer", "number"} else []
     fitting: list[Any] = [
         candidate for candidate in CANDIDATES if any(type(candidate) is TYPES.get(kind) for kind in kinds)
     ]
