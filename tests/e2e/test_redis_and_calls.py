@@ -136,13 +136,22 @@ class Stage:
                 await asyncio.sleep(min(left_s, 1.0))
         await goes_on(self.windows)
 
+    async def read_rooms(self) -> set[str]:
+        """As the router tells them, page by page: the ladder opens one a second."""
+        names: set[str] = set()
+        page = await self.router.admin("/v1/rooms?limit=200")
+        while True:
+            names |= {room["name"] for room in page["items"]}
+            if page["next_cursor"] is None:
+                return names
+            page = await self.router.admin(f"/v1/rooms?limit=200&cursor={page['next_cursor']}")
+
     async def is_whole(self) -> bool:
         try:
             listed = {room.name for room in await self.eye.read_rooms()}
         except StoreError:
             return False
-        rooms = {room["name"] for room in (await self.router.admin("/v1/rooms?limit=200"))["items"]}
-        return listed == rooms and (await self.router.admin("/readyz"))["store"]["up"] is True
+        return listed == await self.read_rooms() and (await self.router.admin("/readyz"))["store"]["up"] is True
 
 
 async def kill(stage: Stage, seconds: float) -> None:
