@@ -10,34 +10,17 @@ import unicodedata
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from router.errors import RequestError
-from router.problems import write_problem
 
-CLOSE_POLICY: Final = 1008
 _BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_SLASH: Final = re.compile(rb"%2[fF]")
 
 
-class RequestPathMiddleware:
-    """Answers such a request itself."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
-        try:
-            if scope["type"] in ("http", "websocket"):
-                check_path(scope.get("raw_path") or b"/")
-        except RequestError as error:
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": CLOSE_POLICY})
-            else:
-                await write_problem(error)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+def check_request_path(scope: Scope) -> None:
+    """For `Screening`."""
+    check_path(scope.get("raw_path") or b"/")
 
 
 def check_path(raw: bytes) -> None:

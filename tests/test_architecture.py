@@ -21,12 +21,12 @@ MAY_USE = {
     "signaling": {
         *("router.rooms", "router.rtc", "router.problems", "router.tokens", "router.claims", "router.turn"),
         *("router.request_body", "router.request_path", "router.json_input", "router.cluster", "router.drain"),
-        "router.static_files",
+        *("router.static_files", "router.screening"),
     },
     "admin": {
         *("router.rooms", "router.rtc", "router.events", "router.problems", "router.engine_stats", "router._engine"),
         *("router.claims", "router.request_body", "router.request_path", "router.json_input", "router.cluster"),
-        *("router.drain", "router.diagnosis", "router.static_files"),
+        *("router.drain", "router.diagnosis", "router.static_files", "router.screening"),
     },
     "diagnosis": {"router.rooms", "router.rtc", "router._engine", "router.engine_stats"},
     "cluster": {"router.rooms", "router.config_model"},

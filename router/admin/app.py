@@ -38,13 +38,14 @@ from router.admin.collector import RouterCollector
 from router.admin.event_stream import Listeners
 from router.admin.forwarding import ForwardingMiddleware
 from router.admin.gate import Gate
-from router.admin.loopback_pages import LoopbackPages
+from router.admin.loopback_pages import check_page
 from router.admin.openapi import complete_document
 from router.admin.state import AdminState
 from router.admin.survey import Survey
 from router.errors import RequestError, RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error, write_problem
-from router.request_path import RequestPathMiddleware
+from router.request_path import check_request_path
+from router.screening import Screening
 
 MAX_QUOTED_CHARACTERS = 64
 
@@ -91,8 +92,8 @@ def create_admin_app(state: AdminState) -> FastAPI:
     app.add_middleware(ForwardingMiddleware, state=state)
     app.add_middleware(Gate, state=state)
     if not state.tokens:
-        app.add_middleware(LoopbackPages)
-    app.add_middleware(RequestPathMiddleware)
+        app.add_middleware(Screening, check=check_page)
+    app.add_middleware(Screening, check=check_request_path)
     app.add_middleware(UnknownErrorMiddleware)
     return app
 

@@ -8,37 +8,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from router.errors import ForbiddenError
-from router.problems import write_problem
 
 NAMES: Final = ("127.0.0.1", "localhost", "::1")
-CLOSE_POLICY: Final = 1008
 
 
-class LoopbackPages:
-    """Around the application."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
-        try:
-            if scope["type"] in ("http", "websocket"):
-                check_page(Headers(scope=scope))
-        except ForbiddenError as error:
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": CLOSE_POLICY})
-            else:
-                await write_problem(error)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-
-def check_page(headers: Headers) -> None:
-    """Refuses names that are not of this machine, and pages of other origins."""
+def check_page(scope: Scope) -> None:
+    """For `Screening`: refuses names that are not of this machine, and pages of other origins."""
+    headers = Headers(scope=scope)
     host = headers.get("host", "")
     if _read_name(f"//{host}") not in NAMES:
         raise ForbiddenError(f"without a token only {', '.join(NAMES)} are served; set admin.token", slug="bad-host")

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from router.errors import ElsewhereError, RouterError
 from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error
 from router.rates import RateLimiter
-from router.request_path import RequestPathMiddleware
+from router.request_path import check_request_path
+from router.screening import Screening
 from router.signaling.cors import CorsMiddleware
 from router.signaling.dev import DevTokens
 from router.signaling.elsewhere import on_elsewhere
@@ -43,7 +44,7 @@ def create_public_app(state: PublicState) -> Starlette:
     app.add_exception_handler(ElsewhereError, on_elsewhere)
     app.add_exception_handler(HTTPException, on_http_exception)
     # The last one added is the outermost: errors become responses inside, headers are added outside.
-    app.add_middleware(RequestPathMiddleware)
+    app.add_middleware(Screening, check=check_request_path)
     app.add_middleware(UnknownErrorMiddleware)
     settings = state.settings
     app.add_middleware(SecurityHeadersMiddleware, public_url=settings.public_url, other_nodes=settings.other_nodes)
