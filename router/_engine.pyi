@@ -507,8 +507,14 @@ class Engine:
         max_height: int | None = None,
         max_frame_rate: int | None = None,
         max_temporal_layers: int | None = None,
+        shown_width: int | None = None,
+        shown_height: int | None = None,
     ) -> None:
-        """Replaces all limits of the slot."""
+        """Replaces all limits of the slot.
+
+        `shown_width`, `shown_height`: pixels at which the peer shows it. Nothing beyond the smallest picture that
+        covers them is sent: a picture is shown whole, so one side that is reached will do, 85 % of it even.
+        """
 
     def set_slot_priority(self, slot: int, priority: Priority, preference: Preference) -> None:
         """How much a slot matters when its peer's bandwidth is short, and what to keep: "motion" of a camera (larger

@@ -29,6 +29,12 @@ pub struct Budget {
     pub estimate: Option<u64>,
     /// A probe has just shown that so many bits per second pass: no margin and no proof of time is asked for up to that.
     pub confirmed: Option<u64>,
+    /// The first value is still looked for, and the estimate is taken for granted: what it raises proves nothing.
+    pub is_guess: bool,
+    /// What is shown may cost so much for the moment, though the estimate is lower: a dip that the pacer bridges.
+    pub bridged: Option<u64>,
+    /// The receiver is silent: what is lowered now has not failed.
+    pub is_outage: bool,
     /// Part of the packets that is lost, and sent again.
     pub fraction_lost: f32,
 }
@@ -237,6 +243,8 @@ impl Allocator {
             .map(|bidder| cost(bidder, &self.levels, bidder.held));
         let held = held.fold(0, u64::saturating_add);
         let tolerated = available.saturating_add(available / 100 * TOLERANCE_PERCENT);
+        let bridged = budget.bridged.map_or(0, |bps| budget.left(bps, audio));
+        let tolerated = tolerated.max(bridged);
         let with_margin = available / (100 + MARGIN_PERCENT) * 100;
         let proven = headroom.proven(with_margin, now);
         let confirmed = budget
@@ -251,7 +259,7 @@ impl Allocator {
         Limit {
             bps,
             available,
-            is_squeezed,
+            is_squeezed: is_squeezed && !budget.is_outage,
         }
     }
 
@@ -266,8 +274,9 @@ impl Allocator {
             let count = bidder.taken;
             let rung = count.checked_sub(1).map(|at| levels[at].rung);
             let step = match count.cmp(&bidder.held) {
+                Ordering::Greater if budget.is_guess => Step::Guessed,
                 Ordering::Greater => Step::Up(limit.available),
-                Ordering::Less if limit.is_squeezed => Step::Squeezed,
+                Ordering::Less if limit.is_squeezed => Step::Squeezed(limit.available),
                 _ => Step::Same,
             };
             entry.standing.on_available(limit.available);

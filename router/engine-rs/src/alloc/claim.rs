@@ -48,7 +48,8 @@ pub struct Claim<'a> {
     pub priority: Priority,
     /// What to keep when not all can be had.
     pub preference: Preference,
-    /// Width and height in pixels at which the client shows it; (0, 0) when it is out of sight.
+    /// Width and height in pixels at which the client shows it, `u16::MAX` for a side that is not known; (0, 0) when it is
+    /// out of sight.
     pub shown_at: Option<(u16, u16)>,
     /// What the application allows.
     pub limits: Limits,
@@ -78,6 +79,8 @@ impl Claim<'_> {
     /// Pixels it can make use of.
     fn area(&self) -> Option<u32> {
         let (width, height) = self.shown_at.unzip();
+        let known = |side: &u16| *side != u16::MAX;
+        let (width, height) = (width.filter(known), height.filter(known));
         let smaller = |shown: Option<u16>, limit: Option<u16>| match (shown, limit) {
             (Some(shown), Some(limit)) => Some(shown.min(limit)),
             (one, other) => one.or(other),
@@ -126,6 +129,7 @@ mod tests {
         let weights = sizes.map(|size| weight(Priority::Ordinary, Some(size)));
         assert_eq!(weights, [1, 1, 2, 4, 8]);
         assert_eq!(weight(Priority::Ordinary, None), 2);
+        assert_eq!(weight(Priority::Ordinary, Some((1_280, u16::MAX))), 4);
     }
 
     #[test]

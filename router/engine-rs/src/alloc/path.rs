@@ -8,6 +8,7 @@
 use super::claim::{Claim, Preference};
 use super::grant::Cause;
 use crate::core::command::Limits;
+use crate::route::cover::{area, smallest_covering};
 use crate::route::ladder::{Ladder, MAX_RUNGS, Rung};
 use crate::route::select::TOLERANCE_PERCENT;
 use crate::time::Micros;
@@ -17,8 +18,6 @@ use arrayvec::ArrayVec;
 const OVERHEAD_DIVISOR: u64 = 32;
 /// Below so many frames a second a picture does not move.
 const MOVING: f32 = 12.0;
-/// A picture covers its place when a side has so many percent of the place's.
-const COVERS_PERCENT: u32 = 85;
 
 /// A rung, and what it takes from the budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,9 +39,7 @@ pub struct Path {
 
 /// Finds the path of a claim.
 pub fn find(claim: &mut Claim, ladder: &Ladder, now: Micros) -> Path {
-    let covering = claim
-        .shown_at
-        .and_then(|place| smallest_covering(ladder, place));
+    let covering = smallest_covering(ladder, claim.shown_at);
     let mut ceiling = Cause::Best;
     let mut excess_of = |rung: &Rung, claim: &Claim| {
         let excess = excess(rung, claim, covering);
@@ -89,23 +86,6 @@ fn last_resort(claim: &mut Claim, ladder: &Ladder, ceiling: Cause) -> Path {
     };
     let levels = rung.map(|rung| level(rung, rung.bps)).into_iter().collect();
     Path { levels, ceiling }
-}
-
-/// The area of the smallest picture that fills its place.
-fn smallest_covering(ladder: &Ladder, place: (u16, u16)) -> Option<u32> {
-    let side = |have: u16, want: u16| u32::from(have) * 100 >= u32::from(want) * COVERS_PERCENT;
-    let sizes = ladder
-        .rungs()
-        .iter()
-        .filter(|rung| rung.bps > 0)
-        .filter_map(|rung| rung.size);
-    // A picture is shown whole: the side that reaches the edge first decides.
-    let covering = sizes.filter(|size| side(size.0, place.0) || side(size.1, place.1));
-    covering.map(area).min()
-}
-
-fn area((width, height): (u16, u16)) -> u32 {
-    u32::from(width) * u32::from(height)
 }
 
 /// What forbids the rung, if anything.

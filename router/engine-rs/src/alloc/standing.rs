@@ -14,13 +14,22 @@ const PRICE_WINDOW: Micros = Micros::from_millis(1_050);
 /// A slot is not raised twice within this.
 const DWELL: Micros = Micros::from_secs(1);
 /// A raise undone within this for lack of bandwidth has failed.
-const FAILURE: Micros = Micros::from_secs(5);
-/// How long the first failure keeps a slot where it is; each further one doubles it.
-const FIRST_BACK_OFF: Micros = Micros::from_secs(2);
-/// Most doublings: 32 s.
-const MAX_DOUBLINGS: u8 = 4;
-/// Failures are forgotten after this long without one.
-const FORGIVEN: Micros = Micros::from_secs(60);
+const FAILURE: Micros = Micros::from_secs(60);
+/// How long the first failure keeps a slot where it is, the second, and all others: of a link that does not change nobody
+/// sees more than two changes a minute, once it has taught that.
+const BACK_OFFS: [Micros; 3] = [
+    Micros::from_secs(15),
+    Micros::from_secs(45),
+    Micros::from_secs(90),
+];
+/// The same of a slot that shows nothing meanwhile: no picture is worse than one that comes and goes.
+const DARK_BACK_OFFS: [Micros; 3] = [
+    Micros::from_secs(4),
+    Micros::from_secs(15),
+    Micros::from_secs(30),
+];
+/// Failures are forgotten after this long without one, and when a raise held so long.
+const FORGIVEN: Micros = Micros::from_secs(300);
 /// With so much more than what did not suffice, nothing is held against a slot, in percent.
 const AMPLE_PERCENT: u64 = 125;
 
@@ -136,8 +145,12 @@ impl Standing {
 
     /// Its last raises failed, and it is not time to try that again: it may have less than this rung.
     pub(super) fn backs_off(&self, now: Micros) -> Option<Rung> {
-        let doublings = self.failures.saturating_sub(1).min(MAX_DOUBLINGS);
-        let back_off = Micros(FIRST_BACK_OFF.0 << doublings);
+        let failures = usize::from(self.failures).clamp(1, BACK_OFFS.len());
+        let back_offs = match self.granted {
+            Some(_) => &BACK_OFFS,
+            None => &DARK_BACK_OFFS,
+        };
+        let back_off = back_offs[failures - 1];
         let failed = self.failed.filter(|at| now - *at < back_off);
         self.failed_rung.filter(|_| failed.is_some())
     }
@@ -161,8 +174,9 @@ impl Standing {
     ) {
         self.shown_at = shown_at;
         match step {
-            Step::Up(available) => self.on_raised(available, now),
-            Step::Squeezed => self.on_squeezed(now),
+            Step::Up(available) => self.on_raised(Some(available), now),
+            Step::Guessed => self.on_raised(None, now),
+            Step::Squeezed(available) => self.on_squeezed(available, now),
             Step::Same => {}
         }
         let same = match (self.granted, rung) {
@@ -179,23 +193,27 @@ impl Standing {
     }
 
     /// It got more. Who had nothing begins low, as its layers come one after the other, and need not stay there.
-    fn on_raised(&mut self, available: u64, now: Micros) {
-        self.raised = Some((now, available));
+    /// What was raised by a guess cannot fail.
+    fn on_raised(&mut self, available: Option<u64>, now: Micros) {
+        self.raised = available.map(|available| (now, available));
         if self.granted.is_some() {
             self.dwells_until = now + DWELL;
         }
     }
 
-    /// It got less, for lack of bandwidth.
-    fn on_squeezed(&mut self, now: Micros) {
-        let Some((_, available)) = self.raised.take_if(|(at, _)| now - *at < FAILURE) else {
+    /// It got less, for lack of bandwidth. What had held for a while before does not add to the failures, but is not tried
+    /// again at once either. With less than half of what there was the link has changed, and the raise has not failed.
+    fn on_squeezed(&mut self, left: u64, now: Micros) {
+        let raised = self.raised.take();
+        let Some((at, available)) = raised.filter(|(_, available)| left >= available / 2) else {
             return;
         };
-        let forgiven = self.failed.is_none_or(|at| now - at > FORGIVEN);
-        self.failures = if forgiven {
-            1
-        } else {
-            self.failures.saturating_add(1)
+        let held = now - at;
+        let forgiven = held > FORGIVEN || self.failed.is_none_or(|at| now - at > FORGIVEN);
+        self.failures = match forgiven {
+            true => 1,
+            false if held < FAILURE => self.failures.saturating_add(1),
+            false => self.failures.max(1),
         };
         self.failed = Some(now);
         self.failed_rung = self.granted;
@@ -208,10 +226,12 @@ impl Standing {
 pub(super) enum Step {
     /// More, with so much available.
     Up(u64),
+    /// More, before anything was measured.
+    Guessed,
     /// As before, or less for another reason than bandwidth.
     Same,
-    /// Less, because there is less for all.
-    Squeezed,
+    /// Less, because there is less for all: so much.
+    Squeezed(u64),
 }
 
 pub(super) fn is_same(one: &Rung, other: &Rung) -> bool {
@@ -230,6 +250,12 @@ mod tests {
         bps: 500_000,
         size: Some((640, 360)),
         frame_rate: 30.0,
+    };
+
+    const LOWER: Rung = Rung {
+        encoding: 0,
+        bps: 150_000,
+        ..RUNG
     };
 
     fn ms(ms: u64) -> Micros {
@@ -269,15 +295,12 @@ mod tests {
     }
 
     #[test]
-    fn failures_double_the_wait_and_plenty_ends_it() {
+    fn failures_prolong_the_wait_and_plenty_ends_it() {
         let mut standing = Standing::default();
-        for (failure, wait) in [2_000, 4_000, 8_000, 16_000, 32_000, 32_000]
-            .into_iter()
-            .enumerate()
-        {
-            let at = failure as u64 * 40_000;
+        for (failure, wait) in [15_000, 45_000, 90_000, 90_000].into_iter().enumerate() {
+            let at = failure as u64 * 200_000;
             standing.grant(Some(RUNG), Step::Up(800), None, ms(at));
-            standing.grant(None, Step::Squeezed, None, ms(at + 4_000));
+            standing.grant(Some(LOWER), Step::Squeezed(600), None, ms(at + 4_000));
             standing.on_available(1_000);
             let failed = Some(RUNG);
             assert_eq!(
@@ -293,11 +316,32 @@ mod tests {
     }
 
     #[test]
-    fn a_raise_that_held_did_not_fail() {
+    fn a_raise_that_held_adds_no_failure() {
         let mut standing = Standing::default();
-        standing.grant(Some(RUNG), Step::Up(800), None, ms(0));
-        standing.grant(None, Step::Squeezed, None, ms(5_000));
-        assert_eq!(standing.backs_off(ms(5_001)), None);
+        let mut now = 0;
+        for (held, wait) in [
+            (1_000, 15_000),
+            (59_000, 45_000),
+            (61_000, 45_000),
+            (301_000, 15_000),
+        ] {
+            standing.grant(Some(RUNG), Step::Up(800), None, ms(now));
+            now += held;
+            standing.grant(Some(LOWER), Step::Squeezed(600), None, ms(now));
+            assert_eq!(standing.backs_off(ms(now + wait - 1)), Some(RUNG), "{held}");
+            assert_eq!(standing.backs_off(ms(now + wait)), None, "{held}");
+            now += wait;
+        }
+    }
+
+    #[test]
+    fn a_link_that_fell_is_no_failure() {
+        for (left, failed) in [(400, Some(RUNG)), (399, None)] {
+            let mut standing = Standing::default();
+            standing.grant(Some(RUNG), Step::Up(800), None, ms(0));
+            standing.grant(None, Step::Squeezed(left), None, ms(1_000));
+            assert_eq!(standing.backs_off(ms(1_001)), failed, "{left}");
+        }
     }
 
     #[test]

@@ -247,9 +247,21 @@ impl Estimator {
         self.arrivals.is_some()
     }
 
+    /// Feedback stays away: nothing arrives, or nothing comes back.
+    pub const fn is_silent(&self) -> bool {
+        self.outage.is_on()
+    }
+
     /// What the last probe that got through has shown, once.
     pub const fn take_confirmed(&mut self) -> Option<u64> {
         self.confirmed.take()
+    }
+
+    /// What stands in the link's queue.
+    pub fn queue(&self) -> Micros {
+        let arrivals = self.arrivals.as_deref();
+        let standing_us = arrivals.map_or(0, Arrivals::standing_us).max(0);
+        Micros(standing_us as u64)
     }
 
     /// Bits per second that may be sent.
@@ -265,13 +277,12 @@ impl Estimator {
     /// What there is to tell.
     pub fn snapshot(&self) -> Snapshot {
         let arrivals = self.arrivals.as_deref();
-        let standing_us = arrivals.map_or(0, Arrivals::standing_us).max(0);
         Snapshot {
             estimate_bps: self.estimate,
             limit: self.limit,
             acked_bps: arrivals.and_then(Arrivals::acked).map(|bps| bps as u64),
             in_flight_bytes: self.sent.in_flight_bytes(),
-            queue: Micros(standing_us as u64),
+            queue: self.queue(),
             round_trip: self.round_trip.unwrap_or_default(),
             loss: self.loss.recent() as f32,
             usage: arrivals.map_or(Usage::Normal, Arrivals::usage),
@@ -417,11 +428,11 @@ impl Estimator {
         let overused = news == Some(Usage::Overuse);
         let arriving = if overused { short } else { acked };
         let target = self.aimd.target();
-        let exceeds = overused || self.sent_rate.bps() > FAR_MORE * target;
+        let is_over = overused || self.loss.is_congested() || now >= until;
+        let exceeds = is_over || self.sent_rate.bps() > FAR_MORE * target;
         if let Some(arriving) = arriving.filter(|bps| exceeds && *bps > target) {
             self.aimd.set(now, arriving.min(MAX_BPS as f64));
         }
-        let is_over = overused || self.loss.is_congested() || now >= until;
         self.finding = if is_over {
             Finding::Over
         } else {

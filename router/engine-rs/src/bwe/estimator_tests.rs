@@ -128,6 +128,24 @@ fn feedback_measures_and_begins_to_probe() {
 }
 
 #[test]
+fn what_arrives_in_the_end_is_the_first_value() {
+    let mut path = Path::new();
+    // 480 kbit/s are not far more than this.
+    path.estimator = Estimator::new(path.now, 350_000);
+    while path.seq < 7 + 5 * 20 {
+        path.tenth(true);
+        assert!(path.estimator.estimate() < 430_000 && path.estimator.is_finding());
+    }
+    path.tenth(true);
+    assert!(!path.estimator.is_finding());
+    let snapshot = path.estimator.snapshot();
+    assert!(
+        Some(snapshot.estimate_bps) >= snapshot.acked_bps,
+        "{snapshot:?}"
+    );
+}
+
+#[test]
 fn what_arrives_at_first_is_the_rate() {
     let mut path = Path::new();
     let start = START_BPS / 4;

@@ -2,7 +2,7 @@
 
 use super::arena::{Arena, Ix};
 use super::bandwidth::Bandwidth;
-use super::command::{Limits, MediaKind};
+use super::command::MediaKind;
 use super::producer::Producer;
 use super::slots::SlotEntry;
 use super::{Core, Sink};
@@ -157,18 +157,10 @@ fn claim_of<'a>(
         wants,
         priority: share.map_or(Priority::default(), |it| it.priority),
         preference: share.map_or(Preference::default(), |it| it.preference),
-        shown_at: place_of(&limits),
+        shown_at: limits.shown_at,
         limits,
         standing: share.map_or(Standing::default(), |it| it.standing),
     }
-}
-
-/// The place on the screen, which the client's wish made a limit: a wish for more need not wait.
-fn place_of(limits: &Limits) -> Option<(u16, u16)> {
-    let (width, height) = (limits.max_width, limits.max_height);
-    let known = width.is_some() || height.is_some();
-    let side = |side: Option<u16>| side.unwrap_or(u16::MAX);
-    known.then_some((side(width), side(height)))
 }
 
 /// What it costs to show something everywhere.

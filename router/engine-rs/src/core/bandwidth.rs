@@ -30,6 +30,20 @@ const MUCH_MORE_PERCENT: u64 = 150;
 /// An estimate that changed by so many percent is looked at without waiting.
 const NEWS_PERCENT: u64 = 5;
 
+/// A dip of the estimate lowers nothing for so long, while what is sent costs at most so much of it, in percent, waits with
+/// us no longer than `BRIDGE_DELAY`, and no more than `BRIDGE_QUEUE` stands in the link. Overuse takes 15 % off what
+/// arrives, so that a queue gets shorter, and gives it back within seconds; a key frame is enough for one.
+const BRIDGE: Micros = Micros::from_secs(8);
+const BRIDGE_PERCENT: u64 = 125;
+const BRIDGE_DELAY: Micros = Micros::from_millis(350);
+const BRIDGE_QUEUE: Micros = Micros::from_millis(150);
+/// Meanwhile the pace is so much of the estimate, in percent: with the pacer's own 5 % just less than what arrived. With
+/// this in the link's queue it is the estimate, so that the queue goes first.
+const BRIDGE_PACE_PERCENT: u64 = 108;
+const BRIDGE_PACE_QUEUE: Micros = Micros::from_millis(60);
+/// Weight of the losses told last, each time it is shared out: one packet more or less of a hundred is no reason to lower.
+const LOSS_WEIGHT: f32 = 1.0 / 8.0;
+
 /// How a peer tells of arrivals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Numbering {
@@ -87,6 +101,8 @@ pub struct Bandwidth {
     next_allocation: Micros,
     /// The estimate that was last looked at.
     seen_estimate: u64,
+    /// Since when what is sent costs more than the estimate.
+    dips_since: Option<Micros>,
     fraction_lost: f32,
     decided: Decided,
     padding_bytes: u64,
@@ -107,6 +123,7 @@ impl Bandwidth {
             began: now,
             next_allocation: now,
             seen_estimate: 0,
+            dips_since: None,
             fraction_lost: 0.0,
             restless: true,
             decided: Decided::default(),
@@ -211,7 +228,9 @@ impl Bandwidth {
 
     /// A report block on one of its video slots came.
     pub fn on_report(&mut self, fraction_lost: f64, round_trip: Option<Micros>, now: Micros) {
-        self.fraction_lost = fraction_lost as f32;
+        if !self.estimator.is_heard() {
+            self.fraction_lost = fraction_lost as f32;
+        }
         let bytes = std::mem::take(&mut self.unnumbered_bytes);
         self.estimator.on_unnumbered(bytes);
         self.estimator.on_report(fraction_lost, round_trip, now);
@@ -292,16 +311,31 @@ impl Bandwidth {
         } else {
             (None, None)
         };
-        let loss = self.estimator.snapshot().loss;
+        if self.estimator.is_heard() {
+            let loss = self.estimator.snapshot().loss;
+            self.fraction_lost += (loss - self.fraction_lost) * LOSS_WEIGHT;
+        }
         Budget {
             estimate,
             confirmed,
-            fraction_lost: if self.estimator.is_heard() {
-                loss
-            } else {
-                self.fraction_lost
-            },
+            is_outage: self.estimator.is_silent(),
+            is_guess: self.estimator.is_finding(),
+            bridged: estimate.and_then(|estimate| self.bridge(estimate, now)),
+            fraction_lost: self.fraction_lost,
         }
+    }
+
+    /// What may be sent while the estimate dips.
+    fn bridge(&mut self, estimate: u64, now: Micros) -> Option<u64> {
+        if self.decided.spent_bps <= estimate {
+            self.dips_since = None;
+            return None;
+        }
+        let since = *self.dips_since.get_or_insert(now);
+        let holds = now - since < BRIDGE
+            && self.pacer.delay(now) < BRIDGE_DELAY
+            && self.estimator.queue() < BRIDGE_QUEUE;
+        holds.then_some(estimate / 100 * BRIDGE_PERCENT)
     }
 
     fn awaits_feedback(&self, now: Micros) -> bool {
@@ -336,7 +370,10 @@ impl Bandwidth {
         self.estimator
             .set_wanted(self.aim(allocation, wants_video, is_limited));
         let finds = self.estimator.is_finding() && self.estimator.is_heard();
-        let pause = match (wants_video, is_limited || finds) {
+        let pause = match (
+            wants_video,
+            is_limited || finds || self.dips_since.is_some(),
+        ) {
             (false, _) => IDLE,
             (true, true) => BUSY,
             (true, false) => CALM,
@@ -359,8 +396,16 @@ impl Bandwidth {
         aim.max(if finds { START_BPS } else { 0 })
     }
 
-    /// The estimate, once there is one.
+    /// The estimate, once there is one; a little more while a dip of it is bridged.
     fn pace(&self) -> Option<u64> {
+        let estimate = self.estimate()?;
+        let bridges = self.dips_since.is_some() && self.estimator.queue() < BRIDGE_PACE_QUEUE;
+        let percent = if bridges { BRIDGE_PACE_PERCENT } else { 100 };
+        Some(estimate / 100 * percent)
+    }
+
+    /// The estimate, once there is one.
+    fn estimate(&self) -> Option<u64> {
         (!self.estimator.is_finding()).then(|| self.estimator.estimate())
     }
 
@@ -369,7 +414,7 @@ impl Bandwidth {
         let seen = self.estimator.snapshot();
         let counters = seen.counters;
         BandwidthStats {
-            estimate_bps: self.pace(),
+            estimate_bps: self.estimate(),
             limit: seen.limit.slug(),
             budget_bps: self.decided.budget_bps,
             granted_bps: self.decided.spent_bps,

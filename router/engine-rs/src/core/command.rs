@@ -122,9 +122,12 @@ pub struct SlotConfig {
     pub allow_mixed_extensions: bool,
 }
 
-/// What a receiver's constraints allow. `None` is unlimited.
+/// What a receiver's constraints allow, and what it can make use of. `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Width and height in pixels at which it is shown; nothing beyond the smallest picture that covers this is of use. A
+    /// side of `u16::MAX` is not known.
+    pub shown_at: Option<(u16, u16)>,
     /// Highest bitrate, RTP payload and header, in bits per second.
     pub max_bitrate_bps: Option<u64>,
     /// Widest picture.

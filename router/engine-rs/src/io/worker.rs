@@ -1,7 +1,8 @@
 //! One worker: a thread that waits on its sockets and its command queue, and lets the core work.
 //!
-//! Wake-up: commands, then one batch from each readable socket, then what is due, then one flush. A panic inside the
-//! core costs the transport that was being worked on, never the worker. Nothing here waits for Python.
+//! Wake-up: commands, then one batch from each readable socket (commands that were told before it was sent go before it),
+//! then what is due, then one flush. A panic inside the core costs the transport that was being worked on, never the
+//! worker. Nothing here waits for Python.
 
 use super::batch::SendBatch;
 use super::capture::CaptureWriter;
@@ -307,6 +308,7 @@ impl Worker {
 
     /// One system call's worth, in batches of as many packets as [`Pacing`] allows.
     fn receive_batch(&mut self, index: usize) {
+        let socket = self.batch.sockets[index].id();
         loop {
             let limit = self.pacing.taken();
             let received = self.receive.receive(&self.batch.sockets[index], limit);
@@ -317,8 +319,15 @@ impl Worker {
                 return;
             }
             let now = clock::now();
+            // What Python told us before these were sent is obeyed before they are taken in.
+            if self.commands.waker.is_raised() {
+                self.handle_commands(now);
+                let remaining = self.batch.sockets.get(index);
+                if remaining.is_none_or(|it| it.id() != socket) {
+                    return;
+                }
+            }
             self.batch.begin_forwarding(now);
-            let socket = self.batch.sockets[index].id();
             for index in 0..count {
                 self.take_datagram(now, socket, index);
             }

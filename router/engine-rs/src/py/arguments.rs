@@ -188,3 +188,12 @@ where
         .map(|number| number.within(name, T::from(1)..=most))
         .transpose()
 }
+
+/// The size at which something is shown; one side may be left out.
+pub fn shown_at(width: Option<Number>, height: Option<Number>) -> PyResult<Option<(u16, u16)>> {
+    let width = limit(width, "shown_width", u16::MAX)?;
+    let height = limit(height, "shown_height", u16::MAX)?;
+    let is_known = width.is_some() || height.is_some();
+    let side = |side: Option<u16>| side.unwrap_or(u16::MAX);
+    Ok(is_known.then(|| (side(width), side(height))))
+}

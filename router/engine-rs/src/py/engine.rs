@@ -7,7 +7,7 @@
 
 use super::arguments::{
     Number, PyAddress, address_to_python, bind_address, buffer_bytes, datagram, limit,
-    optional_short_id, optional_ssrc, password, text, timeout, ufrag,
+    optional_short_id, optional_ssrc, password, shown_at, text, timeout, ufrag,
 };
 use super::errors::{config, guard, system};
 use super::events::event_to_python;
@@ -467,7 +467,8 @@ impl PyEngine {
     }
 
     #[pyo3(signature = (
-        slot, *, max_bitrate_bps=None, max_width=None, max_height=None, max_frame_rate=None, max_temporal_layers=None
+        slot, *, max_bitrate_bps=None, max_width=None, max_height=None, max_frame_rate=None, max_temporal_layers=None,
+        shown_width=None, shown_height=None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -482,9 +483,12 @@ impl PyEngine {
         max_height: Option<Number>,
         max_frame_rate: Option<Number>,
         max_temporal_layers: Option<Number>,
+        shown_width: Option<Number>,
+        shown_height: Option<Number>,
     ) -> PyResult<()> {
         let id = self.registry().slot(slot.id())?;
         let limits = Limits {
+            shown_at: shown_at(shown_width, shown_height)?,
             max_bitrate_bps: limit(max_bitrate_bps, "max_bitrate_bps", u64::MAX)?,
             max_width: limit(max_width, "max_width", u16::MAX)?,
             max_height: limit(max_height, "max_height", u16::MAX)?,

@@ -134,10 +134,13 @@ impl LayerMeter {
         self.newest = newest;
     }
 
-    /// Over the window; in the first second after the start over the time since then, at least two buckets.
+    /// Over what is in the buckets, of which the newest has just begun: counted as a whole one it would make all rates
+    /// waver by a tenth, and what is raised is raised when its rate seems lowest. In the first second after the start over
+    /// the time since then, at least two buckets.
     fn per_second(sum: u32, started: Option<Micros>, now: Micros) -> f64 {
         let Some(started) = started else { return 0.0 };
-        let span = (now - started).clamp(BUCKET + BUCKET, WINDOW);
+        let counted = WINDOW - BUCKET + Micros(now.0 % BUCKET.0);
+        let span = (now - started).clamp(BUCKET + BUCKET, counted);
         f64::from(sum) / span.as_secs_f64()
     }
 
@@ -268,7 +271,19 @@ mod tests {
         for second in [2, 4, 6] {
             still.on_packet(None, 1_250, Some(second), Micros::from_secs(second.into()));
         }
-        assert_eq!(still.bps(secs(6.1)), 10_000);
+        assert_eq!(still.bps(secs(6.1)), 11_111, "in the last 0.9 s");
+    }
+
+    #[test]
+    fn a_steady_rate_does_not_waver_with_the_buckets() {
+        let mut meter = LayerMeter::default();
+        for number in 0..600_u32 {
+            let at = Micros::from_millis(1_000 + 5 * u64::from(number));
+            meter.on_packet(None, 250, Some(number), at);
+            let bps = meter.bps(at) as f64;
+            let off = (bps - 400_000.0).abs() / 400_000.0;
+            assert!(number < 400 || off < 0.01, "{at:?}: {bps}");
+        }
     }
 
     #[test]

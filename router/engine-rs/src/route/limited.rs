@@ -62,7 +62,7 @@ impl From<Reason> for LimitedBy {
             Reason::Paused => Self::Paused,
             Reason::NoCodec => Self::Codec,
             Reason::NothingFlows => Self::Publisher,
-            Reason::LimitedBySize | Reason::SmallestExceeds => Self::Size,
+            Reason::LimitedBySize | Reason::AsLargeAsShown | Reason::SmallestExceeds => Self::Size,
             Reason::LimitedByBitrate | Reason::BitrateTooLow => Self::Bitrate,
             Reason::LimitedByFrameRate => Self::FrameRate,
             Reason::LimitedByBandwidth | Reason::BandwidthTooLow => Self::Bandwidth,

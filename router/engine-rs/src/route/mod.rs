@@ -2,6 +2,7 @@
 //! the rewritten packet, and repair of what the receiver lost. Pure: packets and times in, bytes out.
 
 pub mod budget;
+pub mod cover;
 pub mod encodings;
 pub mod epoch;
 pub mod ladder;

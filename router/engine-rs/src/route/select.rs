@@ -1,9 +1,11 @@
 //! Which rung of a producer's ladder a slot should show, and why: a pure decision on what is measured.
 //!
-//! The best rung that flows and fits the slot's limits and its share of the receiver's bandwidth. Bits per second are a hard
-//! limit: with nothing that fits the slot shows nothing. Picture size and frame rate are soft: with nothing that fits, the
-//! smallest is shown, since a router cannot scale. The bandwidth is shared out elsewhere, with hysteresis.
+//! The best rung that flows, is no larger than the receiver shows it, and fits the slot's limits and its share of the
+//! receiver's bandwidth. Bits per second are a hard limit: with nothing that fits the slot shows nothing. Picture size and
+//! frame rate are soft: with nothing that fits, the smallest is shown, since a router cannot scale. The bandwidth is shared
+//! out elsewhere, with hysteresis.
 
+use super::cover::{area, smallest_covering};
 use super::ladder::{Ladder, Rung};
 use crate::core::command::Limits;
 use crate::recv::layers::Layer;
@@ -32,6 +34,8 @@ pub enum Reason {
     Best,
     /// A better one exceeds the receiver's picture size.
     LimitedBySize,
+    /// A better one is larger than the receiver shows it.
+    AsLargeAsShown,
     /// A better one exceeds the receiver's bitrate.
     LimitedByBitrate,
     /// A better one exceeds the receiver's frame rate, or its number of temporal layers.
@@ -60,6 +64,7 @@ impl Reason {
             Self::NothingFlows => "the track sends nothing",
             Self::Best => "the best layer that flows",
             Self::LimitedBySize => "the best layer within the picture size limit",
+            Self::AsLargeAsShown => "as large as it is shown",
             Self::LimitedByBitrate => "the best layer within the bitrate limit",
             Self::LimitedByFrameRate => "the best layer within the frame rate limit",
             Self::LimitedByBandwidth => "the best layer within the estimated bandwidth",
@@ -144,6 +149,54 @@ pub struct Allowed {
     pub share: Share,
 }
 
+/// What is allowed of one ladder.
+struct Bounds<'a> {
+    ladder: &'a Ladder,
+    allowed: &'a Allowed,
+    /// Area of the largest picture that is of use.
+    covering: Option<u32>,
+}
+
+impl<'a> Bounds<'a> {
+    fn new(ladder: &'a Ladder, allowed: &'a Allowed) -> Self {
+        Self {
+            ladder,
+            allowed,
+            covering: smallest_covering(ladder, allowed.limits.shown_at),
+        }
+    }
+
+    fn rungs(&self) -> std::slice::Iter<'a, Rung> {
+        self.ladder.rungs().iter()
+    }
+
+    fn first_excess(&self, rung: &Rung, tolerance: u64) -> Option<Reason> {
+        let limits = &self.allowed.limits;
+        let exceeds = |value: u64, limit: Option<u64>| limit.is_some_and(|limit| value > limit);
+        let with_tolerance =
+            |limit: Option<u64>| limit.map(|limit| limit.saturating_add(limit / 100 * tolerance));
+        if exceeds(rung.bps, with_tolerance(limits.max_bitrate_bps)) {
+            return Some(Reason::LimitedByBitrate);
+        }
+        if !self.allowed.share.covers(rung, tolerance) {
+            return Some(Reason::LimitedByBandwidth);
+        }
+        let (width, height) = rung.size.unwrap_or_default();
+        if exceeds(width.into(), limits.max_width.map(u64::from))
+            || exceeds(height.into(), limits.max_height.map(u64::from))
+        {
+            return Some(Reason::LimitedBySize);
+        }
+        if self
+            .covering
+            .is_some_and(|covering| area((width, height)) > covering)
+        {
+            return Some(Reason::AsLargeAsShown);
+        }
+        is_too_fast(rung, limits).then_some(Reason::LimitedByFrameRate)
+    }
+}
+
 /// Encoding, spatial and temporal layer of a rung.
 pub type Place = (u8, u8, u8);
 
@@ -168,11 +221,12 @@ impl Selector {
         now: Micros,
     ) -> Decision {
         self.note_flow(ladder, now);
+        let bounds = Bounds::new(ladder, allowed);
         let flows = |encoding: u8| ladder.rungs().iter().any(|rung| rung.encoding == encoding);
         let current = current.filter(|encoding| flows(*encoding));
-        let (rung, reason) = self.choose(ladder, allowed, current, now);
+        let (rung, reason) = self.choose(&bounds, current, now);
         self.chosen = rung.as_ref().map(place);
-        let target = rung.map_or(Layer::TOP, |rung| target(&rung, ladder, allowed));
+        let target = rung.map_or(Layer::TOP, |rung| target(&rung, &bounds));
         Decision {
             encoding: rung.map(|rung| rung.encoding),
             target: within_count(target, &allowed.limits),
@@ -180,20 +234,14 @@ impl Selector {
         }
     }
 
-    fn choose(
-        &self,
-        ladder: &Ladder,
-        allowed: &Allowed,
-        current: Option<u8>,
-        now: Micros,
-    ) -> (Option<Rung>, Reason) {
-        if let Some(rung) = self.granted(ladder, allowed, current, now) {
+    fn choose(&self, bounds: &Bounds, current: Option<u8>, now: Micros) -> (Option<Rung>, Reason) {
+        if let Some(rung) = self.granted(bounds, current, now) {
             return (Some(rung), Reason::LimitedByBandwidth);
         }
         let mut passed_over = Reason::Best;
         let mut lowest = Reason::NothingFlows;
-        for rung in ladder.rungs().iter().rev() {
-            let excess = first_excess(rung, allowed, self.tolerance(rung, current));
+        for rung in bounds.rungs().rev() {
+            let excess = bounds.first_excess(rung, self.tolerance(rung, current));
             match excess {
                 None if self.may_show(rung, current, now) => return (Some(*rung), passed_over),
                 None => {}
@@ -206,42 +254,34 @@ impl Selector {
                 }
             }
         }
-        match self.smallest(ladder, allowed, current) {
+        match self.smallest(bounds, current) {
             Some(rung) => (Some(rung), Reason::SmallestExceeds),
             None => (None, lowest),
         }
     }
 
     /// What the share names, if that can be shown now.
-    fn granted(
-        &self,
-        ladder: &Ladder,
-        allowed: &Allowed,
-        current: Option<u8>,
-        now: Micros,
-    ) -> Option<Rung> {
-        let mut rungs = ladder.rungs().iter();
-        let rung = rungs.find(|rung| allowed.share.names(rung))?;
-        let fits = first_excess(rung, allowed, self.tolerance(rung, current)).is_none();
+    fn granted(&self, bounds: &Bounds, current: Option<u8>, now: Micros) -> Option<Rung> {
+        let share = bounds.allowed.share;
+        let rung = bounds.rungs().find(|rung| share.names(rung))?;
+        let tolerance = self.tolerance(rung, current);
+        let fits = bounds.first_excess(rung, tolerance).is_none();
         (fits && self.may_show(rung, current, now)).then_some(*rung)
     }
 
     /// Of the smallest picture that can be paid for: the best rate within the limits, or the lowest.
-    fn smallest(&self, ladder: &Ladder, allowed: &Allowed, current: Option<u8>) -> Option<Rung> {
-        let affordable = ladder.rungs().iter().filter(|rung| {
-            let excess = first_excess(rung, allowed, self.tolerance(rung, current));
+    fn smallest(&self, bounds: &Bounds, current: Option<u8>) -> Option<Rung> {
+        let affordable = bounds.rungs().filter(|rung| {
+            let excess = bounds.first_excess(rung, self.tolerance(rung, current));
             !excess.is_some_and(is_hard)
         });
-        let area = |rung: &&Rung| {
-            rung.size
-                .map(|(width, height)| u32::from(width) * u32::from(height))
-        };
-        let size = affordable.clone().min_by_key(area)?.size;
+        let pixels = |rung: &&Rung| rung.size.map(area);
+        let size = affordable.clone().min_by_key(pixels)?.size;
         let mut same_size = affordable.filter(|rung| rung.size == size);
         let in_time = same_size
             .clone()
             .rev()
-            .find(|rung| !is_too_fast(rung, &allowed.limits));
+            .find(|rung| !is_too_fast(rung, &bounds.allowed.limits));
         in_time.or(same_size.next()).copied()
     }
 
@@ -283,26 +323,6 @@ fn is_hard(excess: Reason) -> bool {
     )
 }
 
-fn first_excess(rung: &Rung, allowed: &Allowed, tolerance: u64) -> Option<Reason> {
-    let limits = &allowed.limits;
-    let exceeds = |value: u64, limit: Option<u64>| limit.is_some_and(|limit| value > limit);
-    let with_tolerance =
-        |limit: Option<u64>| limit.map(|limit| limit.saturating_add(limit / 100 * tolerance));
-    if exceeds(rung.bps, with_tolerance(limits.max_bitrate_bps)) {
-        return Some(Reason::LimitedByBitrate);
-    }
-    if !allowed.share.covers(rung, tolerance) {
-        return Some(Reason::LimitedByBandwidth);
-    }
-    let (width, height) = rung.size.unwrap_or_default();
-    if exceeds(width.into(), limits.max_width.map(u64::from))
-        || exceeds(height.into(), limits.max_height.map(u64::from))
-    {
-        return Some(Reason::LimitedBySize);
-    }
-    is_too_fast(rung, limits).then_some(Reason::LimitedByFrameRate)
-}
-
 fn is_too_fast(rung: &Rung, limits: &Limits) -> bool {
     let too_fast = |limit: u16| rung.frame_rate > with_slack(limit);
     let too_many = |count: u8| rung.temporal != u8::MAX && rung.temporal > count.saturating_sub(1);
@@ -315,13 +335,14 @@ fn with_slack(frame_rate: u16) -> f32 {
 }
 
 /// The layers that a rung stands for. Where nothing is limited, a layer that the publisher adds is welcome at once.
-fn target(rung: &Rung, ladder: &Ladder, allowed: &Allowed) -> Layer {
-    let Allowed { limits, share } = allowed;
+fn target(rung: &Rung, bounds: &Bounds) -> Layer {
+    let Allowed { limits, share } = bounds.allowed;
     let open = limits.max_bitrate_bps.is_none() && *share == Share::Whole;
     let same_encoding = |other: &&Rung| other.encoding == rung.encoding;
-    let mut others = ladder.rungs().iter().filter(same_encoding);
+    let mut others = bounds.rungs().filter(same_encoding);
     let is_top = others.clone().all(|other| other.spatial <= rung.spatial);
-    let any_size = limits.max_width.is_none() && limits.max_height.is_none();
+    let sides = limits.max_width.is_some() || limits.max_height.is_some();
+    let any_size = !sides && limits.shown_at.is_none();
     let is_fastest =
         others.all(|other| other.spatial != rung.spatial || other.temporal <= rung.temporal);
     let any_rate = limits.max_frame_rate.is_none();

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 const LATER: Micros = Micros::from_secs(10);
 const NONE: Limits = Limits {
+    shown_at: None,
     max_bitrate_bps: None,
     max_width: None,
     max_height: None,
@@ -136,6 +137,39 @@ fn encodings_are_chosen_within_limits() {
             (expected, reason),
             "{letters} {limits:?}"
         );
+    }
+}
+
+#[test]
+fn the_smallest_that_covers_its_place_is_chosen() {
+    let (any, covers) = (u16::MAX, Reason::AsLargeAsShown);
+    // Encodings, where it is shown, the one to show, why.
+    let rows = [
+        ("fhq", (529, 559), 1, covers),
+        ("fhq", (300, any), 2, covers),
+        ("fhq", (370, 208), 2, covers),
+        ("fhq", (any, 400), 1, covers),
+        ("fhq", (any, 500), 0, Reason::Best),
+        ("fhq", (3_840, 2_160), 0, Reason::Best),
+        ("f-q", (529, 559), 0, Reason::Best),
+        ("-hq", (100, 100), 2, covers),
+        ("u", (100, 100), 0, Reason::Best),
+    ];
+    for (letters, place, expected, reason) in rows {
+        let shown_at = Some(place);
+        let decision = decide(
+            &encodings(letters),
+            &limited(Limits { shown_at, ..NONE }),
+            None,
+        );
+        let decided = (decision.encoding, decision.reason);
+        assert_eq!(decided, (Some(expected), reason), "{letters} {place:?}");
+        let limited = limited(Limits {
+            shown_at,
+            ..height(200)
+        });
+        let size = decide(&encodings("fhq"), &limited, None);
+        assert_eq!(size.encoding, Some(2), "limits hold whatever covers");
     }
 }
 

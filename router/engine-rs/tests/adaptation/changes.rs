@@ -95,3 +95,36 @@ fn outage_of_three_seconds() {
         }
     }
 }
+
+/// A camera of one encoding whose rate goes up while the first value is looked for, behind a link that is wide enough:
+/// what arrives in the end is the first value, so nothing is taken away that has just been shown.
+#[test]
+fn rate_rises_while_joining() {
+    let mut lessened = 0.0;
+    for start in [0.9e6, 1.0e6] {
+        for rises in [0.8, 1.2, 1.6] {
+            let lost = lessened_s(start, rises);
+            println!("from {start} bit/s at {rises} s: less than all for {lost} s");
+            lessened += lost;
+        }
+    }
+    assert!(lessened <= 3.0, "{lessened}");
+}
+
+/// Seconds in which not all frames were shown, after the first two, with a rate that rises to 1.8 Mbit/s.
+fn lessened_s(start: f64, rises: f64) -> f64 {
+    let seed = (start / 1e3 + rises * 10.0) as u64;
+    let mut room = Room::new(seed, 1, start, vec![Link::typical(2.0 * WIDE, seed)]);
+    room.publishers[0].lowest = 2;
+    room.join(Manner::TransportCc, 0, &[0]);
+    room.run(rises);
+    room.publishers[0].encoders[2].shape.bps = 1.8e6;
+    room.run(20.0);
+    let view = &room.receivers[0].streams[0].view;
+    let is_less = |half: &u32| {
+        let at = f64::from(*half) / 2.0;
+        let rung = view.rung(room.at(at), room.at(at + 0.5));
+        rung.is_none_or(|(_, rate)| rate < 27)
+    };
+    (4..40).filter(is_less).count() as f64 / 2.0
+}

@@ -6,6 +6,7 @@
 
 mod changes;
 mod encoder;
+mod flapping;
 mod liars;
 mod loss;
 mod many;

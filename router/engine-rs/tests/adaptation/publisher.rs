@@ -33,6 +33,8 @@ pub fn simulcast(top: f64) -> [Shape; 3] {
 pub struct Publisher {
     pub peer: Peer,
     pub encoders: [Encoder; 3],
+    /// Encodings below this one are not sent.
+    pub lowest: usize,
     queue: VecDeque<Vec<u8>>,
     next_frame: Micros,
     next_audio: Micros,
@@ -58,6 +60,7 @@ impl Publisher {
         Self {
             peer: Peer::new(number),
             encoders,
+            lowest: 0,
             queue: VecDeque::new(),
             next_frame: Micros(0),
             next_audio: Micros(0),
@@ -99,7 +102,7 @@ impl Publisher {
             self.next_audio = self.next_audio + AUDIO_GAP;
         }
         if self.next_frame <= now {
-            for encoder in &mut self.encoders {
+            for encoder in &mut self.encoders[self.lowest..] {
                 self.queue.extend(encoder.frame(self.next_frame));
             }
             self.next_frame = self.next_frame + FRAME;
@@ -107,8 +110,8 @@ impl Publisher {
         let pace = PACE.min(self.queue.len());
         leaving.extend(self.queue.drain(..pace));
         if self.next_report <= now {
-            let infos = self.encoders.each_ref().map(|encoder| encoder.report(now));
-            leaving.extend(infos.iter().map(camera_report));
+            let sending = self.encoders[self.lowest..].iter();
+            leaving.extend(sending.map(|encoder| camera_report(&encoder.report(now))));
             self.next_report = self.next_report + Micros::from_secs(1);
         }
         for datagram in &mut leaving {

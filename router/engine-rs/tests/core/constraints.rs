@@ -29,6 +29,15 @@ fn wait_for(camera: &mut Camera, encoding: Option<u8>) -> u64 {
     camera.wait(SECOND, |it| it.shown(0) == encoding)
 }
 
+/// Each in turn is obeyed within a second, and stays so.
+fn obeys(camera: &mut Camera, limits: Limits, expected: u8) {
+    limit(camera, limits);
+    let ms = wait_for(camera, Some(expected));
+    println!("{limits:?}: encoding {expected} after {ms} ms");
+    camera.run(1_000);
+    assert_eq!(camera.shown(0), Some(expected), "{limits:?}");
+}
+
 #[test]
 fn sizes_of_pictures() {
     let mut camera = shown(1);
@@ -37,11 +46,27 @@ fn sizes_of_pictures() {
             max_width: Some(max_width),
             ..Limits::default()
         };
-        limit(&mut camera, limits);
-        let ms = wait_for(&mut camera, Some(expected));
-        println!("width {max_width}: encoding {expected} after {ms} ms");
-        camera.run(1_000);
-        assert_eq!(camera.shown(0), Some(expected));
+        obeys(&mut camera, limits, expected);
+    }
+}
+
+#[test]
+fn sizes_of_places() {
+    let mut camera = shown(7);
+    let any = u16::MAX;
+    for (width, height, expected) in [
+        (529, 559, 1),
+        (320, 180, 0),
+        (1_280, any, 2),
+        (any, 360, 1),
+        (100, 100, 0),
+        (4_000, 3_000, 2),
+    ] {
+        let limits = Limits {
+            shown_at: Some((width, height)),
+            ..Limits::default()
+        };
+        obeys(&mut camera, limits, expected);
     }
 }
 

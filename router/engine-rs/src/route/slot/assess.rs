@@ -1,6 +1,8 @@
 //! How good what a slot sends is for its receiver: loss by its reports, less what was repaired; round trip and jitter by
-//! its reports; freezes; the picture against the best that the track has within the application's limits.
+//! its reports; freezes; the picture against the best of use that the track has within the application's
+//! limits.
 
+use super::super::cover::{area, smallest_covering};
 use super::super::ladder::{Ladder, Rung};
 use super::super::select::Reason;
 use super::Slot;
@@ -182,7 +184,7 @@ impl Slot {
             }));
         }
         let is_shown = self.shown.is_some() && around.is_reachable;
-        let area = |rung: Option<&Rung>| rung.map_or(0, area_of);
+        let pixels = |rung: Option<&Rung>| rung.map_or(0, area_of);
         let shown = self.rung_shown(around.ladder);
         let wanted = wanted(around.ladder, &self.allowed.limits);
         Some(of_video(&VideoView {
@@ -190,9 +192,9 @@ impl Slot {
             lost: interval.lost.unwrap_or(0.0),
             frozen: interval.frozen,
             // A frame more or less is the interval's fault.
-            shown: is_shown.then(|| (area(shown.as_ref()), interval.frame_rate * 1.1 + 0.5)),
+            shown: is_shown.then(|| (pixels(shown.as_ref()), interval.frame_rate * 1.1 + 0.5)),
             wanted: (
-                area(wanted.as_ref()),
+                pixels(wanted.as_ref()),
                 wanted.map_or(0.0, |rung| rung.frame_rate),
             ),
         }))
@@ -210,16 +212,17 @@ impl Slot {
 }
 
 fn area_of(rung: &Rung) -> u32 {
-    rung.size
-        .map_or(0, |(width, height)| u32::from(width) * u32::from(height))
+    rung.size.map_or(0, area)
 }
 
-/// The best within the application's limits on picture and rate, whatever it costs; the smallest when none is within.
+/// The best of use within the application's limits on picture and rate, whatever it costs; the smallest when none is within.
 fn wanted(ladder: &Ladder, limits: &Limits) -> Option<Rung> {
+    let covering = smallest_covering(ladder, limits.shown_at);
     let fits = |rung: &&Rung| {
         let (width, height) = rung.size.unwrap_or_default();
         limits.max_width.is_none_or(|limit| width <= limit)
             && limits.max_height.is_none_or(|limit| height <= limit)
+            && covering.is_none_or(|covering| area_of(rung) <= covering)
     };
     let rungs = ladder.rungs().iter();
     let best = rungs.clone().filter(fits).max_by_key(|rung| area_of(rung));
