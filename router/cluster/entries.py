@@ -18,16 +18,28 @@ from router.rooms.names import check_room_name
 
 SCHEMA_VERSION: Final = 1
 MAX_VALUE_BYTES: Final = 65_536
-MAX_CONFIG_BYTES: Final = 32_768
-"""The longest metadata of a room, each byte of it written as \\u0001, and the rest."""
+MAX_CONFIG_BYTES: Final = 49_152
+"""The longest metadata of a room, each byte of it written as \\u0001, those whom its lock lets back, and the rest."""
 MAX_COUNT: Final = 10_000_000
 MAX_EPOCH: Final = 2**53
 _ID: Final = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _CONTEXT_ID: Final = re.compile(r"[A-Za-z0-9]{8,64}")
 _SECRET: Final = re.compile(r"(?:[0-9a-f]{2}){16,128}")
-_URL: Final = re.compile(r"(?:https?://[!-~]{1,1000})?")
+MAX_URL_CHARACTERS: Final = 1_000
+_URL: Final = re.compile(rf"(?:https?://[!-~]{{1,{MAX_URL_CHARACTERS}}})?")
 
 NodeState = Literal["serving", "draining"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAddress:
+    """A router, and where it is reached."""
+
+    id: str
+    admin_url: str
+    """By other nodes; may be empty."""
+    public_url: str
+    """By clients; may be empty, or that of a load balancer in front of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,11 @@ class NodeEntry:
     seen_s: float
     """Wall clock of its last sign of life."""
 
+    @property
+    def address(self) -> NodeAddress:
+        """Where it is."""
+        return NodeAddress(self.id, self.admin_url, self.public_url)
+
 
 @dataclass(frozen=True, slots=True)
 class RoomEntry:
@@ -65,6 +82,15 @@ class RoomEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The living node that has a room."""
+
+    node: NodeEntry
+    silent_s: float
+    """How long ago it was heard of, by the store's clock; less than a heartbeat's interval while all is well."""
+
+
+@dataclass(frozen=True, slots=True)
 class RoomSetup:
     """What another node needs to open the same room."""
 
@@ -75,10 +101,12 @@ class RoomSetup:
     """Begins every ICE ufrag of the room's forks."""
     secret: bytes
     """Root of every ICE password of the room."""
+    home: NodeAddress | None = None
+    """The node that has it, or had it when it was heard of last. None: it closed there, or nobody knows."""
 
 
 Entry = TypeVar("Entry", NodeEntry, RoomEntry)
-_Check = Callable[[Any], bool]  # Any: from JSON
+_Holds = Callable[[Any], bool]  # Any: from JSON
 
 
 def _is_count(value: Any) -> bool:
@@ -89,12 +117,13 @@ def _is_epoch(value: Any) -> bool:
     return type(value) is int and 0 < value < MAX_EPOCH
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Finite, not negative, and no larger than any number here."""
     return type(value) in (int, float) and math.isfinite(value) and 0 <= value < MAX_EPOCH
 
 
 def _is_time(value: Any) -> bool:
-    return _is_number(value) and value <= clock.LAST_S
+    return is_number(value) and value <= clock.LAST_S
 
 
 def _is_room_name(value: Any) -> bool:
@@ -105,7 +134,7 @@ def _is_room_name(value: Any) -> bool:
     return True
 
 
-def _fits(pattern: re.Pattern[str]) -> _Check:
+def _fits(pattern: re.Pattern[str]) -> _Holds:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
@@ -113,7 +142,7 @@ def _is_config(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-NODE: Final[Mapping[str, _Check]] = {
+NODE: Final[Mapping[str, _Holds]] = {
     "id": _fits(_ID),
     "epoch": _is_epoch,
     "state": lambda value: value in ("serving", "draining"),
@@ -121,24 +150,25 @@ NODE: Final[Mapping[str, _Check]] = {
     "public_url": _fits(_URL),
     "region": _fits(re.compile(r"[\w.-]{0,64}", re.ASCII)),
     "version": _fits(re.compile(r"[\w.+-]{1,64}", re.ASCII)),
-    "load": _is_number,
+    "load": is_number,
     "rooms": _is_count,
     "participants": _is_count,
     "started_s": _is_time,
     "seen_s": _is_time,
 }
-ROOM: Final[Mapping[str, _Check]] = {
+ROOM: Final[Mapping[str, _Holds]] = {
     "name": _is_room_name,
     "node": _fits(_ID),
     "participants": _is_count,
     "created_s": _is_time,
     "epoch": _is_epoch,
 }
-CONFIG: Final[Mapping[str, _Check]] = {"config": _is_config, "version": _is_count}
-CONTEXT: Final[Mapping[str, _Check]] = {"context_id": _fits(_CONTEXT_ID), "secret": _fits(_SECRET)}
+ADDRESS: Final[Mapping[str, _Holds]] = {name: NODE[name] for name in ("id", "admin_url", "public_url")}
+CONFIG: Final[Mapping[str, _Holds]] = {"config": _is_config, "version": _is_count}
+CONTEXT: Final[Mapping[str, _Holds]] = {"context_id": _fits(_CONTEXT_ID), "secret": _fits(_SECRET)}
 
 
-def write(entry: NodeEntry | RoomEntry) -> str:
+def write(entry: NodeEntry | RoomEntry | NodeAddress) -> str:
     """As it is stored."""
     return _dump(asdict(entry))
 
@@ -157,8 +187,25 @@ def read_room(raw: object) -> RoomEntry:
     return RoomEntry(**_load(raw, ROOM))
 
 
+def read_address(raw: object) -> NodeAddress:
+    """Where a node is, or `ValueError`.
+
+    >>> read_address(write(NodeAddress("N_1", "http://10.0.0.1:8081", "")).encode()).id
+    'N_1'
+    """
+    return NodeAddress(**_load(raw, ADDRESS))
+
+
+def check_address(fields: object) -> NodeAddress:
+    """The same from JSON that has been read."""
+    if not isinstance(fields, dict) or fields.keys() != ADDRESS.keys():
+        raise ValueError("expected exactly the fields of a node's address")
+    _check(fields, ADDRESS)
+    return NodeAddress(**fields)
+
+
 def write_setup(setup: RoomSetup) -> tuple[str, str]:
-    """Configuration and context, which are stored apart: the second one is secret."""
+    """Configuration and context, which are stored apart: the second one is secret. So is `home`, which ends earlier."""
     config = _dump({"config": dict(setup.config), "version": setup.version})
     if len(config) > MAX_CONFIG_BYTES:
         raise RequestError(f"config: expected at most {MAX_CONFIG_BYTES} bytes", slug="bad-config")
@@ -175,7 +222,7 @@ def _dump(fields: Mapping[str, Any]) -> str:
     return json.dumps({"v": SCHEMA_VERSION, **fields}, separators=(",", ":"))
 
 
-def _load(raw: object, checks: Mapping[str, _Check]) -> dict[str, Any]:
+def _load(raw: object, checks: Mapping[str, _Holds]) -> dict[str, Any]:
     if not isinstance(raw, bytes) or len(raw) > MAX_VALUE_BYTES:
         raise ValueError("expected a text of bounded size")
     try:
@@ -186,7 +233,11 @@ def _load(raw: object, checks: Mapping[str, _Check]) -> dict[str, Any]:
         raise ValueError("expected an object of this schema version")
     if fields.keys() != checks.keys():
         raise ValueError("expected exactly the fields of its kind")
+    _check(fields, checks)
+    return fields
+
+
+def _check(fields: Mapping[str, Any], checks: Mapping[str, _Holds]) -> None:
     for name, check in checks.items():
         if not check(fields[name]):
             raise ValueError(f"{name}: not of its type, or out of bounds")
-    return fields

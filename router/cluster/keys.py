@@ -4,9 +4,13 @@
     <p>:nodes                        sorted set of node ids by when they expire
     <p>:node:{<id>}                  JSON, lives a few heartbeats; <p>:node:{<id>}:epoch the last epoch, lives longer
     <p>:rooms                        sorted set of room names by when they expire
-    <p>:room:{<room>}                JSON: owner and epoch; :epoch the last epoch, :config, :context (secret)
-    <p>:{revoked}:since, :until      sorted sets of revoked tokens, by when they were and until when it matters
+    <p>:room:{<room>}                JSON: owner and epoch; :epoch the last epoch, :config, :context (secret),
+                                 :home the node that has it, or had it when it died
+    <p>:{revoked}:since              sorted set of revoked tokens, in the order in which they were written
+    <p>:{removed}:since              the same of identities that are banned from a room
     <p>:events                       stream
+
+Only the schema, the stream and the sets of revoked tokens have no time to live; the latter two have a cap.
 
 A room's name is percent-encoded, so a brace in it cannot end the tag, nor a colon look like another key.
 """
@@ -46,14 +50,14 @@ class Keys:
         return f"{self.prefix}:events"
 
     @property
-    def revoked_since(self) -> str:
-        """Revocations by when they were made."""
+    def revoked(self) -> str:
+        """Revocations by operators."""
         return f"{self.prefix}:{{revoked}}:since"
 
     @property
-    def revoked_until(self) -> str:
-        """Revocations by when they may be forgotten."""
-        return f"{self.prefix}:{{revoked}}:until"
+    def removed(self) -> str:
+        """Identities that are banned from a room."""
+        return f"{self.prefix}:{{removed}}:since"
 
     def node(self, id_: str) -> str:
         """One node."""
@@ -77,3 +81,8 @@ class Keys:
     def context(room_key: str) -> str:
         """A room's secret identity."""
         return f"{room_key}:context"
+
+    @staticmethod
+    def home(room_key: str) -> str:
+        """The node to ask for a room."""
+        return f"{room_key}:home"

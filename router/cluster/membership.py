@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 TURN_S: Final = 1.0
 MIN_GAP_S: Final = 0.03
 """Between turns that `wake` asks for: what changes is in the store within 100 ms, a storm of it is one turn."""
+OTHERS_US: Final = 3_000_000
+"""So often it is read who else is there, for when the store will be away; while there is nobody, at each turn."""
 RETRY_S: Final = 0.3
 """While the store is away; most of these calls end at once (`breaker`)."""
 WARNING_INTERVAL_US: Final = 60_000_000
@@ -54,6 +56,9 @@ class Membership:
         self.node = node
         """As it was written last."""
         self.fenced = False
+        self.others: tuple[NodeEntry, ...] = ()
+        """The other nodes, as they were when the store was read last."""
+        self._others_read_us = 0
         self._store = store
         self._directory = directory
         self._measure = measure
@@ -85,7 +90,7 @@ class Membership:
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 await self._directory.remove_all()
-                await self._store.remove_node(self.node)
+                await self._store.remove_node(replace(self.node, seen_s=self._now_s()))
         except (StoreError, TimeoutError) as error:
             self._warn(error)
 
@@ -95,28 +100,34 @@ class Membership:
         health = {"up": store["up"] and error is None, "error": error.reason if error else store.get("error")}
         return {**store, **health, "node": self.node.id, "epoch": self.node.epoch, "fenced": self.fenced}
 
+    def has_written(self, room: str) -> bool:
+        """Whether the store has a room of this name from this life of the node."""
+        return self._directory.has_written(room)
+
     @property
     def failure(self) -> StoreError | None:
-        """Why the last turn came to nothing, if it did."""
+        """Why the store could not be used when that was tried last, if so."""
         return self._failure
 
     async def beat(self) -> None:
         """One turn."""
-        now_us = self._now_us()
         try:
             await self._store.check()
             kept = await self._write_node()
-            if self._failure is not None or not kept:
-                self._directory.distrust(now_us, lost=not kept)
+            again = self._failure is not None
+            if again or not kept:
+                self._directory.distrust(lost=not kept)
+            # From here on the store is asked again: whoever is put out of a room below comes back at once.
+            self._failure = None
             if not self.fenced:
-                await self._directory.write(self.node.id, now_us)
+                await self._directory.write(self.node.id)
+                await self._read_others()
         except StoreError as error:
             self._failure = error
             self._warn(error)
             return
-        if self._failure is not None:
+        if again:
             logger.info("the store is in use again")
-        self._failure = None
 
     async def _write_node(self) -> bool:
         """Whether the store still had what the last heartbeat wrote."""
@@ -138,6 +149,12 @@ class Membership:
         self.node = mine if fenced else stands
         return was_there or (first and self._failure is None)
 
+    async def _read_others(self) -> None:
+        now_us = self._now_us()
+        if not self.others or now_us - self._others_read_us >= OTHERS_US:
+            self.others = tuple(node for node in await self._store.read_nodes() if node.id != self.node.id)
+            self._others_read_us = now_us
+
     async def _run(self) -> None:
         while True:
             try:
@@ -153,10 +170,12 @@ class Membership:
             self._woken.clear()
 
     def _pause_s(self) -> float:
-        """A turn; less while the store is away, and where claims were put off until some moment."""
+        """A turn; less while the store is away, where rooms are left to write, and where claims were put off."""
         if self._failure is not None:
             return min(RETRY_S, self._turn_s)
-        wait_s = self._directory.wait_s(self._now_us())
+        if self._directory.behind:
+            return MIN_GAP_S
+        wait_s = self._directory.wait_s()
         return min(self._turn_s, wait_s + 2 * MIN_GAP_S) if wait_s else self._turn_s
 
     def _warn(self, error: Exception) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from router import clock
-from router.cluster.entries import NodeEntry, RoomEntry, RoomSetup
+from router.cluster.entries import NodeEntry, Owner, RoomEntry, RoomSetup
 from router.cluster.fencing import settle_node, settle_room
 
 NODE_TTL_S: Final = 8.0
@@ -46,7 +46,7 @@ class MemoryStore:
     async def remove_node(self, node: NodeEntry) -> None:
         """See `Store`."""
         found = self._nodes.get(node.id)
-        if found is not None and found[0].epoch == node.epoch:
+        if found is not None and found[0].epoch == node.epoch and found[0].seen_s <= node.seen_s:
             del self._nodes[node.id]
 
     async def read_nodes(self) -> list[NodeEntry]:
@@ -80,8 +80,8 @@ class MemoryStore:
         self._rooms.update((room.name, (room, expires)) for room in rooms if living.get(room.name) == room)
         return [room for room in rooms if living.get(room.name) != room]
 
-    async def remove_rooms(self, rooms: Sequence[RoomEntry]) -> None:
-        """See `Store`."""
+    async def remove_rooms(self, rooms: Sequence[RoomEntry], *, forget: bool = True) -> None:  # noqa: ARG002
+        """See `Store`. This one goes with its process: there is nothing to be kept for."""
         for room in rooms:
             found = self._rooms.get(room.name)
             if found is not None and (found[0].node, found[0].epoch) == (room.node, room.epoch):
@@ -99,8 +99,14 @@ class MemoryStore:
 
     async def find_room(self, name: str) -> RoomEntry | None:
         """See `Store`."""
-        found = self._living_rooms().get(name)
-        return found if found is not None and found.node in self._living_nodes() else None
+        return self._living_rooms().get(name)
+
+    async def find_owner(self, room: str) -> Owner | None:
+        """See `Store`."""
+        found = self._living_rooms().get(room)
+        node, expires = self._nodes.get(found.node, (None, 0)) if found else (None, 0)
+        left_s = (expires - self._now_us()) / 1e6
+        return Owner(node, NODE_TTL_S - left_s) if node is not None and left_s > 0 else None
 
     async def find_setup(self, name: str) -> RoomSetup | None:
         """See `Store`."""

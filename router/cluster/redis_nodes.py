@@ -10,7 +10,7 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from router import clock
-from router.cluster.entries import NodeEntry, write
+from router.cluster.entries import NodeEntry, Owner, write
 from router.cluster.fencing import settle_node
 from router.cluster.keys import Keys
 from router.cluster.memory_store import NODE_TTL_S
@@ -20,7 +20,7 @@ from router.cluster.redis_values import MAX_NUMBER_BYTES, RedisValues, bounded_g
 
 MAX_LISTED: Final = 100_000
 MEMORY_MS: Final = 3_600_000
-"""How long an epoch, and what a room was made of, outlive an entry."""
+"""How long an epoch, an index, and what a room was made of, outlive an entry."""
 INDEX_SLACK_S: Final = 60.0
 """Names stay in an index for longer than their entries, since clocks differ."""
 
@@ -62,17 +62,23 @@ class RedisNodes:
 
     async def remove_node(self, node: NodeEntry) -> None:
         """See `Store`."""
-        key = self._keys.node(node.id)
+        key, removed = self._keys.node(node.id), False
 
         def decide(replies: list[Reply]) -> list[Command]:
+            nonlocal removed
             found = self._values.node(replies[0], node.id)
-            return [("DEL", key)] if found is not None and found.epoch == node.epoch else []
+            removed = found is not None and found.epoch == node.epoch and found.seen_s <= node.seen_s
+            return [("DEL", key)] if removed else []
 
         await self._link.check_and_write("node-write", [bounded_get(key)], decide)
+        if removed:
+            await self._link.run("index", [("ZREM", self._keys.nodes, node.id)], refused_is_error=False)
 
     async def read_nodes(self) -> list[NodeEntry]:
         """See `Store`."""
-        ids = await self._names(self._keys.nodes)
+        return await self._read_nodes(await self._names(self._keys.nodes))
+
+    async def _read_nodes(self, ids: Sequence[str]) -> list[NodeEntry]:
         gets = [bounded_get(self._keys.node(id_)) for id_ in ids]
         replies = await self._link.run("nodes-read", gets, refused_is_error=False) if gets else []
         found = (self._values.node(reply, id_) for id_, reply in zip(ids, replies, strict=True))
@@ -83,10 +89,23 @@ class RedisNodes:
         replies = await self._link.run("nodes-read", [bounded_get(self._keys.node(id_))], refused_is_error=False)
         return self._values.node(replies[0], id_)
 
+    async def _find_owner(self, id_: str) -> Owner | None:
+        key = self._keys.node(id_)
+        raw, left_ms = await self._link.run("nodes-read", [bounded_get(key), ("PTTL", key)], refused_is_error=False)
+        node = self._values.node(raw, id_)
+        if node is None:
+            return None
+        # Whoever may not ask for it, or finds an entry that never expires, takes the node for well.
+        return Owner(node, NODE_TTL_S - left_ms / 1000 if type(left_ms) is int and left_ms >= 0 else 0.0)
+
     async def _add_to_index(self, index: str, members: Sequence[float | str]) -> None:
-        """Adds scores and names, and forgets what expired long ago."""
+        """Adds scores and names, and forgets what expired long ago; all of it, when nobody adds any more."""
         old = f"({self._now_s() - INDEX_SLACK_S}"
-        commands: list[Command] = [("ZADD", index, *members), ("ZREMRANGEBYSCORE", index, "-inf", old)]
+        commands: list[Command] = [
+            ("ZADD", index, *members),
+            ("ZREMRANGEBYSCORE", index, "-inf", old),
+            ("PEXPIRE", index, MEMORY_MS),
+        ]
         replies = await self._link.run("index", commands, refused_is_error=False)
         refused = [reply for reply in replies if isinstance(reply, ResponseError)]
         if refused and str(refused[0]).startswith("WRONGTYPE"):

@@ -6,19 +6,24 @@ transaction: to make another's entry live a little longer does no harm.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from router import clock
-from router.cluster.entries import RoomEntry, RoomSetup, read_setup, write, write_setup
+from router.cluster.entries import Owner, RoomEntry, RoomSetup, read_setup, write, write_setup
 from router.cluster.fencing import settle_room
 from router.cluster.keys import Keys
-from router.cluster.redis_connections import Command, Reply
+from router.cluster.redis_connections import MAX_CONNECTIONS, Command, Reply
 from router.cluster.redis_link import RedisLink
 from router.cluster.redis_nodes import MEMORY_MS, RedisNodes
 from router.cluster.redis_values import MAX_NUMBER_BYTES, RedisValues, bounded_get
 
+T = TypeVar("T")
+
 BATCH: Final = 100
+AT_ONCE: Final = MAX_CONNECTIONS - 2
+"""Batches, so that a connection is left for who asks for a room meanwhile."""
 
 
 class RedisRooms(RedisNodes):
@@ -41,16 +46,10 @@ class RedisRooms(RedisNodes):
         """See `Store`."""
         if not rooms:
             return []
-        claims = any(room.epoch == 0 for room in rooms)
-        alive = await self._alive() if claims else set[str]()
-        written = await asyncio.gather(
-            *(self._write_batch(batch, setups, alive) for batch in self._batches(rooms)), return_exceptions=True
-        )
+        dead = await self._find_dead_owners([room.name for room in rooms if room.epoch == 0])
         stands: dict[str, RoomEntry] = {}
-        for result in written:
-            if isinstance(result, BaseException):
-                raise result
-            stands.update(result)
+        for written in await self._in_batches(rooms, lambda batch: self._write_batch(batch, setups, dead)):
+            stands.update(written)
         await self._index([room for room in rooms if stands[room.name].node == room.node])
         return [stands[room.name] for room in rooms]
 
@@ -70,18 +69,12 @@ class RedisRooms(RedisNodes):
         await self._index([room for room in rooms if room.name not in gone])
         return missing
 
-    async def remove_rooms(self, rooms: Sequence[RoomEntry]) -> None:
+    async def remove_rooms(self, rooms: Sequence[RoomEntry], *, forget: bool = True) -> None:
         """See `Store`."""
         if not rooms:
             return
-        ended = await asyncio.gather(
-            *(self._remove_batch(batch) for batch in self._batches(rooms)), return_exceptions=True
-        )
-        removed: list[str] = []
-        for result in ended:
-            if isinstance(result, BaseException):
-                raise result
-            removed += result
+        batches = await self._in_batches(rooms, lambda batch: self._remove_batch(batch, forget))
+        removed = [name for names in batches for name in names]
         if removed:
             await self._link.run("index", [("ZREM", self._keys.rooms, *removed)], refused_is_error=False)
 
@@ -102,17 +95,20 @@ class RedisRooms(RedisNodes):
     async def find_room(self, name: str) -> RoomEntry | None:
         """See `Store`."""
         replies = await self._link.run("room-read", [bounded_get(self._keys.room(name))], refused_is_error=False)
-        room = self._values.room(replies[0], name)
-        if room is None:
-            return None
-        return room if await self.find_node(room.node) is not None else None
+        return self._values.room(replies[0], name)
+
+    async def find_owner(self, room: str) -> Owner | None:
+        """See `Store`."""
+        found = await self.find_room(room)
+        return None if found is None else await self._find_owner(found.node)
 
     async def find_setup(self, name: str) -> RoomSetup | None:
         """See `Store`."""
         key = self._keys.room(name)
-        gets = [bounded_get(self._keys.config(key)), bounded_get(self._keys.context(key))]
-        config, context = await self._link.run("room-read", gets, refused_is_error=False)
-        return self._values.read("setup", config, lambda raw: read_setup(raw, context))
+        gets = [bounded_get(part) for part in (self._keys.config(key), self._keys.context(key), self._keys.home(key))]
+        config, context, home = await self._link.run("room-read", gets, refused_is_error=False)
+        setup = self._values.read("setup", config, lambda raw: read_setup(raw, context))
+        return None if setup is None else replace(setup, home=self._values.home(home))
 
     async def _alive(self) -> set[str]:
         return {node.id for node in await self.read_nodes()}
@@ -123,6 +119,15 @@ class RedisRooms(RedisNodes):
         found = (self._values.room(reply, name) for name, reply in zip(names, replies, strict=True))
         return [room for room in found if room is not None and room.node in alive]
 
+    async def _find_dead_owners(self, names: Sequence[str]) -> set[str]:
+        """Of those who have these rooms. By their own keys: the index of nodes is only a hint, and lacks the living
+        where it was emptied, or purged by a node whose clock is ahead."""
+        gets = [bounded_get(self._keys.room(name)) for name in names]
+        replies = await self._link.run("rooms-read", gets, refused_is_error=False) if gets else []
+        found = (self._values.room(reply, name) for name, reply in zip(names, replies, strict=True))
+        owners = sorted({room.node for room in found if room is not None})
+        return set(owners) - {node.id for node in await self._read_nodes(owners)}
+
     # -- the parts -----------------------------------------------------------------------------------------------
 
     def _batches(self, rooms: Sequence[RoomEntry]) -> list[list[RoomEntry]]:
@@ -131,12 +136,26 @@ class RedisRooms(RedisNodes):
             groups.setdefault(self._link.group(self._keys.room(room.name)), []).append(room)
         return [group[i : i + BATCH] for group in groups.values() for i in range(0, len(group), BATCH)]
 
+    async def _in_batches(self, rooms: Sequence[RoomEntry], work: Callable[[list[RoomEntry]], Awaitable[T]]) -> list[T]:
+        """A few at once: to wait for a connection is part of a call's deadline."""
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def run(batch: list[RoomEntry]) -> T:
+            async with places:
+                return await work(batch)
+
+        results = await asyncio.gather(*map(run, self._batches(rooms)), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            raise failures[0]
+        return [result for result in results if not isinstance(result, BaseException)]
+
     def _reads(self, rooms: Sequence[RoomEntry]) -> list[Command]:
         keys = [self._keys.room(room.name) for room in rooms]
         return [get for key in keys for get in (bounded_get(key), bounded_get(self._keys.epoch(key), MAX_NUMBER_BYTES))]
 
     async def _write_batch(
-        self, rooms: Sequence[RoomEntry], setups: Mapping[str, RoomSetup], alive: set[str]
+        self, rooms: Sequence[RoomEntry], setups: Mapping[str, RoomSetup], dead: set[str]
     ) -> dict[str, RoomEntry]:
         stands: dict[str, RoomEntry] = {}
 
@@ -144,7 +163,7 @@ class RedisRooms(RedisNodes):
             writes: list[Command] = []
             for room, (raw, last) in zip(rooms, _split(replies, 2), strict=True):
                 found = self._values.room(raw, room.name)
-                lives = found is not None and found.node in alive
+                lives = found is not None and found.node not in dead
                 settled = settle_room(room, found, self._values.epoch(last), self._now_s(), owner_lives=lives)
                 stands[room.name] = settled
                 if settled.node == room.node:
@@ -154,7 +173,7 @@ class RedisRooms(RedisNodes):
         await self._link.check_and_write("rooms-write", self._reads(rooms), decide)
         return stands
 
-    async def _remove_batch(self, rooms: Sequence[RoomEntry]) -> list[str]:
+    async def _remove_batch(self, rooms: Sequence[RoomEntry], forget: bool) -> list[str]:
         """Names of those that were still ours."""
         removed: list[str] = []
 
@@ -166,7 +185,8 @@ class RedisRooms(RedisNodes):
                 if found is not None and (found.node, found.epoch) == (room.node, room.epoch):
                     key = self._keys.room(room.name)
                     removed.append(room.name)
-                    writes.append(("DEL", key, self._keys.config(key), self._keys.context(key)))
+                    setup = (self._keys.config(key), self._keys.context(key)) if forget else ()
+                    writes.append(("DEL", key, self._keys.home(key), *setup))
             return writes
 
         await self._link.check_and_write("rooms-remove", self._reads(rooms), decide)
@@ -182,11 +202,13 @@ class RedisRooms(RedisNodes):
             config, context = write_setup(setup)
             commands.append(("SET", self._keys.config(key), config, "PX", MEMORY_MS))
             commands.append(("SET", self._keys.context(key), context, "PX", MEMORY_MS))
+            if setup.home is not None:
+                commands.append(("SET", self._keys.home(key), write(setup.home), "PX", MEMORY_MS))
         return commands
 
     def _refresh(self, room: RoomEntry) -> list[Command]:
         key = self._keys.room(room.name)
-        keep = (self._keys.epoch(key), self._keys.config(key), self._keys.context(key))
+        keep = (part(key) for part in (self._keys.epoch, self._keys.config, self._keys.context, self._keys.home))
         return [bounded_get(key), ("PEXPIRE", key, self._ttl_ms), *(("PEXPIRE", k, MEMORY_MS) for k in keep)]
 
     async def _index(self, rooms: Sequence[RoomEntry]) -> None:

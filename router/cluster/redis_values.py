@@ -7,7 +7,16 @@ from typing import Final, Literal, TypeVar
 from redis.exceptions import ResponseError
 
 from router import clock
-from router.cluster.entries import MAX_EPOCH, MAX_VALUE_BYTES, NodeEntry, RoomEntry, read_node, read_room
+from router.cluster.entries import (
+    MAX_EPOCH,
+    MAX_VALUE_BYTES,
+    NodeAddress,
+    NodeEntry,
+    RoomEntry,
+    read_address,
+    read_node,
+    read_room,
+)
 from router.cluster.redis_connections import Command, Reply
 from router.cluster.redis_link import RedisLink
 from router.metrics import Metrics
@@ -15,7 +24,7 @@ from router.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Kind = Literal["node", "room", "setup", "epoch", "index", "revoked", "events", "schema"]
+Kind = Literal["node", "room", "setup", "home", "epoch", "index", "revoked", "events", "schema"]
 
 MAX_LEAD_MS: Final = 86_400_000
 """No honest clock is a day ahead; an epoch beyond would keep everybody else out for as long."""
@@ -63,6 +72,10 @@ class RedisValues:
     def room(self, reply: Reply, name: str) -> RoomEntry | None:
         """What stands under the key of a room."""
         return self.read("room", reply, lambda raw: self._check_room(read_room(raw), name))
+
+    def home(self, reply: Reply) -> NodeAddress | None:
+        """The node to ask for a room."""
+        return self.read("home", reply, read_address)
 
     def epoch(self, reply: Reply) -> int:
         """The last epoch, 0 if none is known."""

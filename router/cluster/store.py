@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from router.cluster.entries import NodeEntry, RoomEntry, RoomSetup
+from router.cluster.entries import NodeEntry, Owner, RoomEntry, RoomSetup
 from router.cluster.event_stream import EventStream
 from router.cluster.keys import Keys
 from router.cluster.memory_store import MemoryStore
@@ -19,6 +19,7 @@ from router.cluster.redis_store import RedisStore
 from router.cluster.redis_target import parse_target
 from router.cluster.revoked_tokens import R, RedisRevokedTokens
 from router.metrics import Metrics
+from router.rooms.revocation import REVOKED, Reason
 
 if TYPE_CHECKING:
     from router.config_model import RedisSettings
@@ -41,7 +42,7 @@ class Store(Protocol):
         whether there was anything before."""
 
     async def remove_node(self, node: NodeEntry) -> None:
-        """Removes it, unless somebody took its place."""
+        """Removes it, unless somebody took its place or it was heard of since."""
 
     async def read_nodes(self) -> list[NodeEntry]:
         """Those alive, by id."""
@@ -55,8 +56,9 @@ class Store(Protocol):
     async def refresh_rooms(self, rooms: Sequence[RoomEntry]) -> list[RoomEntry]:
         """Makes them live longer; those that do not stand there as given."""
 
-    async def remove_rooms(self, rooms: Sequence[RoomEntry]) -> None:
-        """Removes these and what they were made of, unless somebody else claimed them since."""
+    async def remove_rooms(self, rooms: Sequence[RoomEntry], *, forget: bool = True) -> None:
+        """Removes these, unless somebody else claimed them since. What they were made of is removed too, or, not to
+        `forget`, stays for a while, as that of a node that died; but there is no node left to be asked for them."""
 
     async def read_rooms(self) -> list[RoomEntry]:
         """All rooms of nodes that are alive, by name."""
@@ -65,10 +67,13 @@ class Store(Protocol):
         """The next ones of `read_rooms` after a name, as many as asked for or as there are."""
 
     async def find_room(self, name: str) -> RoomEntry | None:
-        """The room, if its node is alive."""
+        """The room, whether its node is alive or not."""
+
+    async def find_owner(self, room: str) -> Owner | None:
+        """The node that has the room, if it is alive."""
 
     async def find_setup(self, name: str) -> RoomSetup | None:
-        """What the room is made of; it outlives its node for a while."""
+        """What the room is made of, and the node to ask for it; it outlives the node for a while."""
 
     async def close(self) -> None:
         """Frees connections. Idempotent."""
@@ -83,11 +88,14 @@ class OpenStore:
     keys: Keys | None = None
     events: EventStream | None = None
 
-    def open_revoked_tokens(self, parse: Callable[[str], R], metrics: Metrics) -> RedisRevokedTokens[R] | None:
-        """The set of revoked tokens, with what `parse` makes of them; None in memory, where there is nobody to tell."""
+    def open_revoked_tokens(
+        self, reason: Reason, parse: Callable[[str], R], metrics: Metrics, *, limit: int
+    ) -> RedisRevokedTokens[R] | None:
+        """The set of this reason, with what `parse` makes of texts; None in memory, where there is nobody to tell."""
         if self.link is None or self.keys is None:
             return None
-        return RedisRevokedTokens(self.link, self.keys, parse, metrics)
+        key = self.keys.revoked if reason == REVOKED else self.keys.removed
+        return RedisRevokedTokens(self.link, key, parse, metrics, limit=limit)
 
 
 def open_store(settings: "RedisSettings", metrics: Metrics) -> OpenStore:

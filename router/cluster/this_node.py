@@ -9,10 +9,10 @@ from router.cluster.directory import RoomDirectory
 from router.cluster.entries import NodeEntry, RoomSetup
 from router.cluster.load import LoadMeter
 from router.cluster.membership import Membership, NodeLoad
-from router.cluster.reopening import Reopening
 from router.cluster.store import Store
 from router.metrics import Metrics
 from router.rooms.registry import RoomRegistry
+from router.rooms.remembered import RememberedRoom
 from router.rooms.room import Room
 
 if TYPE_CHECKING:
@@ -54,18 +54,12 @@ def join_others(
         return NodeLoad(load, len(rooms), participants, registry.draining)
 
     def describe_setup(room: Room) -> RoomSetup:
-        layout = room.layout
-        config = {
-            **room.options.describe(),
-            "audio_slots": layout.audio_slots,
-            "video_slots": layout.video_slots,
-            "codecs": list(layout.codecs),
-            "locked": room.roster.locked,
-        }
-        return RoomSetup(config, room.revision, room.origin.context_id, room.origin.secret)
+        origin = room.origin
+        return RoomSetup(
+            RememberedRoom.of(room).describe(), room.revision, origin.context_id, origin.secret, node.address
+        )
 
     directory = RoomDirectory(registry, store, metrics, settings.ttl_s, describe_setup)
     membership = Membership(node, store, directory, measure)
     registry.on_rooms_changed = membership.wake
-    registry.find_options = Reopening(store, directory, node.id).find_options
     return membership

@@ -39,6 +39,7 @@ from router.rooms.fanout import CallLater
 from router.rooms.limits import RoomLimits
 from router.rooms.options import RoomOptions
 from router.rooms.participant import Participant, PublishedTrack
+from router.rooms.rights import Rights, describe_rights
 
 CHANGES_PER_S: Final = 4.0
 CHANGE_BURST: Final = 40
@@ -65,6 +66,7 @@ NO_TRACKS: Final[Mapping[str, TrackInfo]] = MappingProxyType({})
 @dataclass(slots=True)
 class _Told:
     info: ParticipantInfo
+    rights: Rights
     tracks: Mapping[str, TrackInfo]
     quality: str = GOOD.category
     seen_quality: str = GOOD.category
@@ -89,9 +91,9 @@ class Chronicle:
 
     # -- the room ------------------------------------------------------------------------------------------------
 
-    def on_started(self) -> None:
+    def on_started(self, options: RoomOptions, limits: RoomLimits) -> None:
         """It can be joined."""
-        self._log.append(RoomStarted())
+        self._log.append(RoomStarted(options.metadata, options.limit_participants(limits)))
 
     def on_locked(self, locked: bool) -> None:
         """Newcomers are kept out, or may come in again."""
@@ -134,11 +136,11 @@ class Chronicle:
         info = describe_participant(participant)
         told = self._told.get(participant.id)
         if told is None:
-            told = self._told[participant.id] = _Told(info, NO_TRACKS)
+            told = self._told[participant.id] = _Told(info, participant.rights, NO_TRACKS)
             self._log.append(ParticipantJoined(info))
-        elif info != told.info:
-            told.info = info
-            self._log.append(ParticipantChanged(info))
+        elif info != told.info or _differ(participant.rights, told.rights):
+            told.info, told.rights = info, participant.rights
+            self._log.append(ParticipantChanged(info, describe_rights(participant.rights)))
         before, told.tracks = told.tracks, _describe_tracks(participant)
         for id_, track in before.items():
             if id_ not in told.tracks:
@@ -219,6 +221,11 @@ class Chronicle:
 def describe_participant(participant: Participant) -> ParticipantInfo:
     """As events show it."""
     return ParticipantInfo(participant.id, participant.identity, participant.name, participant.metadata)
+
+
+def _differ(one: Rights, other: Rights) -> bool:
+    """Whether they allow something else; tokens differ in their times as well."""
+    return one is not other and describe_rights(one) != describe_rights(other)
 
 
 def _describe_tracks(participant: Participant) -> Mapping[str, TrackInfo]:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REVOKED = "token-revoked"
 EXPIRED = "token-expired"
 
 
@@ -173,7 +172,7 @@ class Grants:
             sessions = tuple(participant.sessions.values())
             revoked = [one for one in sessions if one.grant is not None and revocation.concerns(one.grant)]
             for session in revoked:
-                self._room.end_session(session, REVOKED)
+                self._room.end_session(session, revocation.reason)
             kept = [session.grant for session in participant.sessions.values() if session.grant is not None]
             if kept and participant.longest is not None and revocation.concerns(participant.longest):
                 self._set_expiry(participant, max(kept, key=lambda grant: grant.expires_at_s))

@@ -25,10 +25,9 @@ class RoomLimits:
     max_log_deltas: int = 1_024
     """Changes of a roster kept for watchers that missed some; who missed more is told everything anew."""
     max_log_bytes: int = 1_048_576
-    max_removed_identities: int = 4_096
-    """Removals remembered, of all rooms; the oldest is forgotten first."""
     removed_memory_s: float = 86_400.0
-    """Tokens of a removed participant are refused for so long; by then they should have expired."""
+    """Tokens of a removed participant are refused for so long; by then they should have expired. How many removals are
+    remembered is `revocations.MAX_REMOVALS`, for all rooms."""
     max_changed_rights: int = 1_024
     """Identities of each room whose rights an operator changed; the earliest is forgotten first."""
     max_moderated_tracks: int = 1_024

@@ -2,21 +2,24 @@
 
 - A track muted here is not forwarded, whatever its publisher does, until a moderator unmutes it; also when the same
   identity publishes the same m-line again.
-- Who was removed stays out with every token that was issued until then, in this room and in a later one of its name.
+- Who was removed stays out with every token that was issued until then, in this room and in a later one of its name,
+  at every node (`router.rooms.revocations`).
 - A lock keeps out identities that were not inside when it was set. Those inside may reconnect; moderators may come.
+  It is part of what is remembered of the room, should its node die (`router.rooms.remembered`).
 Moderators are participants with that right, and operators, who are no participants. What is remembered has caps. Every
 action is logged with the ids of who acted and on whom.
 """
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from router import clock
 from router.errors import ForbiddenError, NotFoundError
 from router.metrics import Metrics, ModerationAction
-from router.rooms.limits import RoomLimits
+from router.rooms.remembered import cut_inside
+from router.rooms.revocation import REMOVED, removal
+from router.rooms.revocations import Revocations
 from router.rooms.rights import JoinGrant, Operator
 
 if TYPE_CHECKING:
@@ -25,54 +28,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REMOVED = "removed"
-"""Why a session ended, and why its identity is refused."""
-
-
-class RemovedIdentities:
-    """Who was removed from which room when, for all rooms of a router: removal outlives an emptied room."""
-
-    def __init__(self, limits: RoomLimits, *, now_s: Callable[[], float] = clock.wall_s) -> None:
-        self._limits = limits
-        self._now_s = now_s
-        self._removed_s: OrderedDict[tuple[str, str], float] = OrderedDict()
-        """By room and identity, the earliest first."""
-
-    def add(self, room: str, identity: str) -> None:
-        """From now on, only later tokens count."""
-        key = (room, identity)
-        self._removed_s[key] = self._now_s()
-        self._removed_s.move_to_end(key)
-        while len(self._removed_s) > self._limits.max_removed_identities:
-            self._removed_s.popitem(last=False)
-
-    def check(self, grant: JoinGrant) -> None:
-        """Refuses a grant from before the removal. Issue times are whole seconds: those of the same one are refused."""
-        key = (grant.room, grant.identity)
-        removed_s = self._removed_s.get(key)
-        if removed_s is None:
-            return
-        if self._now_s() - removed_s > self._limits.removed_memory_s:
-            del self._removed_s[key]
-        elif grant.issued_at_s <= removed_s:
-            raise ForbiddenError("a moderator removed this identity; it needs a new token", slug=REMOVED)
-
 
 class Moderation:
     """What moderators did in one room."""
 
-    def __init__(self, room: "Room", removed: RemovedIdentities, metrics: Metrics) -> None:
+    def __init__(self, room: "Room", revocations: Revocations, metrics: Metrics) -> None:
         self._room = room
-        self._removed = removed
+        self._revocations = revocations
         self._metrics = metrics
-        self._inside: frozenset[str] | None = None
-        """Identities that a lock found in the room; None while it is not locked."""
+        self._inside: dict[str, None] | None = None
+        """Identities that a lock found in the room, in order of joining; None while it is not locked."""
+        self.remembered: tuple[str, ...] | None = None
+        """Of these, what is kept for another node."""
         self._muted: OrderedDict[tuple[str, str], None] = OrderedDict()
         """Identity and m-line, the earliest first."""
 
     def check_entry(self, grant: JoinGrant) -> None:
-        """Refuses those who were removed, and newcomers while the room is locked."""
-        self._removed.check(grant)
+        """Refuses those who were removed or whose token was revoked, also since it was verified, and newcomers while
+        the room is locked."""
+        self._revocations.check(grant)
         if self._inside is None or self._room.grants.in_force(grant).may_moderate:
             return
         if grant.identity not in self._inside and grant.identity not in self._room.participants:
@@ -102,24 +76,34 @@ class Moderation:
         self._require_right(actor)
         target = self._room.find_participant(participant_id)
         if ban:
-            self._removed.add(self._room.name, target.identity)
+            self._revocations.remove_identity(target.identity, self._room.name, self._room.limits.removed_memory_s)
         if self._inside is not None:
-            self._inside -= {target.identity}
+            self._let_back(identity for identity in self._inside if identity != target.identity)
         self._record("remove", actor, target.id)
         for session in tuple(target.sessions.values()):
             self._room.end_session(session, REMOVED)
         for watcher in self._room.roster.watchers_of(target.identity):
-            watcher.fail(ForbiddenError("a moderator removed you from the room", slug=REMOVED))
+            watcher.fail(removal())
 
     def lock(self, actor: JoinGrant | Operator, locked: bool) -> None:
         """Keeps newcomers out, or lets them in again."""
         self._require_right(actor)
         if locked == (self._inside is not None):
             return
-        self._inside = frozenset(self._room.participants) if locked else None
+        self._let_back(self._room.participants if locked else None)
         self._room.revision += 1
         self._room.roster.tell_locked(locked)
         self._record("lock" if locked else "unlock", actor, None)
+
+    def recall_lock(self, inside: Iterable[str]) -> None:
+        """The room was locked at a node that died, and these were inside."""
+        self._let_back(inside)
+        self._room.roster.tell_locked(True)
+
+    def _let_back(self, inside: Iterable[str] | None) -> None:
+        self._inside = None if inside is None else dict.fromkeys(inside)
+        self.remembered = None if self._inside is None else cut_inside(self._inside)
+        self._room.tell_changed()
 
     def _require_right(self, actor: JoinGrant | Operator) -> None:
         if isinstance(actor, JoinGrant):

@@ -5,7 +5,7 @@ import hmac
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,12 +16,13 @@ from router.metrics import Metrics, default_metrics
 from router.rates import RateLimiter
 from router.rooms.joins import Joins
 from router.rooms.limits import RoomLimits
-from router.rooms.moderation import RemovedIdentities
 from router.rooms.names import check_room_name
 from router.rooms.offers import OfferingEndpoint, admit_offer
 from router.rooms.options import RoomOptions
 from router.rooms.pending_forks import CounterOffer
-from router.rooms.revocation import Revocation, Revocations
+from router.rooms.remembered import RememberedRoom
+from router.rooms.revocation import Revocation
+from router.rooms.revocations import Revocations
 from router.rooms.rights import JoinGrant
 from router.rooms.room import NO_OPTIONS, Room, no_publisher
 from router.rooms.session import Session
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_RETRY_S: Final = 5
+DRAINED: Final = "draining"
+SHUT_DOWN: Final = "shutting-down"
+"""Why rooms close whose node goes."""
 OpenOrigin = Callable[[], "RTCConnection"]
 """Makes the originating connection of a new room, with the node's sockets added."""
 CallLater = Callable[[float, Callable[[], object]], asyncio.TimerHandle]
@@ -64,16 +68,15 @@ class RoomRegistry:
         self.joins = Joins(self.metrics)
         self.events = events or EventLog(metrics=self.metrics)
         """What happens here, for operators and webhooks."""
-        self.removed = RemovedIdentities(self.limits)
         self.on_rooms_changed: Callable[[], None] | None = None
-        """Told after a room was opened or closed."""
-        self.find_options: Callable[[str], Awaitable[RoomOptions | None]] | None = None
-        """What a room was that is not here, if its node died with it."""
+        """Told after a room was opened or closed, and after what is remembered of one changed."""
         self.on_session_ending: Callable[[Session, str], None] | None = None
         """Told of a session and why, while its connection is still there."""
         self.revocations = Revocations() if revocations is None else revocations  # an empty one is false
         """Tokens that are refused; the same that whoever verifies them asks."""
         self.revocations.listen(self._on_revoked)
+        self.left_behind: set[str] = set()
+        """Names of rooms that closed because the router goes, until the store was told: they are to be remembered."""
         self.draining = False
         self.closed = False
         self._open_origin = open_origin
@@ -107,7 +110,7 @@ class RoomRegistry:
     def check_closed(self) -> None:
         """Refuses newcomers, also of rooms that are open, once everything ends."""
         if self.closed:
-            raise CapacityError("the router is shutting down", slug="shutting-down", retry_after_s=choose_retry_s())
+            raise CapacityError("the router is shutting down", slug=SHUT_DOWN, retry_after_s=choose_retry_s())
 
     # -- rooms ---------------------------------------------------------------------------------------------------
 
@@ -127,9 +130,10 @@ class RoomRegistry:
         if len(self._rooms) >= self.limits.max_rooms:
             raise CapacityError("the router has no place for another room", slug="too-many-rooms", retry_after_s=30)
         room = self._rooms[name] = Room(name, self, self._open_origin(), options)
-        room.chronicle.on_started()
+        self.left_behind.discard(name)
+        room.chronicle.on_started(options, self.limits)
         logger.info("room created", extra={"room": name})
-        self._tell_rooms_changed()
+        self.tell_rooms_changed()
         return room
 
     def find_or_create_room(self, name: str, options: RoomOptions) -> tuple[Room, bool]:
@@ -144,32 +148,37 @@ class RoomRegistry:
             raise ConflictError("a room of this name is open with other slots or codecs", slug="room-exists")
         return room, False
 
-    async def recall(self, name: str) -> None:
-        """To be awaited before a room is opened: one whose node died opens here as it was, also where rooms are not
-        created on first use."""
-        if self.find_options is None or self.draining or self.closed or check_room_name(name) in self._rooms:
-            return
-        options = await self.find_options(name)
-        if options is not None and name not in self._rooms:
-            self.create_room(name, options)
-
-    def open_room(self, name: str) -> Room:
-        """The room, created now if it is not open and the setting allows it."""
-        if check_room_name(name) not in self._rooms and self.create_on_first_use:
-            return self.create_room(name)
+    def open_room(self, name: str, remembered: RememberedRoom | None = None) -> Room:
+        """The room. One that is not open is created now: as it was, if its node died and this is `remembered` of it;
+        else if the setting allows it."""
+        if check_room_name(name) not in self._rooms:
+            if remembered is not None:
+                return self._reopen(name, remembered)
+            if self.create_on_first_use:
+                return self.create_room(name)
         return self.get_room(name)
 
+    def _reopen(self, name: str, remembered: RememberedRoom) -> Room:
+        room = self.create_room(name, remembered.options)
+        if remembered.inside is not None:
+            room.moderation.recall_lock(remembered.inside)
+        return room
+
     async def join(
-        self, room_name: str, grant: JoinGrant, offer: RTCDescription, endpoint: OfferingEndpoint
+        self,
+        room_name: str,
+        grant: JoinGrant,
+        offer: RTCDescription,
+        endpoint: OfferingEndpoint,
+        remembered: RememberedRoom | None = None,
     ) -> Session:
-        """Joins a room by an offer; see `Room.join`. An offer that must be refused opens no room."""
+        """Joins a room by an offer; see `open_room` and `Room.join`. An offer that must be refused opens no room."""
         grant.check_room(room_name)
         room = self._rooms.get(room_name)
         admitted = admit_offer(offer, room.grants.in_force(grant) if room else grant, endpoint)
         if check_room_name(room_name) not in self._rooms and self.create_on_first_use and not admitted.tracks:
             raise no_publisher()
-        await self.recall(room_name)
-        return await self.open_room(room_name).join(grant, offer, endpoint)
+        return await self.open_room(room_name, remembered).join(grant, offer, endpoint)
 
     def close_room(self, room: Room, reason: str = "room-closed") -> asyncio.Task[None]:
         """Empties the room at once; the task closes its connections, the origin last. Idempotent."""
@@ -177,13 +186,16 @@ class RoomRegistry:
             sessions = room.detach(reason)
             if self._rooms.get(room.name) is room:
                 del self._rooms[room.name]
+                if reason in (DRAINED, SHUT_DOWN):
+                    self.left_behind.add(room.name)
             room.chronicle.on_finished(reason, clock.wall_s() - room.created_s)
             room.closing = self._track(self._close_origin(room, sessions))
             logger.info("room closed", extra={"room": room.name, "reason": reason})
-            self._tell_rooms_changed()
+            self.tell_rooms_changed()
         return room.closing
 
-    def _tell_rooms_changed(self) -> None:
+    def tell_rooms_changed(self) -> None:
+        """For `Room`: something of it changed that other nodes should know soon."""
         if self.on_rooms_changed is not None:
             self.on_rooms_changed()
 
@@ -256,7 +268,7 @@ class RoomRegistry:
         """Closes all rooms and waits for every connection. Idempotent."""
         self.closed = True
         for room in tuple(self._rooms.values()):
-            self.close_room(room, "shutting-down")
+            self.close_room(room, SHUT_DOWN)
         while self._closing:
             await asyncio.gather(*self._closing, return_exceptions=True)
 

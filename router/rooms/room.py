@@ -82,7 +82,7 @@ class Room:
         self.settlement = Settlement(self.find_track, self.roster.tell_slots)
         self.demand = Demand()
         self.grants = Grants(self, registry)
-        self.moderation = Moderation(self, registry.removed, registry.metrics)
+        self.moderation = Moderation(self, registry.revocations, registry.metrics)
         self.closed = False
         self.closing: asyncio.Task[None] | None = None
         self.created_s = clock.wall_s()
@@ -119,10 +119,15 @@ class Room:
             return
         self.options = options
         self.revision += 1
+        self.tell_changed()
         self.roster.tell_metadata(options.metadata)
         self.chronicle.on_changed(options, self.limits)
         self._stop_empty_timer()
         self.check_empty()
+
+    def tell_changed(self) -> None:
+        """What is remembered of the room is another now. Should the node die in the next moment, it is to count."""
+        self._registry.tell_rooms_changed()
 
     # -- joining -------------------------------------------------------------------------------------------------
 

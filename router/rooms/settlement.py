@@ -121,7 +121,7 @@ class Settlement:
                 continue
             self._unpin(session, before)
             session.wishes[mid] = wish
-            session.slots[mid].want(wish.limits())
+            session.slots[mid].want(wish.limits(), (wish.width, wish.height))
             if (wish.track_id, wish.paused) != (before.track_id, before.paused):
                 self._untold.setdefault(session, set()).add(mid)
                 self._look_at(session)

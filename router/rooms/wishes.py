@@ -34,20 +34,15 @@ class SlotWish:
     """Pinned: this track and no other is shown here."""
     width: int | None = None
     height: int | None = None
-    """Nothing larger than this is of use."""
+    """Pixels at which it is shown: nothing larger than the smallest picture that covers this is of use."""
     bitrate_bps: int | None = None
     frame_rate: int | None = None
-    """Nor anything faster."""
+    """Nor anything dearer or faster."""
     paused: bool = False
 
     def limits(self) -> RTCConstraints:
         """What the slot may get at most."""
-        return RTCConstraints(
-            max_width=self.width,
-            max_height=self.height,
-            max_bitrate_bps=self.bitrate_bps,
-            max_frame_rate=self.frame_rate,
-        )
+        return RTCConstraints(max_bitrate_bps=self.bitrate_bps, max_frame_rate=self.frame_rate)
 
 
 NO_WISH = SlotWish()

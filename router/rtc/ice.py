@@ -36,7 +36,10 @@ MAX_USERNAME_BYTES = 513
 MAX_MESSAGE_BYTES = 1500
 STUN_PORT = 3478
 PREFERENCES_PER_RANK = 256
-"""Local preferences (RFC 8445 section 5.1.2.1) between two ranks: more than a socket has candidates."""
+"""Local preferences (RFC 8445 section 5.1.2.1) between two ranks: more than the sockets of a worker have candidates."""
+IPV4_PREFERENCE = 65535 - PREFERENCES_PER_RANK // 2
+IPV6_PREFERENCE = 65535
+"""Of a socket's first candidate. Apart, for no two candidates may have one priority; IPv6, untranslated, first."""
 GATHERING_RETRANSMISSIONS = 3
 """Requests to a STUN server go out at 0, 0.5, 1.5 and 3.5 s and are given up at 7.5 s (RFC 8489 section 6.2.1)."""
 
@@ -164,6 +167,15 @@ def host_addresses(bound: Address, announced: Sequence[AnnouncedAddress] = ()) -
     return [(str(address), bound[1]) for address in dict.fromkeys(reachable)]
 
 
+def bound_addresses(addresses: Sequence[str]) -> list[str]:
+    """What to bind: `*` is every address of the kinds that this machine has, IPv4, IPv6 or both."""
+    found = [address for address in _interface_addresses() if not address.is_loopback]
+    versions = sorted({address.version for address in found}) or [4]
+    every = ["0.0.0.0" if version == 4 else "::" for version in versions]  # noqa: S104 - a server's purpose
+    bound = [each for address in addresses for each in (every if address == "*" else [address])]
+    return list(dict.fromkeys(bound))
+
+
 def _interface_addresses() -> Iterable[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:
@@ -173,9 +185,10 @@ def _interface_addresses() -> Iterable[ipaddress.IPv4Address | ipaddress.IPv6Add
 
 
 def make_candidate(
-    kind: Literal["host", "srflx"], address: Address, *, base: Address, component: int = 1, preference: int = 65535
+    kind: Literal["host", "srflx"], address: Address, *, base: Address, component: int = 1, place: int = 0
 ) -> RTCCandidate:
-    """A UDP candidate; `base` is the local address it was found from."""
+    """A UDP candidate; `base` is the local address it was found from, `place` its own among those of its socket."""
+    preference = (IPV6_PREFERENCE if ":" in address[0] else IPV4_PREFERENCE) - place
     reflexive = kind == "srflx"
     return RTCCandidate(
         foundation=candidate_foundation(kind, "udp", base[0]),

@@ -28,6 +28,13 @@ class SlotLimits(TypedDict):
     max_height: int | None
     max_frame_rate: int | None
     max_temporal_layers: int | None
+    shown_width: int | None
+    shown_height: int | None
+
+
+Size = tuple[int | None, int | None]
+"""Width and height in pixels; None: not known."""
+UNKNOWN_SIZE: Size = (None, None)
 
 
 class RTCSlot:
@@ -37,6 +44,7 @@ class RTCSlot:
         "__weakref__",
         "_limits",
         "_priority",
+        "_shown_at",
         "_track",
         "_wanted",
         "connection",
@@ -68,6 +76,7 @@ class RTCSlot:
         self._track: RTCMediaStreamTrack | None = None
         self._limits: SlotLimits | None = None
         self._wanted = UNCONSTRAINED
+        self._shown_at = UNKNOWN_SIZE
         self._priority: tuple[Priority, Preference] = ("ordinary", "motion")
         self.id = connection.engine.native.add_slot(
             transport,
@@ -125,9 +134,12 @@ class RTCSlot:
                 self.connection.engine.native.assign_slot(self.id, None)
             self.connection.media.on_slot_changed(self)
 
-    def want(self, limits: RTCConstraints) -> None:
-        """The peer has no use for more than this, whatever it shows; acts at once, as constraints do."""
-        self._wanted = limits
+    def want(self, limits: RTCConstraints, shown_at: Size = UNKNOWN_SIZE) -> None:
+        """The peer has no use for more than this, whatever it shows; acts at once, as constraints do.
+
+        `shown_at`: how large it shows it. Unlike a limit, that lets pass the smallest picture that covers it.
+        """
+        self._wanted, self._shown_at = limits, shown_at
         self.update_limits()
 
     def set_priority(self, priority: "Priority", preference: "Preference") -> None:
@@ -146,12 +158,15 @@ class RTCSlot:
         published = track.connection.limits("receive", track)
         # The publisher's own bitrate limit is for its uplink; its pictures are not passed on above their limits.
         both = allowed.stricter(replace(published, max_bitrate_bps=None)).stricter(self._wanted)
+        shown_width, shown_height = self._shown_at
         limits: SlotLimits = {
             "max_bitrate_bps": both.max_bitrate_bps,
             "max_width": both.max_width,
             "max_height": both.max_height,
             "max_frame_rate": both.max_frame_rate,
             "max_temporal_layers": both.max_temporal_layers,
+            "shown_width": shown_width,
+            "shown_height": shown_height,
         }
         if limits != self._limits:
             self._limits = limits

@@ -239,10 +239,7 @@ class RTCSocket(EventEmitter):
         for component, address in enumerate(self._addresses, start=RTP):
             addresses = host_addresses(address, self.options.announced)
             for place, host in enumerate(addresses):
-                preference = 65535 - place
-                self._candidates.append(
-                    make_candidate("host", host, base=host, component=component, preference=preference)
-                )
+                self._candidates.append(make_candidate("host", host, base=host, component=component, place=place))
         self._gathering = loop.create_task(self._gather(), name="RTCSocket.gather")
 
     async def bind(self) -> None:

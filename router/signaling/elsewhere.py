@@ -1,4 +1,5 @@
-"""Sends clients to the node that has their room, or away from one that drains (RFC 9725 section 4.5: 307 on POST).
+"""Sends clients to the node that has their room or can claim it, or away from one that drains (RFC 9725 section 4.5:
+307 on POST).
 
 A client that reads problem documents and says so (`Accept: application/problem+json`, as client.js does) is told 503
 with the member `node_url` instead: a browser that follows a redirect to another origin leaves the token behind. Where
@@ -12,39 +13,34 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.cluster.entries import NodeEntry
-from router.cluster.peers import Peers
-from router.cluster.redis_errors import StoreError
+from router.cluster.peers import NOWHERE, Peers
 from router.errors import ElsewhereError
 from router.problems import MEDIA_TYPE, write_problem
 from router.rooms.names import check_room_name
 from router.rooms.registry import RoomRegistry, choose_retry_s
+from router.rooms.remembered import RememberedRoom
 
 RETRY_OWNER_S: Final = 1
 QUERY_CHARACTERS: Final = "!$%&'()*+,-./:;=?@_~"
 """What may stand in a query as it is (RFC 3986 section 3.4)."""
 
 
-async def check_place(registry: RoomRegistry, peers: Peers | None, room: str) -> None:
-    """Raises `ElsewhereError` unless the room is open here, or may be opened here as far as is known."""
+async def check_place(registry: RoomRegistry, peers: Peers | None, room: str) -> RememberedRoom | None:
+    """Raises `ElsewhereError` unless the room is open here, or may be opened here as far as is known. Then this is what
+    it was, if its node died with it."""
     if check_room_name(room) in registry.rooms:
-        return
-    owner = await _find_owner(peers, room)
-    if owner is not None and peers is not None:
-        url = owner.public_url if peers.may_send_to(owner) else None
-        raise ElsewhereError("another node has the room", node_url=url, retry_after_s=RETRY_OWNER_S)
+        return None
+    place = await peers.find_place(room) if peers is not None else NOWHERE
+    there = place.owner or place.opener
+    if there is not None and peers is not None:
+        url = there.public_url if peers.may_send_to(there) else None
+        why = "another node has the room" if place.owner else "another node opens rooms: this one is cut off from them"
+        raise ElsewhereError(why, node_url=url, retry_after_s=RETRY_OWNER_S)
     if registry.draining:
         other = await peers.choose_serving() if peers is not None else None
         url = other.public_url if other is not None else None
         raise ElsewhereError("the router is draining", slug="draining", node_url=url, retry_after_s=choose_retry_s())
-
-
-async def _find_owner(peers: Peers | None, room: str) -> NodeEntry | None:
-    """None also where it cannot be known: people join with the store down."""
-    try:
-        return await peers.find_owner(room) if peers is not None else None
-    except StoreError:
-        return None
+    return place.remembered
 
 
 async def on_elsewhere(request: Request, error: Exception) -> Response:

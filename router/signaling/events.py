@@ -77,9 +77,8 @@ class EventsResource:
     async def _converse(self, websocket: WebSocket, stream: EventStream, sending: asyncio.Task[None]) -> None:
         grant, since = await self._authenticate(websocket)
         stream.identity = grant.identity
-        await check_place(self._state.registry, self._state.peers, grant.room)
-        await self._state.registry.recall(grant.room)
-        room = self._state.registry.open_room(grant.room)
+        remembered = await check_place(self._state.registry, self._state.peers, grant.room)
+        room = self._state.registry.open_room(grant.room, remembered)
         room.moderation.check_entry(grant)
         room.watch(stream, since)
         room.grants.prolong(grant)
@@ -102,7 +101,7 @@ class EventsResource:
     def _on_revoked(self, revocation: Revocation) -> None:
         for conversation in tuple(self._conversations):
             if revocation.concerns(conversation.grant):
-                conversation.stream.fail(UnauthorizedError("the token was revoked", slug="token-revoked"))
+                conversation.stream.fail(revocation.refusal(inside=True))
 
     # -- authentication ------------------------------------------------------------------------------------------
 

@@ -28,15 +28,14 @@ class ForksResource(JoiningResource):
         with registry.joins.attempt("fork", name) as times:
             self.count(request)
             grant = read_grant(request, self.state.tokens, name)
-            await self.check_place(request)
+            remembered = await self.check_place(request)
             check_content_type(request, SDP)
             ufrag = _read_ufrag(request)
             body = await self.read_body(request)
             registry.joins.admitted(times)
             answer = parse(body)
             registry.joins.parsed(times)
-            await registry.recall(name)
-            session = await registry.open_room(name).forks.answer(grant, ufrag, answer)
+            session = await registry.open_room(name, remembered).forks.answer(grant, ufrag, answer)
         response = JSONResponse(_describe(session), status_code=201)
         self.name_session(response, "fork", session)
         return response

@@ -43,7 +43,6 @@ class OfferResource(Resource):
         registry, name = self.state.registry, request.path_params["room"]
         if "authorization" in request.headers:
             read_grant(request, self.state.tokens, name)
-            await self.check_place(request)
-            await registry.recall(name)
-            return registry.open_room(name).forks.offer
+            remembered = await self.check_place(request)
+            return registry.open_room(name, remembered).forks.offer
         return registry.get_room(name).forks.offer

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from router.rates import RateLimiter
 from router.request_body import check_content_type, read_text
 from router.rooms.offers import Endpoint, OfferingEndpoint
+from router.rooms.remembered import RememberedRoom
 from router.rooms.session import Session
 from router.rtc.sdp import parse, write
 from router.signaling.auth import read_grant
@@ -36,9 +37,9 @@ class Resource:
         """Counts a changing request against its source address."""
         self.limiter.take(request.client.host if request.client else UNKNOWN_ADDRESS)
 
-    async def check_place(self, request: Request) -> None:
-        """Sends the client elsewhere if that is where the room is; see `router.signaling.elsewhere`."""
-        await check_place(self.state.registry, self.state.peers, request.path_params["room"])
+    async def check_place(self, request: Request) -> RememberedRoom | None:
+        """Sends the client elsewhere if the room is there; else what it was, see `router.signaling.elsewhere`."""
+        return await check_place(self.state.registry, self.state.peers, request.path_params["room"])
 
     async def read_body(self, request: Request) -> str:
         """The body, within the limits, when it is this request's turn."""
@@ -97,13 +98,13 @@ class EndpointResource(JoiningResource):
         with registry.joins.attempt(self.endpoint, room) as times:
             self.count(request)
             grant = read_grant(request, self.state.tokens, room)
-            await self.check_place(request)
+            remembered = await self.check_place(request)
             check_content_type(request, SDP)
             body = await self.read_body(request)
             registry.joins.admitted(times)
             offer = parse(body)
             registry.joins.parsed(times)
-            session = await registry.join(room, grant, offer, self.endpoint)
+            session = await registry.join(room, grant, offer, self.endpoint, remembered)
         response = Response(write_answer(session), status_code=201, media_type=SDP)
         self.name_session(response, self.endpoint, session)
         return response

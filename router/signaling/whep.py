@@ -27,11 +27,10 @@ class WhepEndpoint(EndpointResource):
         with registry.joins.attempt("whep", room):
             self.count(request)
             grant = read_grant(request, self.state.tokens, room)
-            await self.check_place(request)
+            remembered = await self.check_place(request)
             # Whoever sent an offer wants it read to the end, though it does not matter.
             await self.read_body(request)
-            await registry.recall(room)
-            minted, text = registry.open_room(room).forks.make_counter_offer(grant)
+            minted, text = registry.open_room(room, remembered).forks.make_counter_offer(grant)
         response = Response(text, status_code=406, media_type=SDP)
         response.headers["Location"] = self.locate("whep", room, minted.id)
         response.headers["Cache-Control"] = "no-store"

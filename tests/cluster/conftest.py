@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from router.cluster.entries import NodeEntry, RoomEntry, RoomSetup
+from router.cluster.entries import NodeAddress, NodeEntry, RoomEntry, RoomSetup
 from router.cluster.keys import Keys
 from router.cluster.memory_store import MemoryStore
 from router.cluster.redis_link import RedisLink
@@ -16,7 +16,8 @@ from router.cluster.store import Store
 from router.metrics import Metrics
 from tests.cluster.redis_servers import RedisServer, needs_redis, run_servers
 
-SETUP = RoomSetup({"video_slots": 9}, 1, "Context1234", bytes(range(32)))
+HOME = NodeAddress("N_1", "http://10.0.0.1:8081", "")
+SETUP = RoomSetup({"video_slots": 9}, 1, "Context1234", bytes(range(32)), HOME)
 
 
 def node(id_: str = "N_1", epoch: int = 0, **changes: object) -> NodeEntry:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from router import clock
 from router.cluster.entries import (
+    MAX_CONFIG_BYTES,
     MAX_VALUE_BYTES,
     RoomSetup,
+    read_address,
     read_node,
     read_room,
     read_setup,
@@ -21,10 +24,10 @@ from router.cluster.entries import (
 from router.cluster.redis_store import RedisStore
 from router.errors import RequestError
 from router.metrics import Metrics
-from tests.cluster.conftest import SETUP, node, open_redis, room
+from tests.cluster.conftest import HOME, SETUP, node, open_redis, room
 from tests.cluster.redis_servers import RedisServer, needs_redis
 
-READERS: list[Callable[[object], Any]] = [read_node, read_room, lambda raw: read_setup(raw, raw)]
+READERS: list[Callable[[object], Any]] = [read_node, read_room, read_address, lambda raw: read_setup(raw, raw)]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
@@ -32,14 +35,15 @@ JSON = st.recursive(
 
 
 def good_fields() -> list[dict[str, Any]]:
-    return [json.loads(write(node(epoch=5))), json.loads(write(room("a", epoch=5)))]
+    return [json.loads(write(node(epoch=5))), json.loads(write(room("a", epoch=5))), json.loads(write(HOME))]
 
 
 def test_what_was_written_is_read() -> None:
     assert read_node(write(node(epoch=5)).encode()) == node(epoch=5)
     assert read_room(write(room("ü{}", epoch=5)).encode()) == room("ü{}", epoch=5)
     config, context = (text.encode() for text in write_setup(SETUP))
-    assert read_setup(config, context) == SETUP
+    assert read_setup(config, context) == replace(SETUP, home=None), "which is stored apart"
+    assert read_address(write(HOME).encode()) == HOME
     assert SETUP.secret.hex().encode() not in config
 
 
@@ -52,7 +56,7 @@ def test_no_bytes_crash(raw: bytes) -> None:
 
 @given(st.data())
 def test_no_other_value_in_a_field_crashes(data: st.DataObject) -> None:
-    for fields, reader in zip(good_fields(), READERS[:2], strict=True):
+    for fields, reader in zip(good_fields(), READERS[:3], strict=True):
         name = data.draw(st.sampled_from(sorted(fields)))
         changed = {**fields, name: data.draw(JSON)}
         try:
@@ -85,9 +89,22 @@ def test_strange_texts_are_refused(raw: object) -> None:
             reader(raw)
 
 
+def test_a_value_is_believed_up_to_its_cap() -> None:
+    _, context = write_setup(SETUP)
+    config = json.dumps({"v": 1, "config": {"metadata": ""}, "version": 1})
+
+    def padded(size: int) -> bytes:
+        return config.replace('""', f'"{"x" * (size - len(config))}"').encode()
+
+    assert len(padded(MAX_VALUE_BYTES)) == MAX_VALUE_BYTES
+    assert read_setup(padded(MAX_VALUE_BYTES), context.encode()).version == 1
+    with pytest.raises(ValueError, match="bounded size"):
+        read_setup(padded(MAX_VALUE_BYTES + 1), context.encode())
+
+
 def test_a_configuration_that_is_too_large_is_not_written() -> None:
     with pytest.raises(RequestError, match="config"):
-        write_setup(RoomSetup({"x": "y" * 40_000}, 0, "Context1234", bytes(32)))
+        write_setup(RoomSetup({"x": "y" * MAX_CONFIG_BYTES}, 0, "Context1234", bytes(32)))
 
 
 @pytest.fixture
@@ -138,7 +155,7 @@ async def test_poison_is_refused_counted_and_healed_by_the_owner(
 
 
 @needs_redis
-@pytest.mark.parametrize("key", ["", ":epoch", ":config", ":context"])
+@pytest.mark.parametrize("key", ["", ":epoch", ":config", ":context", ":home"])
 async def test_a_key_that_was_poisoned_in_use_is_found_by_refreshing(
     server: RedisServer, redis_store: RedisStore, key: str
 ) -> None:
@@ -152,6 +169,21 @@ async def test_a_key_that_was_poisoned_in_use_is_found_by_refreshing(
     assert await redis_store.write_rooms(written[:1], {"a": SETUP}) == written[:1]
     assert await redis_store.read_rooms() == written
     assert await redis_store.find_setup("a") == SETUP
+
+
+@needs_redis
+@pytest.mark.parametrize("key", [":config", ":context", ":home"])
+async def test_what_is_remembered_is_refreshed_and_its_loss_is_noticed(
+    server: RedisServer, redis_store: RedisStore, key: str
+) -> None:
+    await redis_store.write_node(node())
+    written = await redis_store.write_rooms([room("a"), room("b")], {"a": SETUP, "b": SETUP})
+    await server.command("PEXPIRE", f"test:room:{{b}}{key}", "1000")
+    await server.command("DEL", f"test:room:{{a}}{key}")
+    assert await redis_store.refresh_rooms(written) == written[:1]
+    left_ms = await server.command("PTTL", f"test:room:{{b}}{key}")
+    assert isinstance(left_ms, int)
+    assert left_ms > 1000
 
 
 @needs_redis

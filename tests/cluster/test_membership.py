@@ -2,20 +2,21 @@
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
 from router.cluster.directory import GRACE_US, RoomDirectory
 from router.cluster.entries import NodeEntry, RoomEntry, RoomSetup
-from router.cluster.membership import Membership, NodeLoad
+from router.cluster.membership import MIN_GAP_S, Membership, NodeLoad
 from router.cluster.memory_store import NODE_TTL_S, MemoryStore
 from router.cluster.redis_errors import StoreError
 from router.metrics import Metrics
-from router.rooms.registry import RoomRegistry
-from router.rooms.room import Room
+from router.rooms.options import RoomOptions
+from router.rooms.registry import DRAINED, RoomRegistry
 from tests.admin.conftest import FakeConnection
-from tests.cluster.conftest import SETUP, node
+from tests.cluster.conftest import SETUP, node, room
 
 
 class Clock:
@@ -37,25 +38,38 @@ class RecordingStore(MemoryStore):
         super().__init__(now_s=clock.now_s, now_us=clock.now_us)
         self.writes: list[list[str]] = []
         self.refreshes = 0
+        self.forgotten: dict[str, bool] = {}
         self.broken = False
+        self.pause_s = 0.0
+        """What a call on rooms takes."""
+        self.seen_us = 0
+        """When a heartbeat came last."""
+        self._clock = clock
 
     async def check(self) -> None:
         if self.broken:
             raise StoreError("connection")
 
+    async def write_node(self, node: NodeEntry) -> tuple[NodeEntry, bool]:
+        self.seen_us = self._clock.us
+        return await super().write_node(node)
+
     async def write_rooms(self, rooms: Sequence[RoomEntry], setups: Mapping[str, RoomSetup]) -> list[RoomEntry]:
         if rooms:
             self.writes.append([room.name for room in rooms])
+            self._clock.advance(self.pause_s)
         return await super().write_rooms(rooms, setups)
 
     async def refresh_rooms(self, rooms: Sequence[RoomEntry]) -> list[RoomEntry]:
         self.refreshes += 1
+        self._clock.advance(self.pause_s)
         return await super().refresh_rooms(rooms)
 
-    async def remove_rooms(self, rooms: Sequence[RoomEntry]) -> None:
+    async def remove_rooms(self, rooms: Sequence[RoomEntry], *, forget: bool = True) -> None:
         if self.broken:
             raise StoreError("connection")
-        await super().remove_rooms(rooms)
+        self.forgotten.update((room.name, forget) for room in rooms)
+        await super().remove_rooms(rooms, forget=forget)
 
     def empty(self) -> None:
         self._nodes.clear()
@@ -72,7 +86,6 @@ class Node:
     membership: Membership
     metrics: Metrics
     load: NodeLoad = NodeLoad(0.5, 1, 2, False)  # noqa: RUF009 - frozen
-    setup: RoomSetup = SETUP
 
     async def beat(self) -> None:
         await self.membership.beat()
@@ -90,11 +103,7 @@ def store(clock: Clock) -> RecordingStore:
 
 def make_node(store: RecordingStore, clock: Clock, id_: str = "N_1") -> Node:
     registry, metrics = RoomRegistry(FakeConnection), Metrics()  # type: ignore[arg-type] # only pretends
-
-    def describe(_room: Room) -> RoomSetup:
-        return made.setup
-
-    directory = RoomDirectory(registry, store, metrics, 30.0, describe)
+    directory = RoomDirectory(registry, store, metrics, 30.0, lambda _room: SETUP, now_us=clock.now_us)
     membership = Membership(node(id_), store, directory, lambda: made.load, now_us=clock.now_us, now_s=clock.now_s)
     made = Node(registry, membership, metrics)
     return made
@@ -139,13 +148,37 @@ async def test_rooms_come_and_go(one: Node, store: RecordingStore) -> None:
     assert await store.find_setup("a") is None
 
 
+async def test_what_a_node_that_goes_leaves_behind_is_remembered(one: Node, store: RecordingStore) -> None:
+    for name in ("ended", "drained", "both", "open"):
+        one.registry.create_room(name)
+    await one.beat()
+    one.registry.close_room(one.registry.rooms["ended"], "room-ended")
+    one.registry.close_room(one.registry.rooms["drained"], DRAINED)
+    one.registry.close_room(one.registry.rooms["both"], DRAINED)
+    one.registry.create_room("both")
+    store.broken = True
+    await one.beat()
+    store.broken = False
+    await one.beat()
+    assert store.forgotten == {"ended": True, "drained": False}
+    one.registry.close_room(one.registry.rooms["both"])
+    await one.registry.close()
+    await one.beat()
+    assert store.forgotten == {"ended": True, "drained": False, "both": True, "open": False}
+    assert await store.names() == []
+    assert not one.registry.left_behind
+
+
 async def test_only_changes_are_written(one: Node, store: RecordingStore, clock: Clock) -> None:
     one.registry.create_room("a")
     await one.beat()
     await one.beat()
     one.registry.create_room("b")
     await one.beat()
-    one.setup = replace(SETUP, version=2)
+    first, second = one.registry.rooms.values()
+    first.change_options(RoomOptions(metadata="the weekly"))
+    second.moderation.recall_lock(["ada"])
+    await one.beat()
     await one.beat()
     assert store.writes == [["a"], ["b"], ["a", "b"]]
     refreshes = store.refreshes
@@ -168,6 +201,17 @@ async def test_rooms_live_as_long_as_they_are_refreshed(one: Node, store: Record
     assert await store.names() == []
 
 
+async def test_a_room_that_is_not_refreshed_is_forgotten_though_its_node_lives(
+    store: RecordingStore, clock: Clock
+) -> None:
+    await store.write_rooms([room("a")], {"a": SETUP})
+    clock.advance(29)
+    await store.write_node(node())
+    assert (await store.names(), await store.find_setup("a")) == (["a"], SETUP)
+    clock.advance(2)
+    assert (await store.names(), await store.find_setup("a")) == ([], None)
+
+
 async def test_a_store_that_is_down_hurts_nobody_and_is_caught_up_with(
     one: Node, store: RecordingStore, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -184,6 +228,48 @@ async def test_a_store_that_is_down_hurts_nobody_and_is_caught_up_with(
         await one.beat()
     assert await store.names() == ["a"]
     assert caplog.records[-1].message == "the store is in use again"
+
+
+async def test_a_node_with_many_rooms_on_a_slow_store_is_never_silent_for_long(
+    one: Node, store: RecordingStore, clock: Clock
+) -> None:
+    """Each call on rooms takes 3 s, as long as a call may: 400 rooms are 24 s of them, and nobody may think it dead."""
+    store.pause_s = 3.0
+    for number in range(400):
+        one.registry.create_room(f"room-{number:03}")
+    beats = []
+    for _ in range(8):
+        await one.beat()
+        beats.append(store.seen_us)
+        if len(await store.names()) < 400:
+            assert one.membership._pause_s() == MIN_GAP_S, "the rest comes at once"
+    await one.beat()
+    beats.append(store.seen_us)
+    assert len(await store.names()) == 400
+    clock.advance(10)
+    store.refreshes = 0
+    for _ in range(9):
+        await one.beat()
+        beats.append(store.seen_us)
+    assert store.refreshes >= 8
+    gaps_s = [(later - earlier) / 1e6 for earlier, later in pairwise(beats)]
+    assert max(gaps_s[:8] + gaps_s[9:]) <= 6.0 < NODE_TTL_S
+
+
+async def test_a_round_of_refreshing_that_takes_several_turns_leaves_no_room_out(
+    one: Node, store: RecordingStore, clock: Clock
+) -> None:
+    for number in range(400):
+        one.registry.create_room(f"room-{number:03}")
+    while len(await store.names()) < 400:
+        await one.beat()
+    lost = f"room-{321:03}"
+    del store._rooms[lost]
+    clock.advance(10)
+    store.pause_s = 2.0
+    for _ in range(8):
+        await one.beat()
+    assert lost in await store.names()
 
 
 async def test_what_an_emptied_store_lost_is_written_at_the_next_turn(one: Node, store: RecordingStore) -> None:
@@ -234,6 +320,7 @@ async def test_a_fenced_node_writes_nothing_and_keeps_its_calls(
     one.membership.start()
     await one.membership.close()
     assert await store.read_nodes() == [later]
+    assert await store.names() == ["a"]
 
 
 async def test_closing_leaves_nothing(one: Node, store: RecordingStore) -> None:

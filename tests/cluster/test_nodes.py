@@ -116,6 +116,15 @@ async def test_whoever_is_asked_answers_with_the_truth_of_who_has_the_room(nodes
     assert (created.status_code, created.headers.get("Fork-Router-Node")) == (201, None)
 
 
+async def test_what_is_sent_again_is_answered_again_by_whichever_node_it_comes_to(nodes: tuple[Node, Node]) -> None:
+    one, two = nodes
+    path = await share(nodes)
+    key = {"Idempotency-Key": "once"}
+    replies = [await asked.admin.post(f"{path}/lock", headers=key) for asked in (two, one, two)]
+    told = [(reply.status_code, reply.headers.get("Idempotency-Replayed")) for reply in replies]
+    assert told == [(200, None), (200, "true"), (200, "true")]
+
+
 async def test_rights_are_those_of_the_caller(nodes: tuple[Node, Node]) -> None:
     _, two = nodes
     path = await share(nodes)
@@ -157,7 +166,7 @@ async def test_lists_are_of_all_nodes(nodes: tuple[Node, Node]) -> None:
     assert (await two.admin.get("/v1/nodes/none")).json()["slug"] == "unknown-node"
 
 
-async def test_without_redis_each_answers_for_itself_and_says_what_it_does_not_know(
+async def test_without_redis_nodes_find_each_others_rooms_and_say_what_they_cannot_know(
     nodes: tuple[Node, Node], server: RedisServer
 ) -> None:
     one, two = nodes
@@ -171,8 +180,11 @@ async def test_without_redis_each_answers_for_itself_and_says_what_it_does_not_k
     asked_us = clock.monotonic_us()
     assert (await one.admin.get(path)).status_code == 200
     assert clock.monotonic_us() - asked_us < 200_000
-    unknown = await two.admin.get(path)
+    there = await two.admin.get(path)
+    assert (there.status_code, there.headers["Fork-Router-Node"]) == (200, "one"), "it says itself that it has it"
+    unknown = await two.admin.get("/v1/rooms/none")
     assert (unknown.status_code, unknown.json()["slug"]) == (503, "store-unavailable")
+    assert (await two.publish("a room", "bob")).headers["Location"].startswith(str(one.public.base_url))
     assert (await two.publish("new", "bob")).status_code == 201
 
 
@@ -240,6 +252,18 @@ async def test_clients_are_sent_to_the_node_that_has_their_room(nodes: tuple[Nod
     assert two.server.registry.rooms == {}
 
 
+async def test_a_node_tells_what_another_has_as_the_other_sees_it(nodes: tuple[Node, Node]) -> None:
+    _, two = nodes
+    await share(nodes)
+    theirs = await two.admin.get("/v1/nodes/one/overview", params={"search": "ROOM", "limit": 1})
+    assert theirs.headers["Fork-Router-Node"] == "one"
+    told = theirs.json()
+    assert (told["node"]["id"], told["total"], [room["name"] for room in told["rooms"]]) == ("one", 1, ["a room"])
+    assert told["node"]["counters"]["transports"] == [1]
+    assert (await two.admin.get("/v1/nodes/two/overview")).json()["total"] == 0
+    assert (await two.admin.get("/v1/nodes/none/overview")).json()["slug"] == "unknown-node"
+
+
 async def test_newcomers_of_a_node_that_drains_go_to_another_which_may_ask_it_to(nodes: tuple[Node, Node]) -> None:
     one, two = nodes
     path = await share(nodes, "b")
@@ -259,3 +283,29 @@ async def test_newcomers_of_a_node_that_drains_go_to_another_which_may_ask_it_to
     assert (ended.status_code, ended.json()["state"]) == (200, "serving")
     assert (await one.publish("new", "bob")).status_code == 201
     assert (await two.admin.post("/v1/nodes/none/drain")).json()["slug"] == "unknown-node"
+
+
+async def test_a_room_that_a_drain_closed_opens_as_it_was_at_another_node(
+    nodes: tuple[Node, Node], server: RedisServer
+) -> None:
+    one, two = nodes
+    path = await share(nodes, "b")
+    assert (await one.admin.patch(path, json={"locked": True, "metadata": "tea"})).status_code == 200
+    store = open_redis(server.url)
+
+    async def is_kept() -> bool:
+        setup = await store.find_setup("b")
+        return setup is not None and setup.config.get("inside") == ["ada"]
+
+    await until(is_kept)
+    await store.close()
+    assert (await one.admin.post("/v1/drain", json={"deadline_s": 0.5, "exit": False})).status_code == 202
+
+    async def is_let_in() -> bool:
+        return (await two.publish("b", "ada")).status_code == 201
+
+    await until(is_let_in)
+    there = (await two.admin.get(path)).json()
+    assert (there["locked"], there["metadata"], there["participants"]) == (True, "tea", 1)
+    refused = await two.publish("b", "eve")
+    assert (refused.status_code, refused.json()["slug"]) == (403, "room-locked")

@@ -7,9 +7,11 @@ A key without its poison here fails the first test.
 import contextlib
 import json
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any, Final
@@ -25,9 +27,9 @@ from router.cluster.redis_errors import StoreError
 from router.cluster.redis_store import RedisStore
 from router.cluster.revoked_tokens import RedisRevokedTokens
 from router.metrics import Metrics
-from router.rooms.revocation import Revocation
+from router.rooms.revocation import REMOVED, REVOKED, Reason, Revocation
 from tests.attack.stage import ROOM, WRITER, Stage, attack_settings, bearer, run_stage
-from tests.cluster.conftest import SETUP, node, open_redis, room
+from tests.cluster.conftest import HOME, SETUP, node, open_redis, room
 from tests.cluster.redis_servers import RedisServer, needs_redis, run_servers
 from tests.cluster.waiting import until
 
@@ -72,18 +74,22 @@ def numbers(key: str) -> Iterator[list[Words]]:
     yield from ([("DEL", key), ("SET", key, value)] for value in bad)
 
 
-def revocations(key: str) -> Iterator[list[Words]]:
+def revocations(key: str, reason: Reason) -> Iterator[list[Words]]:
     now = clock.wall_s()
-    good = json.loads(Revocation("", ROOM, "ada", now, now + 100).write())
+    one = Revocation("", ROOM, "ada", now, now + 100, reason)
+    good = json.loads(one.write())
     odd: list[dict[str, Any]] = [
         {"identity": 5}, {"room": None}, {"identity": ""}, {"token_id": "a"}, {"identity": "a\nb"},
         {"identity": "x" * 1_000}, {"room": "a/b"}, {"revoked_at_s": "now"}, {"revoked_at_s": -1},
         {"revoked_at_s": now + 10 * 86_400}, {"expires_at_s": LATE_S}, {"expires_at_s": True}, {"extra": 1},
+        {"reason": REMOVED if reason == REVOKED else REVOKED}, {"reason": 5},
     ]  # fmt: skip
     members = [json.dumps({**good, **change}) for change in odd]
     members += ["{", "[" * 1_000, "x" * 100_000, "\xff\0", '{"revoked_at_s": NaN}']
     for member in members:
         yield [("DEL", key), ("ZADD", key, str(now), member)]
+    for score in ("inf", "1e300", str(now + 10 * 86_400)):
+        yield [("DEL", key), ("ZADD", key, score, one.write())]
 
 
 def names(key: str) -> Iterator[list[Words]]:
@@ -114,6 +120,7 @@ def poisons() -> dict[str, Poison]:
     another_room, another_node = write(room("another", NODE, epoch=5)), write(node("N_2", epoch=5))
     room_key, node_key = KEYS.room(ROOM), KEYS.node(NODE)
     keys = {"epoch": KEYS.epoch(room_key), "config": KEYS.config(room_key), "context": KEYS.context(room_key)}
+    keys["home"] = KEYS.home(room_key)
     return {
         "schema": Poison(KEYS.schema, "schema", lambda: numbers(KEYS.schema)),
         "nodes": Poison(KEYS.nodes, "index", lambda: names(KEYS.nodes), sorted_set=True),
@@ -123,10 +130,9 @@ def poisons() -> dict[str, Poison]:
         "epoch": Poison(keys["epoch"], "epoch", lambda: numbers(keys["epoch"])),
         "config": Poison(keys["config"], "setup", lambda: texts(keys["config"], config, context)),
         "context": Poison(keys["context"], "setup", lambda: texts(keys["context"], context, config)),
-        "revoked_since": Poison(
-            KEYS.revoked_since, "revoked", lambda: revocations(KEYS.revoked_since), sorted_set=True
-        ),
-        "revoked_until": Poison(KEYS.revoked_until, None, lambda: revocations(KEYS.revoked_until), sorted_set=True),
+        "home": Poison(keys["home"], "home", lambda: texts(keys["home"], write(HOME), config)),
+        "revoked": Poison(KEYS.revoked, "revoked", lambda: revocations(KEYS.revoked, REVOKED), sorted_set=True),
+        "removed": Poison(KEYS.removed, "revoked", lambda: revocations(KEYS.removed, REMOVED), sorted_set=True),
         "events": Poison(KEYS.events, "events", lambda: iter(()), sorted_set=True),
     }
 
@@ -153,7 +159,11 @@ class Eye:
         self.metrics = Metrics()
         self.store: RedisStore = open_redis(server.url, self.metrics)
         self.events = EventStream(self.store._link, KEYS, self.metrics, max_entries=10)
-        self.revoked = RedisRevokedTokens(self.store._link, KEYS, Revocation.read, self.metrics)
+        self.revoked, self.removed = self._open(KEYS.revoked, REVOKED), self._open(KEYS.removed, REMOVED)
+
+    def _open(self, key: str, reason: Reason) -> RedisRevokedTokens[Revocation]:
+        parse = partial(Revocation.read, reason=reason)
+        return RedisRevokedTokens(self.store._link, key, parse, self.metrics, limit=1_000)
 
     def refused(self, kind: str) -> float:
         return self.metrics.registry.get_sample_value("sfu_store_values_refused_total", {"kind": kind}) or 0.0
@@ -169,7 +179,10 @@ class Eye:
             lambda: store.find_setup(ROOM),
             lambda: store.refresh_rooms([room(ROOM, NODE, epoch=5)]),
             lambda: store.write_rooms([room(ROOM, "N_3", epoch=1)], {}),
-            lambda: self.revoked.read(0.0),
+            lambda: self.revoked.read(-math.inf),
+            self.revoked.check,
+            lambda: self.removed.read(-math.inf),
+            self.removed.check,
             lambda: self.events.append([Told()]),
         ]
         for read in reads:
@@ -214,7 +227,7 @@ def good_values() -> dict[str, str]:
         KEYS.schema: "1",
         node_key: write(node(NODE, epoch=5)), KEYS.epoch(node_key): "5",
         room_key: write(room(ROOM, NODE, epoch=5)), KEYS.epoch(room_key): "5",
-        KEYS.config(room_key): config, KEYS.context(room_key): context,
+        KEYS.config(room_key): config, KEYS.context(room_key): context, KEYS.home(room_key): write(HOME),
     }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Redis stopped, killed, emptied and slow during calls: calls go on, and everything is there again within five
 seconds.
 
-What section C of threats-and-faults.md promises, for a node with rooms. The long rungs of the ladder (31 and 60 s) are
-`soak` tests.
+What section C of threats-and-faults.md promises, for a node with rooms. The long rungs of the ladder (10, 31 and 60 s)
+are `soak` tests.
 """
 
 import asyncio
@@ -138,15 +138,14 @@ async def run_rung(server: RedisServer, fault: Fault, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("fault", [stop_for, kill_for, empty_for])
-@pytest.mark.parametrize("seconds", [1, 10])
-async def test_whole_again_after_an_outage(server: RedisServer, fault: Fault, seconds: float) -> None:
-    await run_rung(server, fault, seconds)
+async def test_whole_again_after_an_outage(server: RedisServer, fault: Fault) -> None:
+    await run_rung(server, fault, 1)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("fault", [stop_for, kill_for, empty_for])
-@pytest.mark.parametrize("seconds", [31, 60])
+@pytest.mark.parametrize("seconds", [10, 31, 60])
 async def test_whole_again_after_a_long_outage(server: RedisServer, fault: Fault, seconds: float) -> None:
     await run_rung(server, fault, seconds)
 
@@ -207,7 +206,10 @@ async def test_a_node_that_was_stopped_gives_up_what_another_claimed_meanwhile(s
         zombie, metrics = scene.node, Metrics()
         assert zombie.membership._task is not None
         zombie.membership._task.cancel()
-        await scene.eye.remove_node(zombie.membership.node)
+        await asyncio.gather(zombie.membership._task, return_exceptions=True)
+        written = await scene.eye.find_node(zombie.id)  # perhaps by a heartbeat that was cut short
+        assert written is not None
+        await scene.eye.remove_node(written)
         async with run_node("N_2", open_redis(server.url, metrics), metrics) as successor:
             successor.registry.create_room("before-7")
             await until(lambda: owned_by(scene.eye, "before-7", "N_2"))

@@ -11,7 +11,7 @@ from redis.asyncio.connection import AbstractConnection
 from router import clock
 from router.cluster.breaker import FAILURES, MAX_PAUSE_US
 from router.cluster.redis_connections import Loan, RedisConnections
-from router.cluster.redis_link import RedisLink
+from router.cluster.redis_link import MAX_COMMANDS, MAX_CONFLICTS, RedisLink
 from router.cluster.redis_target import parse_target
 from router.cluster.store import StoreError
 from router.metrics import Metrics
@@ -217,6 +217,51 @@ async def test_a_call_that_is_slow_in_every_step_ends(server: RedisServer) -> No
         await link.close()
 
 
+async def test_an_exchange_that_is_not_answered_ends_before_the_call_would(server: RedisServer) -> None:
+    link = open_link(server.port, timeout_s=1.0)
+    await link.run("test", [("PING",)])
+    server.signal(signal.SIGSTOP)
+    started_us = clock.monotonic_us()
+    with pytest.raises(StoreError, match="timeout"):
+        await link.run("test", [("PING",)])
+    assert clock.monotonic_us() - started_us < 2_500_000
+    server.signal(signal.SIGCONT)
+    await link.close()
+
+
+@pytest.mark.parametrize(("delay_s", "reason"), [(0.0, "conflict"), (0.15, "timeout")])
+async def test_a_transaction_that_others_keep_from_succeeding_ends(
+    server: RedisServer, delay_s: float, reason: str
+) -> None:
+    """After some rounds, and within the call's deadline though each of its exchanges is in time."""
+    rounds = 0
+    other = open_link(server.port)
+    async with SlowProxy(server.port, delay_s) as proxy:
+        link = open_link(proxy.port, timeout_s=0.25)
+
+        class Interfering(Loan):
+            async def exchange(self, commands: Any) -> list[Any]:
+                replies = await super().exchange(commands)
+                if commands[0][0] == "WATCH":
+                    await other.run("test", [("SET", "a", "theirs")])
+                return replies
+
+        def lend(address: Any, credentials: Any, *, db: int = 0) -> Loan:
+            return Interfering(link._connections, address, credentials, db)
+
+        def decide(_: list[Any]) -> list[tuple[str, ...]]:
+            nonlocal rounds
+            rounds += 1
+            return [("SET", "a", "mine")]
+
+        link._connections.lend = lend  # type: ignore[method-assign] # the other side of a race
+        with pytest.raises(StoreError, match=reason):
+            await link.check_and_write("test", [("GET", "a")], decide)
+        assert rounds <= MAX_CONFLICTS
+        await link.close()
+    await other.close()
+
+
 async def test_latency_is_measured_by_what_calls_are_for(server: RedisServer) -> None:
     metrics = Metrics()
     link = open_link(server.port, metrics)
@@ -224,6 +269,21 @@ async def test_latency_is_measured_by_what_calls_are_for(server: RedisServer) ->
     count = metrics.registry.get_sample_value("sfu_redis_command_duration_seconds_count", {"command": "index"})
     assert count == 1
     await link.close()
+
+
+async def test_many_commands_are_several_exchanges(link: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between which the event loop does other things."""
+    sizes = []
+
+    async def exchange(self: Loan, commands: Any) -> list[Any]:
+        sizes.append(len(commands))
+        return await original(self, commands)
+
+    original = Loan.exchange
+    monkeypatch.setattr(Loan, "exchange", exchange)
+    replies = await link.run("test", [("ECHO", str(number)) for number in range(2 * MAX_COMMANDS + 3)])
+    assert replies == [b"%d" % number for number in range(2 * MAX_COMMANDS + 3)]
+    assert max(sizes) == MAX_COMMANDS <= 250
 
 
 async def test_closing_closes_all_connections(server: RedisServer) -> None:

@@ -1,26 +1,32 @@
 """TLS, ACL users, Sentinel and Cluster, with real processes."""
 
 import contextlib
+import math
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from router import clock
+from router.cluster.event_stream import EventStream
 from router.cluster.redis_link import RedisLink
 from router.cluster.redis_store import RedisStore
 from router.cluster.redis_target import parse_target
+from router.cluster.revoked_tokens import RedisRevokedTokens
 from router.cluster.store import StoreError
 from router.metrics import Metrics
+from router.rooms.revocation import Revocation
 from tests.cluster.conftest import SETUP, node, open_redis, room
 from tests.cluster.redis_servers import RedisServer, needs_redis, run_servers
 from tests.cluster.waiting import until
+from tests.events.entries import entry
 
 pytestmark = needs_redis
 
 ACL_COMMANDS = (
-    "+ping +select +role +cluster|slots +watch +unwatch +multi +exec +getrange +set +del +pexpire +zadd +zrem +zrange "
-    "+zrangebyscore +zremrangebyscore +zremrangebyrank +xadd"
+    "+ping +select +role +cluster|slots +watch +unwatch +multi +exec +getrange +set +del +pexpire +pttl +zadd +zrem "
+    "+zrange +zrangebyscore +zcount +zremrangebyscore +zremrangebyrank +xadd"
 )
 SETTLED_S = 20.0
 
@@ -36,9 +42,26 @@ async def use(store: RedisStore, name: str = "a") -> None:
     assert await store.read_rooms() == sorted(written, key=lambda r: r.name)
     assert await store.refresh_rooms(written[:2]) == []
     assert await store.find_setup(f"{name}-0") == SETUP
+    owner = await store.find_owner(f"{name}-0")
+    assert owner is not None
+    assert (owner.node, owner.silent_s > 0) == (here, True)
     await store.remove_rooms(written)
     assert await store.read_rooms() == []
     await store.remove_node(here)
+    await use_what_nodes_share(store)
+
+
+async def use_what_nodes_share(store: RedisStore) -> None:
+    link, keys, now = store._link, store._keys, clock.wall_s()
+    await EventStream(link, keys, Metrics(), max_entries=10).append([entry()])
+    for key in (keys.revoked, keys.removed):
+        tokens = RedisRevokedTokens(link, key, Revocation.read, Metrics(), limit=100)
+        one, other = (Revocation(id_, "", "", now - 5, now + 60) for id_ in ("one", "other"))
+        await tokens.add([one, other])
+        await tokens.remove([one])
+        found = (await tokens.read(-math.inf)).found
+        assert (other in found, one in found) == (True, False)
+        assert await tokens.check() >= 1
 
 
 async def until_usable(store: RedisStore) -> float:
@@ -241,6 +264,36 @@ async def test_cluster(tmp_path: Path) -> None:
         assert store.describe()["mode"] == "cluster"
         await move_a_slot(servers, store)
         await use(store)
+        await store.close()
+
+
+@pytest.mark.timeout(90)
+async def test_a_failover_of_a_cluster_is_followed(tmp_path: Path) -> None:
+    own = tmp_path / "replica"
+    own.mkdir()
+    replica = RedisServer(own, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--appendonly", "no")
+    async with run_cluster(tmp_path) as servers, run_servers([replica]):
+        await replica.command("CLUSTER", "MEET", "127.0.0.1", str(servers[0].port))
+        ids = [str(await server.command("CLUSTER", "MYID")) for server in servers]
+
+        async def knows_all() -> bool:
+            nodes = str(await replica.command("CLUSTER", "NODES"))
+            return all(id_ in nodes for id_ in ids) and "handshake" not in nodes
+
+        await until(knows_all, SETTLED_S)
+        await replica.command("CLUSTER", "REPLICATE", ids[0])
+
+        async def follows() -> bool:
+            others_know = "slave" in str(await servers[1].command("CLUSTER", "NODES"))
+            info = await replica.command("INFO", "replication")
+            assert isinstance(info, dict)
+            return others_know and info.get("master_link_status") == "up"
+
+        await until(follows, SETTLED_S)
+        store = open_redis(f"redis+cluster://127.0.0.1:{servers[0].port},127.0.0.1:{servers[1].port}")
+        await use(store)
+        await servers[0].kill()
+        print(f"usable {await until_usable(store):.1f} s after a master was killed")
         await store.close()
 
 

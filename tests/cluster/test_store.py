@@ -1,17 +1,19 @@
-"""What both stores promise, and what only Redis has: keys, times to live, a version, revoked tokens, a stream."""
+"""What both stores promise, and what only Redis has: keys, times to live, a version, a stream."""
 
 import asyncio
-import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from router import clock
+from router.cluster.entries import MAX_VALUE_BYTES
 from router.cluster.event_stream import EventStream
 from router.cluster.keys import Keys
+from router.cluster.redis_connections import MAX_CONNECTIONS
 from router.cluster.redis_link import RedisLink
 from router.cluster.redis_store import RedisStore
-from router.cluster.revoked_tokens import RedisRevokedTokens
+from router.cluster.redis_values import bounded_get
 from router.cluster.store import Store, StoreError
 from router.metrics import Metrics
 from tests.cluster.conftest import SETUP, OpenStores, node, open_redis, room
@@ -51,6 +53,37 @@ async def test_a_later_life_of_a_node_fences_the_earlier_one(open_stores: OpenSt
     assert await new_store.read_nodes() == [new]
 
 
+async def test_a_node_that_was_heard_of_since_is_not_removed(open_stores: OpenStores) -> None:
+    store = open_stores()
+    silent, _ = await store.write_node(node(seen_s=1000.0))
+    spoke, _ = await store.write_node(replace(silent, seen_s=1003.0))
+    await store.remove_node(silent)
+    assert await store.read_nodes() == [spoke]
+    await store.remove_node(replace(spoke, seen_s=1004.0))
+    assert await store.read_nodes() == []
+
+
+async def test_the_owner_of_a_room_and_how_long_it_is_silent(open_stores: OpenStores) -> None:
+    store = open_stores()
+    here, _ = await store.write_node(node())
+    await write(store, "a")
+    owner = await store.find_owner("a")
+    assert owner is not None
+    assert owner.node == here
+    assert 0 <= owner.silent_s < 0.5
+    await asyncio.sleep(0.3)  # Redis counts by its own clock
+    later = await store.find_owner("a")
+    assert later is not None
+    assert owner.silent_s + 0.25 < later.silent_s < 2.0
+    await store.write_node(here)
+    again = await store.find_owner("a")
+    assert again is not None
+    assert again.silent_s < 0.25
+    assert await store.find_owner("never") is None
+    await store.remove_node(here)
+    assert await store.find_owner("a") is None
+
+
 async def test_rooms_are_claimed_written_and_removed(open_stores: OpenStores) -> None:
     store = open_stores()
     await store.write_node(node())
@@ -66,6 +99,20 @@ async def test_rooms_are_claimed_written_and_removed(open_stores: OpenStores) ->
     await store.remove_rooms([grown, room("never", epoch=5)])
     assert [r.name for r in await store.read_rooms()] == ["a"]
     assert await store.find_setup("b") is None
+
+
+@needs_redis
+async def test_what_a_room_was_made_of_may_stay_when_it_goes(server: RedisServer) -> None:
+    store = open_redis(server.url)
+    await store.write_node(node())
+    epoch = await write(store, "a")
+    await store.remove_rooms([room("a", epoch=epoch)], forget=False)
+    assert await store.read_rooms() == []
+    assert await store.find_room("a") is None
+    assert await store.find_setup("a") == replace(SETUP, home=None), "there it is no more"
+    await store.remove_rooms([room("a", epoch=await write(store, "a"))])
+    assert await store.find_setup("a") is None
+    await store.close()
 
 
 @pytest.mark.parametrize("name", NASTY_NAMES)
@@ -95,7 +142,7 @@ async def test_a_node_thought_dead_does_not_overwrite_who_came_after_it(open_sto
     old = await write(zombie, "a")
     await successor.remove_node(dead)  # as if it had expired
     assert await successor.read_rooms() == []
-    assert await successor.find_room("a") is None
+    assert await successor.find_owner("a") is None
     new = await write(successor, "a", "N_2")
     assert new > old
     await zombie.write_node(dead)
@@ -116,6 +163,21 @@ async def test_many_rooms(open_stores: OpenStores) -> None:
 
 
 @needs_redis
+@pytest.mark.parametrize("fault", [("DEL", "test:nodes"), ("ZREM", "test:nodes", "N_1"), ("SET", "test:nodes", "x")])
+async def test_a_living_node_keeps_its_names_though_the_index_lacks_it(
+    server: RedisServer, fault: tuple[str, ...]
+) -> None:
+    one, two = open_redis(server.url), open_redis(server.url)
+    await one.write_node(node("N_1"))
+    epoch = await write(one, "a")
+    await two.write_node(node("N_2"))
+    await server.command(*fault)
+    assert await two.write_rooms([room("a", "N_2")], {}) == [room("a", epoch=epoch)]
+    await one.close()
+    await two.close()
+
+
+@needs_redis
 async def test_the_successor_left_and_the_zombie_still_does_not_come_back(server: RedisServer) -> None:
     zombie, successor = open_redis(server.url), open_redis(server.url)
     dead, _ = await zombie.write_node(node("N_1"))
@@ -128,6 +190,57 @@ async def test_the_successor_left_and_the_zombie_still_does_not_come_back(server
     assert await successor.find_room("a") is None
     await zombie.close()
     await successor.close()
+
+
+@needs_redis
+async def test_a_later_life_of_a_node_left_and_the_earlier_one_still_does_not_come_back(server: RedisServer) -> None:
+    old_store, new_store = open_redis(server.url), open_redis(server.url)
+    old, _ = await old_store.write_node(node())
+    new, _ = await new_store.write_node(node())
+    await new_store.remove_node(new)
+    stands, _ = await old_store.write_node(replace(old, load=0.9))
+    assert stands.epoch == new.epoch
+    assert await new_store.read_nodes() == []
+    await old_store.close()
+    await new_store.close()
+
+
+@needs_redis
+async def test_names_of_what_expired_leave_the_index(server: RedisServer) -> None:
+    now_s = clock.wall_s()
+    store = open_redis(server.url)
+    store._now_s = lambda: now_s
+    await store.write_node(node("N_1"))
+    await write(store, "a")
+    now_s += 200
+    await store.write_node(node("N_2"))
+    await store.write_node(node("N_3"))
+    await write(store, "b", "N_2")
+    await store.remove_node((await store.read_nodes())[-1])
+    assert await server.command("ZRANGE", "test:nodes", "0", "-1") == ["N_2"]
+    assert await server.command("ZRANGE", "test:rooms", "0", "-1") == ["b"]
+    await store.close()
+
+
+@needs_redis
+async def test_rooms_and_what_they_are_made_of_live_as_long_as_they_are_refreshed(
+    server: RedisServer, redis_store: RedisStore
+) -> None:
+    await redis_store.write_node(node())
+    kept = room("a", epoch=await write(redis_store, "a"))
+    keys = ["test:room:{a}", "test:room:{a}:epoch", "test:room:{a}:config", "test:room:{a}:context"]
+    for key in keys:
+        await server.command("PEXPIRE", key, "5000")
+    assert await redis_store.refresh_rooms([kept]) == []
+    left = [await server.command("PTTL", key) for key in keys]
+    assert all(isinstance(ms, int) and ms > 25_000 for ms in left)
+
+
+@needs_redis
+async def test_no_more_of_a_value_is_read_than_is_believed(server: RedisServer, link: RedisLink) -> None:
+    await server.command("SET", "large", "x" * 1_000_000)
+    ((found,),) = [await link.run("test", [bounded_get("large")])]
+    assert len(found) == MAX_VALUE_BYTES + 1
 
 
 @needs_redis
@@ -147,12 +260,12 @@ async def test_two_claim_one_name_at_once(server: RedisServer) -> None:
 async def test_keys_have_a_tag_and_a_time_to_live(server: RedisServer, redis_store: RedisStore) -> None:
     await redis_store.write_node(node())
     await write(redis_store, "a")
-    tagged = ["test:room:{a}", "test:room:{a}:config", "test:room:{a}:context", "test:room:{a}:epoch"]
+    tagged = ["test:room:{a}", *(f"test:room:{{a}}:{part}" for part in ("config", "context", "epoch", "home"))]
     others = ["test:node:{N_1}", "test:node:{N_1}:epoch", "test:nodes", "test:rooms", "test:schema"]
     keys = await server.command("KEYS", "*")
     assert isinstance(keys, list)
     assert sorted(keys) == sorted([*others, *tagged])
-    for key in [*tagged, *others[:2]]:
+    for key in [*tagged, *others[:-1]]:
         left = await server.command("PTTL", key)
         assert isinstance(left, int)
         assert 0 < left <= 3_600_000
@@ -184,38 +297,36 @@ async def test_a_newer_schema_is_refused_and_an_older_one_raised(server: RedisSe
     assert redis_store.describe()["up"] is True
 
 
-@dataclass(frozen=True)
-class Revoked:
-    id: str
-    revoked_at_s: float
-    expires_at_s: float
-
-    def write(self) -> str:
-        return json.dumps([self.id, self.revoked_at_s, self.expires_at_s])
-
-
-def parse_revoked(text: str) -> Revoked:
-    fields = json.loads(text)
-    if not isinstance(fields, list) or len(fields) != 3:
-        raise ValueError("expected three fields")
-    return Revoked(*fields)
+@needs_redis
+async def test_no_more_names_are_listed_than_the_cap(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.cluster.redis_nodes.MAX_LISTED", 3)
+    store = open_redis(server.url)
+    for number in range(5):
+        await store.write_node(node(f"N_{number}"))
+    assert len(await store.read_nodes()) == 3
+    await store.close()
 
 
 @needs_redis
-async def test_revoked_tokens_are_a_feed_and_expire(server: RedisServer, link: RedisLink) -> None:
-    metrics, now = Metrics(), clock.wall_s()
-    tokens = RedisRevokedTokens(link, Keys("test"), parse_revoked, metrics, now_s=lambda: now)
-    old, new = Revoked("old", now - 100, now + 50), Revoked("new", now - 1, now + 500)
-    for revoked in (old, new, new):
-        await tokens.add(revoked)
-    assert sorted(found.id for found in await tokens.read(0)) == ["new", "old"]
-    assert await tokens.read(now - 5) == [new]
-    await server.command("ZADD", "test:{revoked}:since", str(now), "poison")
-    assert await tokens.read(now - 5) == [new]
-    assert metrics.registry.get_sample_value("sfu_store_values_refused_total", {"kind": "revoked"}) == 1
-    now += 100
-    assert await tokens.read(0) == [new]
-    assert await server.command("ZRANGE", "test:{revoked}:until", "0", "-1") == [new.write()]
+async def test_batches_leave_a_connection_to_others(redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each would spend its deadline waiting for one."""
+    monkeypatch.setattr("router.cluster.redis_rooms.BATCH", 1)
+    most = under_way = 0
+    original = RedisLink.check_and_write
+
+    async def count(self: RedisLink, *given: Any) -> Any:
+        nonlocal most, under_way
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await original(self, *given)
+        finally:
+            under_way -= 1
+
+    await redis_store.write_node(node())
+    monkeypatch.setattr(RedisLink, "check_and_write", count)
+    await redis_store.write_rooms([room(f"room-{number}") for number in range(40)], {})
+    assert 1 < most < MAX_CONNECTIONS
 
 
 @dataclass(frozen=True)

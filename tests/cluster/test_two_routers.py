@@ -12,14 +12,15 @@ import pytest
 from router import clock
 from router.cluster.redis_store import RedisStore
 from tests.cluster.conftest import open_redis
-from tests.cluster.redis_servers import RedisServer, needs_redis
+from tests.cluster.redis_servers import RedisServer, free_port, needs_redis
 from tests.cluster.waiting import until
 from tests.test_server import read_until, start_process
 
 pytestmark = [needs_redis, pytest.mark.timeout(120)]
 
-FLAGS = ("--dev", "--port", "0", "--admin-port", "0", "--udp-port", "0")
+FLAGS = ("--dev", "--port", "0", "--udp-port", "0")
 GONE_S = 10.0
+REOPENED_S = 5.0
 
 
 class Router:
@@ -32,10 +33,14 @@ class Router:
 
     async def open_room(self, name: str) -> None:
         """As a browser's first request does."""
+        assert await self.ask_for_room(name) == 200
+
+    async def ask_for_room(self, name: str) -> int:
+        """The status."""
         async with httpx.AsyncClient(base_url=self.public) as client:
             token = (await client.get("/dev/token", params={"room": name})).json()["token"]
             reply = await client.get(f"/rooms/{name}/offer", headers={"Authorization": f"Bearer {token}"})
-            assert reply.status_code == 200
+            return reply.status_code
 
     async def read_store(self) -> dict[str, object]:
         async with httpx.AsyncClient(base_url=self.admin) as client:
@@ -46,12 +51,17 @@ class Router:
 
 
 @asynccontextmanager
-async def run_routers(server: RedisServer, count: int) -> AsyncIterator[list[Router]]:
+async def run_routers(server: RedisServer, count: int, **settings: str) -> AsyncIterator[list[Router]]:
     routers: list[Router] = []
     try:
         for number in range(count):
-            environment = {"ROUTER_REDIS__URL": server.url, "ROUTER_REDIS__PREFIX": "test"}
-            process = await start_process(*FLAGS, **environment, ROUTER_REDIS__NODE=f"node-{number}")
+            admin = free_port()
+            environment = {"ROUTER_REDIS__URL": server.url, "ROUTER_REDIS__PREFIX": "test", **settings}
+            environment |= {
+                "ROUTER_REDIS__NODE": f"node-{number}",
+                "ROUTER_REDIS__ADMIN_URL": f"http://127.0.0.1:{admin}",
+            }
+            process = await start_process(*FLAGS, "--admin-port", str(admin), **environment)
             started = json.loads((await read_until(process, "router started"))[-1])
             routers.append(Router(process, started))
         yield routers
@@ -60,6 +70,17 @@ async def run_routers(server: RedisServer, count: int) -> AsyncIterator[list[Rou
             if router.process.returncode is None:
                 router.process.kill()
             await router.process.communicate()
+
+
+@asynccontextmanager
+async def run_room_of_one(server: RedisServer) -> AsyncIterator[tuple[RedisStore, Router, Router]]:
+    """Two routers, of which the first has the room `a`, and the store as it sees that."""
+    eye = open_redis(server.url)
+    async with run_routers(server, 2) as (one, two):
+        await one.open_room("a")
+        await until(lambda: is_so(eye, {"a": "node-0"}))
+        yield eye, one, two
+    await eye.close()
 
 
 async def rooms_of(eye: RedisStore) -> dict[str, str]:
@@ -92,6 +113,31 @@ async def test_a_room_is_known_everywhere_and_a_killed_node_takes_only_its_own(s
         assert await rooms_of(eye) == {}
         assert await eye.read_nodes() == []
     await eye.close()
+
+
+async def test_the_room_of_a_killed_node_opens_elsewhere_before_its_entry_expires(server: RedisServer) -> None:
+    async with run_room_of_one(server) as (eye, one, two):
+        assert await two.ask_for_room("a") == 503
+        one.process.send_signal(signal.SIGKILL)
+
+        async def is_open() -> bool:
+            return await two.ask_for_room("a") == 200
+
+        print(f"open again after {await until(is_open, REOPENED_S):.1f} s")
+        await until(lambda: is_so(eye, {"a": "node-1"}))
+
+
+async def test_the_room_of_a_stopped_node_is_left_to_it(server: RedisServer) -> None:
+    """For twice as long as silence takes to be suspicious, and for less than its entry lives."""
+    async with run_room_of_one(server) as (eye, one, two):
+        one.process.send_signal(signal.SIGSTOP)
+        stopped_us = clock.monotonic_us()
+        while clock.monotonic_us() - stopped_us < 5_000_000:
+            assert await two.ask_for_room("a") == 503
+            await asyncio.sleep(0.2)  # real processes, real time
+        one.process.send_signal(signal.SIGCONT)
+        assert await one.ask_for_room("a") == 200
+        await until(lambda: is_so(eye, {"a": "node-0"}))
 
 
 async def is_so(eye: RedisStore, rooms: dict[str, str]) -> bool:

@@ -9,7 +9,7 @@ POLL_S = 0.02
 
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 5.0) -> float:
-    """Seconds until it held."""
+    """Seconds until a look that began within `within_s` saw it hold."""
     started_us = clock.monotonic_us()
     while True:
         held = await holds()

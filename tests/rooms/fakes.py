@@ -9,6 +9,7 @@ from typing import Any, cast
 from router.errors import RouterError
 from router.metrics import Metrics
 from router.rooms import JoinGrant, Room, RoomLimits, RoomRegistry, Session
+from router.rooms.revocations import Revocations
 from router.rtc.constraints import RTCConstraints
 from router.rtc.description import (
     Kind,
@@ -21,6 +22,7 @@ from router.rtc.description import (
 )
 from router.rtc.negotiation import LocalParameters, answer, compatible
 from router.rtc.progress import TransportProgress
+from router.rtc.slot import UNKNOWN_SIZE, Size
 
 CODECS = {
     "opus": RTCCodec("opus", 111, 48_000, 2),
@@ -91,6 +93,7 @@ class FakeSlot:
         self.track: FakeTrack | None = None
         self.assignments = 0
         self.wanted = RTCConstraints()
+        self.shown_at = UNKNOWN_SIZE
         self.priority = ("ordinary", "motion")
 
     def can_show(self, track: FakeTrack) -> bool:
@@ -101,8 +104,8 @@ class FakeSlot:
         self.track = track
         self.assignments += 1
 
-    def want(self, limits: RTCConstraints) -> None:
-        self.wanted = limits
+    def want(self, limits: RTCConstraints, shown_at: Size = UNKNOWN_SIZE) -> None:
+        self.wanted, self.shown_at = limits, shown_at
 
     def set_priority(self, priority: str, preference: str) -> None:
         self.priority = (priority, preference)
@@ -280,7 +283,13 @@ class FakeWatcher:
 class World:
     """A registry on fakes, and everything it made."""
 
-    def __init__(self, limits: RoomLimits | None = None, *, create_on_first_use: bool = True) -> None:
+    def __init__(
+        self,
+        limits: RoomLimits | None = None,
+        *,
+        create_on_first_use: bool = True,
+        revocations: Revocations | None = None,
+    ) -> None:
         self.timers = Timers()
         self.origins: list[FakeConnection] = []
         self.registry = RoomRegistry(
@@ -289,6 +298,7 @@ class World:
             create_on_first_use=create_on_first_use,
             metrics=Metrics(),
             call_later=self.timers.call_later,
+            revocations=revocations,
         )
 
     def _open_origin(self) -> FakeConnection:

@@ -1,12 +1,14 @@
 """What a room tells the event log: the order of a life, differences only, and a flood that stays bounded and true."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from router.events.entry import Entry
 from router.rooms import JoinGrant
 from router.rooms.chronicle import CHANGE_BURST, Judgement
+from router.rooms.options import RoomOptions
 from tests.rooms.fakes import FakeWatcher, World, fake, publish_offer
 
 HOST = JoinGrant("lobby", "host", may_moderate=True)
@@ -48,6 +50,13 @@ async def test_the_life_of_a_room_in_order() -> None:
     assert (events[11].participant.identity, events[11].reason) == ("ada", "removed")
     assert events[5].track.source == "camera"
     assert events[13].reason == "room-closed"
+
+
+async def test_a_room_begins_with_what_it_is_asked_to_be() -> None:
+    world = World()
+    world.registry.create_room("tea", RoomOptions(metadata="the weekly", max_participants=7))
+    started = read(list(world.registry.events)[-1])
+    assert (started.event, started.metadata, started.max_participants) == ("room_started", "the weekly", 7)
 
 
 async def test_another_life_of_a_room_is_told_apart() -> None:
@@ -95,6 +104,22 @@ async def test_name_and_metadata() -> None:
     fake(session).connect()
     world.room.end_session(session, "left")
     assert kinds(world)[start + 1 :] == ["track_published", "track_unpublished"]
+
+
+async def test_rights_that_an_operator_or_a_newer_token_changes() -> None:
+    world = World()
+    ada = await world.publish("ada", "audio")
+    start = len(kinds(world))
+    for _ in range(2):
+        world.room.grants.change(ada.participant, may_subscribe=False)
+    assert kinds(world)[start:] == ["participant_changed"]
+    assert last(world).participant.identity == "ada"
+    assert vars(last(world).rights) == {"canPublish": True, "canSubscribe": False, "canPublishData": True}
+    newer = JoinGrant("lobby", "ada", "Ada", issued_at_s=2.0**40, publish_sources=frozenset({"microphone"}))
+    world.room.grants.renew(ada, newer)
+    world.room.grants.renew(ada, replace(newer, issued_at_s=2.0**41, expires_at_s=2.0**42))
+    assert kinds(world)[start + 1 :] == ["participant_changed"], "a longer stay is no other right"
+    assert (last(world).rights.canPublishSources, last(world).rights.canSubscribe) == (["microphone"], True)
 
 
 async def test_what_nobody_can_see_is_no_event() -> None:

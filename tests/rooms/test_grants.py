@@ -212,8 +212,25 @@ async def test_revoked_sessions_end_and_others_stay_as_long_as_their_own_tokens(
     assert second.participant.expires_at_s == 1e11
     world.registry.revocations.revoke_identity("eve", "another room")
     assert list(world.room.participants) == ["ada", "eve"]
-    world.registry.revocations.learn(Revocation("", "", "eve", 2.0**40, 2.0**41))
+    world.registry.revocations.revoked.learn(Revocation("", "", "eve", 2.0**40, 2.0**41))
     assert list(world.room.participants) == ["ada"]
+
+
+async def test_who_is_hidden_by_one_token_is_not_shown_by_another() -> None:
+    world = World()
+    ada = await join(world, grant(issued_at_s=1.0))
+    assert not media(ada, "0").muted
+    await join(world, grant(issued_at_s=2.0, hidden=True), play=True)
+    assert media(ada, "0").muted
+
+
+async def test_the_rights_of_a_revoked_token_end_with_it() -> None:
+    world = World()
+    kept = await join(world, grant(issued_at_s=1.0, token_id="t1"))
+    await join(world, grant(issued_at_s=2.0, token_id="t2", may_moderate=True, hidden=True), play=True)
+    assert (kept.participant.rights.may_moderate, media(kept, "0").muted) == (True, True)
+    world.registry.revocations.revoke_token("t2")
+    assert (kept.participant.rights.may_moderate, media(kept, "0").muted) == (False, False)
 
 
 async def test_changed_rights_are_remembered_within_a_cap() -> None:

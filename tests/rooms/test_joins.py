@@ -2,14 +2,11 @@
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from router.errors import ConflictError, UnauthorizedError
-from router.log import configure_logging
 from router.metrics import Metrics
 from router.rooms import JoinGrant, Session
 from router.rooms.join_times import JoinTimes
@@ -20,18 +17,9 @@ from tests.rooms.fakes import World, fake, publish_offer
 LINES = ("session joined", "session connected", "session ended", "join failed")
 
 
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    configure_logging("json", "info", stream=stream)
-    yield stream
-    configure_logging("json", "warning")
-    logging.getLogger().setLevel(logging.WARNING)
-
-
 def lines(log: io.StringIO) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in log.getvalue().splitlines()]
-    return [line for line in found if line["message"] in LINES]
+    return [line for line in found if line["message"] in LINES and line["level"] != "debug"]
 
 
 def told(log: io.StringIO) -> list[str]:

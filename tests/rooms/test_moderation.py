@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from router.errors import ForbiddenError, NotFoundError, RouterError
+from router.errors import ForbiddenError, NotFoundError, RouterError, UnauthorizedError
 from router.rooms import JoinGrant, RoomLimits, Session
-from router.rooms.moderation import RemovedIdentities
+from router.rooms.revocation import REMOVED, Revocation
+from router.rooms.revocations import Revocations
 from tests.rooms.fakes import FakeTrack, FakeWatcher, World, fake, publish_offer, shown
 
 HOST = JoinGrant("lobby", "host", may_moderate=True)
@@ -129,9 +130,8 @@ async def test_a_removed_participant_goes_with_all_sessions_and_sockets() -> Non
 
 
 async def test_who_was_removed_needs_a_newer_token_also_in_a_new_room_of_the_name() -> None:
-    world = World()
     now_s = 1_000.5
-    world.registry.removed = RemovedIdentities(RoomLimits(), now_s=lambda: now_s)
+    world = World(revocations=Revocations(now_s=lambda: now_s))
     ada = await world.publish("ada")
     await world.publish("bob")
     world.room.moderation.remove(HOST, ada.participant.id)
@@ -145,19 +145,41 @@ async def test_who_was_removed_needs_a_newer_token_also_in_a_new_room_of_the_nam
     await world.publish("bob")
     with pytest.raises(ForbiddenError):
         await rejoin(world, "ada", 1_000.0)
-    world.registry.removed.check(JoinGrant("other room", "ada"))
+    await world.publish("ada", room="other room")
     now_s += 86_401
     await rejoin(world, "ada", 0.0)
 
 
-def test_removals_are_remembered_within_a_cap() -> None:
-    removed = RemovedIdentities(RoomLimits(max_removed_identities=2))
-    for name in ("ada", "bob", "ada", "cyd"):
-        removed.add("lobby", name)
-    removed.check(JoinGrant("lobby", "bob"))
-    for name in ("ada", "cyd"):
-        with pytest.raises(ForbiddenError):
-            removed.check(JoinGrant("lobby", name))
+async def test_a_removal_without_a_ban_bans_nobody() -> None:
+    world = World()
+    ada = await world.publish("ada")
+    await world.publish("bob")
+    world.room.moderation.remove(HOST, ada.participant.id, ban=False)
+    assert ada.end_reason == "removed"
+    assert len(world.registry.revocations) == 0
+    await rejoin(world, "ada", 0.0)
+
+
+async def test_a_ban_of_another_node_puts_out_who_is_here_as_removed() -> None:
+    """The room was split: Redis was away, and both nodes opened it."""
+    world = World(revocations=Revocations(now_s=lambda: 1_000.0))
+    old, eve = await rejoin(world, "ada", 998.0), await world.publish("eve")
+    elsewhere = Revocation("", "lobby", "ada", 999.5, 2_000.0, REMOVED)
+    assert world.registry.revocations.removed.learn(elsewhere)
+    assert (old.state, old.end_reason) == ("ended", "removed")
+    assert eve.state != "ended"
+    assert refusal(lambda: world.room.moderation.check_entry(JoinGrant("lobby", "ada"))) == (ForbiddenError, "removed")
+
+
+async def test_what_was_revoked_since_the_token_was_verified_lets_nobody_in() -> None:
+    """A join waits for its body, for its turn and for other nodes in between."""
+    world = World()
+    await world.publish("bob")
+    verified = JoinGrant("lobby", "eve", token_id="t1")
+    world.registry.revocations.revoke_token("t1")
+    with pytest.raises(UnauthorizedError) as caught:
+        await world.registry.join("lobby", verified, publish_offer(), "whep")
+    assert caught.value.slug == "token-revoked"
 
 
 async def test_a_lock_keeps_newcomers_out_and_lets_those_inside_come_back() -> None:

@@ -1,4 +1,4 @@
-"""What is revoked: whom it concerns, for how long, within which cap; what a store may say is checked."""
+"""One revocation: whom it concerns, what its bearer is told, and what a store may say of it."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from router.errors import ConfigError
-from router.rooms.revocation import Revocation, Revocations
+from router.rooms.revocation import REMOVED, REVOKED, Reason, Revocation
 from router.rooms.rights import JoinGrant
 
 
@@ -14,42 +14,21 @@ def grant(identity: str = "ada", room: str = "lobby", **fields: Any) -> JoinGran
     return JoinGrant(room, identity, **fields)
 
 
-def test_an_identity_is_revoked_with_the_tokens_it_had() -> None:
-    revocations = Revocations(now_s=lambda: 1_000.5)
-    revocations.revoke_identity("ada", "lobby")
-    assert revocations.is_revoked(grant(issued_at_s=1_000.0))
-    assert revocations.is_revoked(grant())
-    assert not revocations.is_revoked(grant(issued_at_s=1_001.0))
-    assert not revocations.is_revoked(grant(room="other"))
-    revocations.revoke_identity("ada")
-    assert revocations.is_revoked(grant(room="other"))
-    assert not revocations.is_revoked(grant("bob"))
-
-
-def test_what_expires_first_is_forgotten_first() -> None:
-    now_s = 1_000.0
-    revocations = Revocations(limit=2, now_s=lambda: now_s)
-    for token_id, expires_at_s in (("a", 1_300.0), ("b", 1_200.0), ("c", 1_400.0)):
-        revocations.revoke_token(token_id, expires_at_s=expires_at_s)
-    assert [one.token_id for one in revocations] == ["a", "c"]
-    now_s = 1_350.0
-    revocations.revoke_token("d")
-    revocations.revoke_token("e")
-    assert len(revocations) == 2
-
-
-def test_who_listens_hears_of_each_once() -> None:
-    heard: list[Revocation] = []
-    revocations = Revocations(now_s=lambda: 1_000.0)
-    revocations.listen(heard.append)
-    revocation = revocations.revoke_token("a")
-    assert not revocations.learn(revocation)
-    assert not revocations.learn(Revocation("b", "", "", 500.0, 999.0)), "expired"
-    assert heard == [revocation]
+@pytest.mark.parametrize(("room", "concerned"), [("", True), ("lobby", True), ("other", False)])
+def test_a_revocation_for_one_room_concerns_no_other(room: str, concerned: bool) -> None:
+    assert Revocation("", room, "ada", 1.0, 2.0).concerns(grant()) == concerned
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"token_id": "a", "identity": "b"}, {"token_id": "a", "room": "b"}, {"room": "b"}]
+    "fields",
+    [
+        {},
+        {"token_id": "a", "identity": "b"},
+        {"token_id": "a", "room": "b"},
+        {"room": "b"},
+        {"identity": "a", "reason": REMOVED},
+        {"token_id": "a", "reason": REMOVED},
+    ],
 )
 def test_half_a_revocation_is_none(fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
@@ -57,8 +36,26 @@ def test_half_a_revocation_is_none(fields: dict[str, Any]) -> None:
 
 
 def test_a_store_gives_back_what_it_was_given() -> None:
-    revocation = Revocation("", "lobby: {x} *", "ada\u2603", 1_000.5, 2_000.0)
-    assert Revocation.read(revocation.write()) == revocation
+    for reason in (REVOKED, REMOVED):
+        revocation = Revocation("", "lobby: {x} *", "ada\u2603", 1_000.5, 2_000.0, reason)
+        assert Revocation.read(revocation.write(), reason) == revocation
+
+
+def test_nodes_of_the_first_versions_read_what_operators_revoke() -> None:
+    assert json.loads(Revocation("a", "", "", 1.0, 2.0).write()).keys() == {
+        *("token_id", "room", "identity", "revoked_at_s", "expires_at_s")
+    }
+
+
+def test_a_removal_is_refused_in_words_of_its_own() -> None:
+    revoked, removed = Revocation("a"), Revocation("", "lobby", "ada", reason=REMOVED)
+    told = [(error.status, error.slug, str(error)) for error in (revoked.refusal(), revoked.refusal(inside=True))]
+    assert told == [(401, "token-revoked", "the token was revoked")] * 2
+    told = [(error.status, error.slug, str(error)) for error in (removed.refusal(), removed.refusal(inside=True))]
+    assert told == [
+        (403, "removed", "a moderator removed this identity; it needs a new token"),
+        (403, "removed", "a moderator removed you from the room"),
+    ]
 
 
 GOOD = json.loads(Revocation("a", "", "", 1.0, 2.0).write())
@@ -79,8 +76,24 @@ GOOD = json.loads(Revocation("a", "", "", 1.0, 2.0).write())
         json.dumps({**GOOD, "expires_at_s": float("nan")}),
         json.dumps({**GOOD, "expires_at_s": 1e300}),
         json.dumps({key: value for key, value in GOOD.items() if key != "room"}),
+        json.dumps({**GOOD, "reason": "token-revoked"}),
+        json.dumps({**GOOD, "reason": "removed"}),
     ],
 )
-def test_poisoned_values_are_refused(text: str) -> None:
+@pytest.mark.parametrize("reason", [REVOKED, REMOVED])
+def test_poisoned_values_are_refused(text: str, reason: Reason) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever says so
-        Revocation.read(text)
+        Revocation.read(text, reason)
+
+
+REMOVAL = json.loads(Revocation("", "lobby", "ada", 1.0, 2.0, REMOVED).write())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"reason": "token-revoked"}, {"reason": ["removed"]}, {"reason": None}, {"room": ""}, {"identity": ""}],
+)
+def test_poisoned_removals_are_refused(change: dict[str, Any]) -> None:
+    Revocation.read(json.dumps(REMOVAL), REMOVED)
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever says so
+        Revocation.read(json.dumps({**REMOVAL, **change}), REMOVED)

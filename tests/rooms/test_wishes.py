@@ -99,11 +99,12 @@ async def test_limits_reach_the_slot_and_are_no_news() -> None:
     limits = []
     for wish in ({"width": 320, "height": 180}, {"height": None, "frame_rate": 15}, {"bitrate_bps": 300_000}):
         assert await room.wish({"1": wish}) == []
-        limits.append(fake(room.eve).slots[1].wanted)
+        slot = fake(room.eve).slots[1]
+        limits.append((slot.wanted, slot.shown_at))
     assert limits == [
-        RTCConstraints(max_width=320, max_height=180),
-        RTCConstraints(max_width=320, max_frame_rate=15),
-        RTCConstraints(max_width=320, max_frame_rate=15, max_bitrate_bps=300_000),
+        (RTCConstraints(), (320, 180)),
+        (RTCConstraints(max_frame_rate=15), (320, None)),
+        (RTCConstraints(max_frame_rate=15, max_bitrate_bps=300_000), (320, None)),
     ]
 
 

@@ -28,6 +28,7 @@ async def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> 
 
 
 def make_peer() -> RTCPeerConnection:
+    """Without the STUN server on the internet that is aiortc's default, whose name takes seconds not to resolve."""
     return RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
 

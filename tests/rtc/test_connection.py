@@ -330,9 +330,10 @@ async def test_what_is_wanted_is_one_more_limit_and_stays_with_the_slot(
     assert fake.native.slots[slot.id]["limits"]["max_frame_rate"] == 15
     slot.want(RTCConstraints(max_height=180))
     assert size() == (None, 180)
-    slot.want(RTCConstraints())
+    slot.want(RTCConstraints(), (640, None))
     assert size() == (None, 360)
-    assert fake.native.slots[slot.id]["limits"]["max_frame_rate"] is None
+    limits = fake.native.slots[slot.id]["limits"]
+    assert (limits["shown_width"], limits["shown_height"], limits["max_frame_rate"]) == (640, None, None)
 
 
 async def test_receive_limits_reach_the_peer_as_one_figure(origin: RTCConnection, fake: FakeEngine) -> None:

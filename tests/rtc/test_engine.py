@@ -274,10 +274,11 @@ def test_other_arguments_are_checked(
 
 def test_slot_limits_are_checked(engine: _engine.Engine) -> None:
     slot = engine.add_slot(open_transport(engine), **SLOT)
-    for name, number in [("max_width", 0), ("max_height", 2**16), ("max_frame_rate", 0), ("max_temporal_layers", 256)]:
+    wrong = {"max_width": 0, "max_height": 2**16, "max_frame_rate": 0, "max_temporal_layers": 256, "shown_width": 0}
+    for name, number in wrong.items():
         with pytest.raises(ConfigError, match=f"{name}: expected 1 to"):
             engine.set_slot_limits(slot, **{name: number})
-    engine.set_slot_limits(slot, max_bitrate_bps=2**63, max_width=1280, max_temporal_layers=2)
+    engine.set_slot_limits(slot, max_bitrate_bps=2**63, max_width=1280, max_temporal_layers=2, shown_height=200)
     engine.set_slot_limits(slot)
 
 

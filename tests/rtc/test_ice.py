@@ -2,13 +2,23 @@ import asyncio
 import random
 import struct
 from binascii import crc32
+from ipaddress import ip_address
 
 import pytest
 from aioice import stun
 
 from router.errors import ConfigError
 from router.rtc import ice
-from router.rtc.ice import AnnouncedAddress, StunGatherer, host_addresses, parse_check, parse_server_url
+from router.rtc.ice import (
+    AnnouncedAddress,
+    StunGatherer,
+    bound_addresses,
+    host_addresses,
+    lower_priority,
+    make_candidate,
+    parse_check,
+    parse_server_url,
+)
 
 PASSWORD = "p" * 24
 ICE_ATTRIBUTES = {"USERNAME": "local:remote", "PRIORITY": 1234, "ICE-CONTROLLING": 7, "USE-CANDIDATE": None}
@@ -158,6 +168,31 @@ def test_host_addresses() -> None:
     every = host_addresses(("0.0.0.0", 5000))
     assert every
     assert all(port == 5000 and ":" not in address for address, port in every)
+
+
+@pytest.mark.parametrize(
+    ("machine", "bound"),
+    [
+        (("127.0.0.1", "::1", "192.0.2.7"), ["0.0.0.0"]),
+        (("127.0.0.1", "::1", "2001:db8::7"), ["::"]),
+        (("2001:db8::7", "192.0.2.7", "192.0.2.8"), ["0.0.0.0", "::"]),
+        (("127.0.0.1", "::1"), ["0.0.0.0"]),
+    ],
+)
+def test_every_address_is_of_the_kinds_that_the_machine_has(
+    machine: tuple[str, ...], bound: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ice, "_interface_addresses", lambda: map(ip_address, machine))
+    assert bound_addresses(["*"]) == bound
+    assert bound_addresses(["192.0.2.7"]) == ["192.0.2.7"]
+    assert bound_addresses(["*", "0.0.0.0"]).count("0.0.0.0") == 1
+
+
+def test_no_two_candidates_of_a_worker_have_one_priority() -> None:
+    """RFC 8445 section 5.1.2.1; whoever has both kinds tries IPv6 first (RFC 8421)."""
+    hosts = [make_candidate("host", (a, 9), base=(a, 9)) for a in ("192.0.2.7", "2001:db8::7")]
+    second = make_candidate("host", ("2001:db8::8", 9), base=("2001:db8::8", 9), place=1)
+    assert hosts[1].priority > second.priority > hosts[0].priority > lower_priority(hosts[1], 1).priority
 
 
 @pytest.mark.parametrize(

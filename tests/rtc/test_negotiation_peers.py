@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from router.rtc.negotiation import answer
 from router.rtc.sdp import parse, write
+from tests.rtc.peers import make_peer
 from tests.rtc.sdp_vectors import local_parameters
 
 CASES = ["whip", "simulcast", "whep", "room", "many"]
@@ -173,7 +174,7 @@ async def test_firefox_takes_our_answers(exchange: tuple[Exchange, str], tmp_pat
 @pytest.mark.parametrize("case", ["publish", "play", "video"])
 async def test_aiortc_takes_our_answers(case: str) -> None:
     # No data channel: aiortc 1.16 knows no rejected m-line, neither with nor without ICE credentials in it.
-    peer = RTCPeerConnection()
+    peer = make_peer()
     if case == "publish":
         peer.addTrack(AudioStreamTrack())
         peer.addTrack(VideoStreamTrack())

@@ -31,10 +31,10 @@ class RealRouter:
 
 @asynccontextmanager
 async def real_router(
-    limits: RoomLimits | None = None, settings: SignalingSettings | None = None
+    limits: RoomLimits | None = None, settings: SignalingSettings | None = None, *, timeout_s: float = 30.0
 ) -> AsyncIterator[RealRouter]:
-    """Rooms on one loopback port; at the end nothing is left in the engine."""
-    async with MediaEngine() as engine:
+    """Rooms on one loopback port; at the end nothing is left in the engine. `timeout_s`: for peers that are silent."""
+    async with MediaEngine(timeout_s=timeout_s) as engine:
         socket = RTCSocket(options=RTCSocketOptions(address="127.0.0.1"), engine=engine)
         keeper = RTCConnection()
         keeper.add_socket(socket)

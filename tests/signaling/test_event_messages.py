@@ -6,7 +6,6 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from router.rooms import JoinGrant, Session
-from router.rtc import RTCConstraints
 from router.signaling.event_messages import RESYNC_BURST
 from tests.rooms.fakes import FakeConnection, fake, shown
 from tests.signaling.event_clients import Message, Server, hear, hear_end, hear_until, serving, tell
@@ -47,7 +46,7 @@ async def test_a_wish_is_confirmed_and_its_owner_told() -> None:
             told = await hear(websocket)
             assert [(slot["mid"], slot["pinned"]) for slot in told["slots"]] == [("0", False), ("1", True)]
         assert shown(eve) == [None, "ada"]
-        assert fake(eve).slots[1].wanted == RTCConstraints(max_width=320)
+        assert fake(eve).slots[1].shown_at == (320, None)
 
 
 async def test_a_publisher_that_follows_is_told_what_is_in_use() -> None:

@@ -135,6 +135,7 @@ BAD: dict[str, tuple[str | bytes, str, int]] = {
     "binary": (b"\x00\x01", "bad-message", 4400),
     "type is a list": ('{"type":["ping"]}', "bad-message", 4400),
     "auth without token": ('{"type":"auth"}', "bad-message", 4400),
+    "auth with half a character": (json.dumps({"type": "auth", "token": f"{token()}\ud800"}), "bad-token", 4401),
     "auth of another": (json.dumps({"type": "auth", "token": token("mallory")}), "forbidden", 4403),
     "oversize": ('{"type":"' + "x" * 70_000 + '"}', "payload-too-large", 1009),
     "oversize in bytes": ('{"type":"' + "é" * 40_000 + '"}', "payload-too-large", 1009),

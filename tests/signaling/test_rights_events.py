@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from router import clock
 from router.rooms import JoinGrant
+from router.rooms.revocation import REMOVED, Revocation
+from router.tokens import JoinTokens
 from tests.rooms.fakes import fake
 from tests.signaling.event_clients import hear, hear_end, hear_until, serving, tell
 from tests.signaling.public import TOKENS
@@ -60,6 +63,30 @@ async def test_a_revoked_token_closes_the_connection_and_comes_in_no_more() -> N
             assert await hear(second) == {"type": "pong"}
         async with server.client_with(token=token) as ada:
             assert await hear_end(ada) == ("token-revoked", 4401)
+
+
+async def test_a_ban_of_another_node_closes_the_connection_as_a_removal() -> None:
+    """Of an identity of its own, for `TOKENS` are everybody's."""
+    token = TOKENS.issue(JoinGrant("lobby", "banned"))
+    now_s = clock.wall_s()
+    async with serving() as server:
+        await server.world.publish("bob")
+        async with server.client_with(token=token) as banned, server.client_with(token=issue()) as ada:
+            await hear(banned)
+            await hear(ada)
+            TOKENS.revocations.removed.learn(Revocation("", "lobby", "banned", now_s, now_s + 60, REMOVED))
+            error = await hear_until(banned, lambda message: message["type"] == "error")
+            assert (error["slug"], error["detail"]) == ("removed", "a moderator removed you from the room")
+            await banned.wait_closed()
+            assert (banned.close_reason, banned.close_code) == ("removed", 4403)
+            await tell(ada, type="ping")
+            assert await hear(ada) == {"type": "pong"}
+        async with server.client_with(token=token) as again:
+            error = await hear(again)
+            assert error["detail"] == "a moderator removed this identity; it needs a new token"
+        fresh = JoinTokens("0123456789abcdef0123456789abcdef", now_s=lambda: now_s + 2)
+        async with server.client_with(token=fresh.issue(JoinGrant("lobby", "banned"))) as again:
+            assert (await hear(again))["type"] == "welcome"
 
 
 async def test_who_returns_is_told_what_an_operator_changed() -> None:

@@ -68,10 +68,10 @@ BOMBS: dict[str, Callable[[], str]] = {
 def test_bombs_are_refused_or_parsed_at_once(name: str) -> None:
     text = BOMBS[name]()
     for read in (parse, parse_fragment):
-        started = time.process_time()
+        started = time.thread_time()
         with contextlib.suppress(RemoteSdpError):
             read(text)
-        assert time.process_time() - started < BOUND_S, f"{read.__name__} of {len(text)} bytes"
+        assert time.thread_time() - started < BOUND_S, f"{read.__name__} of {len(text)} bytes"
 
 
 def test_limits_are_inclusive() -> None:
@@ -103,7 +103,7 @@ def test_most_that_is_allowed_is_answered_at_once() -> None:
     )
     text = SESSION.replace("BUNDLE 0 1", "BUNDLE " + " ".join(mids)) + "".join(sections)
     assert len(text) < limits.MAX_SDP_BYTES
-    started = time.process_time()
+    started = time.thread_time()
     written = write(answer(parse(text), local=local_parameters()), session_id=1)
-    assert time.process_time() - started < BOUND_S
+    assert time.thread_time() - started < BOUND_S
     assert written.count("m=video 9") == limits.MAX_SECTIONS
