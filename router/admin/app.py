@@ -6,8 +6,6 @@ from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 
 from router import __version__
 from router.admin import (
@@ -21,6 +19,7 @@ from router.admin import (
     join_tokens,
     metrics,
     moderation,
+    node_rooms,
     nodes,
     overview,
     participant_changes,
@@ -38,16 +37,16 @@ from router.admin.collector import RouterCollector
 from router.admin.event_stream import Listeners
 from router.admin.forwarding import ForwardingMiddleware
 from router.admin.gate import Gate
+from router.admin.head import HeadMiddleware
 from router.admin.loopback_pages import check_page
 from router.admin.openapi import complete_document
+from router.admin.refusals import on_bad_parameter, on_refused_route
 from router.admin.state import AdminState
 from router.admin.survey import Survey
-from router.errors import RequestError, RouterError
-from router.problems import UnknownErrorMiddleware, on_http_exception, on_router_error, write_problem
+from router.errors import RouterError
+from router.problems import UnknownErrorMiddleware, on_router_error
 from router.request_path import check_request_path
 from router.screening import Screening
-
-MAX_QUOTED_CHARACTERS = 64
 
 
 class AdminApp(FastAPI):
@@ -84,22 +83,16 @@ def create_admin_app(state: AdminState) -> FastAPI:
         overview,
     ):
         app.include_router(resource.router, dependencies=[Depends(require_token)])
-    for resource in (health, metrics, docs, dashboard):
+    for resource in (health, metrics, docs, dashboard, node_rooms):
         app.include_router(resource.router)
     app.add_exception_handler(RouterError, on_router_error)
-    app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_exception_handler(HTTPException, on_refused_route)
+    app.add_exception_handler(RequestValidationError, on_bad_parameter)
     app.add_middleware(ForwardingMiddleware, state=state)
     app.add_middleware(Gate, state=state)
     if not state.tokens:
         app.add_middleware(Screening, check=check_page)
     app.add_middleware(Screening, check=check_request_path)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(UnknownErrorMiddleware)
     return app
-
-
-async def _on_bad_parameter(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = str(first["loc"][-1])[:MAX_QUOTED_CHARACTERS]  # may be a key of the client's own making
-    return write_problem(RequestError(f"{where}: {first['msg'].replace('Input should be', 'expected')}"))

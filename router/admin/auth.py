@@ -5,7 +5,7 @@ from typing import Annotated, Final, cast
 from fastapi import Depends, Request
 
 from router.admin import node_proof
-from router.admin.state import AdminState, read_state
+from router.admin.state import AdminState, State
 from router.admin.tokens import AdminToken
 from router.errors import ForbiddenError, UnauthorizedError
 from router.rooms import rights
@@ -37,7 +37,7 @@ def read_actor(request: Request) -> rights.Operator:
     return rights.Operator(require_token(request).name)
 
 
-def require_metrics_token(request: Request, state: Annotated[AdminState, Depends(read_state)]) -> None:
+def require_metrics_token(request: Request, state: State) -> None:
     """The same for `/metrics`, where a setting may waive it."""
     if not state.metrics_without_token:
         authenticate(request, state)

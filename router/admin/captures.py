@@ -11,9 +11,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -22,7 +21,7 @@ from router import clock
 from router.admin.auth import Operator
 from router.admin.capture_limits import CaptureLimits
 from router.admin.participants import FoundParticipant
-from router.admin.state import AdminState, read_state
+from router.admin.state import State
 from router.errors import (
     CapacityError,
     ConflictError,
@@ -73,7 +72,7 @@ class CaptureRequest(BaseModel):
 )
 async def capture_participant(
     participant: FoundParticipant,
-    state: Annotated[AdminState, Depends(read_state)],
+    state: State,
     operator: Operator,
     wanted: CaptureRequest | None = None,
 ) -> StreamingResponse:

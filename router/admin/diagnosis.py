@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from router.admin.pages import Cursor, Limit, cut_page
 from router.admin.schemas import Body
-from router.admin.state import AdminState, read_state
+from router.admin.state import AdminState, State
 from router.diagnosis.collect import collect
 from router.diagnosis.facts import Judgement, PeerFacts
 from router.diagnosis.media_verdicts import judge, summarize
@@ -21,7 +21,6 @@ from router.rooms.names import check_room_name
 from router.rooms.participant import Participant
 
 router = APIRouter(prefix="/v1/rooms/{room}", tags=["diagnosis"])
-State = Annotated[AdminState, Depends(read_state)]
 VerdictName = Literal["ok", "waiting", "broken", "not applicable"]
 
 

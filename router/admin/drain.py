@@ -12,12 +12,12 @@ from pydantic.config import JsonDict
 
 from router.admin import schemas
 from router.admin.auth import Operator
-from router.admin.state import AdminState, read_state
+from router.admin.nodes import check_node
+from router.admin.state import AdminState, State
 from router.drain import Drain
 from router.errors import NotFoundError
 
 router = APIRouter(tags=["nodes"])
-State = Annotated[AdminState, Depends(read_state)]
 
 EXAMPLES: list[JsonValue] = [{"deadline_s": 3600}, {"deadline_s": None, "exit": False}, {"deadline_s": 0}]
 
@@ -83,12 +83,6 @@ def find_drain(state: State) -> Drain:
     return state.drain
 
 
-def check_node(node: str, state: State) -> None:
-    """Refuses another node's name: requests for those that are known have been passed on before."""
-    if state.peers is None or node != state.peers.id:
-        raise NotFoundError("no such node", slug="unknown-node")
-
-
 FoundDrain = Annotated[Drain, Depends(find_drain)]
 Asked = Annotated[DrainRequest, Body(default_factory=DrainRequest)]
 CONFLICT: dict[int | str, dict[str, Any]] = {409: {"description": "A signal began it"}}
@@ -116,7 +110,7 @@ async def begin_drain(drain: FoundDrain, state: State, operator: Operator, asked
 @router.delete(
     "/v1/nodes/{node}/drain", summary="The same of a node", responses=CONFLICT, dependencies=[Depends(check_node)]
 )
-async def cancel_drain(drain: FoundDrain, state: State) -> DrainBody:
+async def cancel_drain(drain: FoundDrain, state: State, operator: Operator) -> DrainBody:
     """Ready, and told to clients, when this is answered. What a signal began cannot be taken back."""
-    drain.cancel()
+    drain.cancel(operator.name)
     return DrainBody.of(drain, state)

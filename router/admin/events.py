@@ -2,25 +2,26 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from router.admin.event_stream import MEDIA_TYPE, EventStreamResponse
-from router.admin.state import AdminState, read_state
+from router.admin.state import State
 from router.errors import RequestError
 from router.events.model import KINDS
 from router.events.queue import Filter
 from router.rooms.names import MAX_NAME_CHARACTERS, check_room_name
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
-State = Annotated[AdminState, Depends(read_state)]
 
 MAX_ID_CHARACTERS: Final = 64
 EXAMPLE: Final = (
     "id: E_5f0c9a1b2d3e4f60-12\nevent: participant_joined\n"
     'data: {"id":"E_5f0c9a1b2d3e4f60-12","event":"participant_joined","created_at":1795900000,"time":1795900000.25,'
-    '"sequence":2,"node":"N_1a2b3c4d5e6f7081","room":{"id":"R_0a1b2c3d4e5f6071","name":"lobby"},'
-    '"participant":{"id":"P_99aabbccddeeff00","identity":"ada","name":"Ada","metadata":""}}\n\n'
+    '"sequence":2,"node":"N_1a2b3c4d5e6f7081",'
+    '"room":{"id":"R_0a1b2c3d4e5f6071","sid":"R_0a1b2c3d4e5f6071","name":"lobby"},'
+    '"participant":{"id":"P_99aabbccddeeff00","identity":"ada","name":"Ada","metadata":"",'
+    '"sid":"P_99aabbccddeeff00"}}\n\n'
 )
 
 

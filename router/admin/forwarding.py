@@ -3,8 +3,9 @@
 What is here is answered here at once, with the store down as well. A request that came from another node goes no
 further (`Fork-Router-Hop`), so there are no loops; who holds a room changes, and the next request follows. The caller's
 rights travel as a proof (`router.admin.node_proof`), are judged here by the gate and there again. The answer says which
-node gave it (`Fork-Router-Node`). `/v1/nodes/{node}/drain` goes to that node in the same way, and so does the creation
-of a room that another node has. Bodies were bounded by the gate.
+node gave it (`Fork-Router-Node`). `/v1/nodes/{node}/drain` and `…/overview` go to that node in the same way, and so
+does the creation of a room that another node has, or is to open (`router.cluster.neighbours`). Bodies were bounded
+by the gate.
 """
 
 import logging
@@ -21,7 +22,7 @@ from router.admin.gate import replay
 from router.admin.node_client import Answer, Header, NodeClient
 from router.admin.node_proof import read_target
 from router.admin.state import AdminState
-from router.cluster.entries import NodeEntry
+from router.cluster.entries import NodeAddress
 from router.cluster.peers import Peers
 from router.cluster.redis_errors import StoreError
 from router.errors import NodeUnreachableError, RequestError, RouterError
@@ -82,24 +83,27 @@ class ForwardingMiddleware:
             return
         await self._app(scope, replay(body, receive), send)
 
-    async def _find_owner(self, request: Request, body: bytes, peers: Peers) -> NodeEntry | None:
+    async def _find_owner(self, request: Request, body: bytes, peers: Peers) -> NodeAddress | None:
         """The other node to ask; None: this one."""
         kind, name = read_subject(request.scope, body)
         here = name == peers.id if kind == "node" else peers.has(name)
         if not name or here or HOP in request.headers or len(name) > MAX_NAME_CHARACTERS:
             return None
         try:
-            if kind != "node":
-                check_room_name(name)
-            return await (peers.find_node(name) if kind == "node" else peers.find_owner(name))
+            if kind == "node":
+                node = await peers.find_node(name)
+                return node.address if node is not None else None
+            check_room_name(name)
+            if kind == "room":
+                return await peers.find_owner(name)
+            place = await peers.find_place(name)
+            return place.owner or place.opener
         except RequestError:
             return None
         except StoreError as error:
-            if kind == "new room":
-                return None  # rooms open with the store down
             raise StoreError(error.reason, f"this node does not have the {kind}, and others are not known") from error
 
-    async def _forward(self, request: Request, body: bytes, owner: NodeEntry, nodes: NodeClient, send: Send) -> None:
+    async def _forward(self, request: Request, body: bytes, owner: NodeAddress, nodes: NodeClient, send: Send) -> None:
         if not owner.admin_url:
             raise NodeUnreachableError(f"node {owner.id} tells no admin URL: expected its setting redis.admin_url")
         target = read_target(request.scope)
@@ -124,7 +128,7 @@ def read_subject(scope: Scope, body: bytes = b"") -> tuple[Literal["room", "new 
         return "new room", _read_name(body)
     if parts[:3] == ["", "v1", "rooms"] and len(parts) > 3:
         return "room", unquote(parts[3])
-    if parts[:3] == ["", "v1", "nodes"] and parts[4:] == ["drain"]:
+    if parts[:3] == ["", "v1", "nodes"] and parts[4:] in (["drain"], ["overview"]):
         return "node", unquote(parts[3])
     return "node", ""
 
@@ -137,7 +141,7 @@ def _read_name(body: bytes) -> str:
     return name if isinstance(name, str) else ""
 
 
-async def _pass_on(answer: Answer, owner: NodeEntry, send: Send) -> None:
+async def _pass_on(answer: Answer, owner: NodeAddress, send: Send) -> None:
     headers = [*_returned(answer.headers), (ANSWERED_BY, owner.id.encode())]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     async for part in answer.body:

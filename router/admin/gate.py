@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from router.admin.auth import OPERATOR, READING, authenticate
 from router.admin.idempotency import MAX_REPLY_BYTES, Key, Replies, Reply, check_key, fingerprint
 from router.admin.state import AdminState
-from router.errors import RateLimitedError, RequestError, RouterError, UnsupportedMediaTypeError
+from router.errors import RateLimitedError, RequestError, RouterError
 from router.json_input import read_value
 from router.problems import on_router_error
 from router.rates import RateLimiter
@@ -119,8 +119,6 @@ async def _read_body(request: Request) -> bytes:
     text = await read_text(request, limit_bytes=MAX_BODY_BYTES, timeout_s=BODY_TIMEOUT_S)
     if text:
         check_content_type(request, "application/json")
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise UnsupportedMediaTypeError("Content-Encoding: expected none")
         read_value(text)
     return text.encode()
 

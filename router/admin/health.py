@@ -4,14 +4,14 @@ Alive means that this answer came. Ready means that a participant could join. Th
 calls need none, and a Redis that is down must not take the routers with it.
 """
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from router.admin.drain import DrainBody
 from router.admin.examples import answer
-from router.admin.state import AdminState, read_state
+from router.admin.state import State
 from router.problems import MEDIA_TYPE, describe_problem
 
 router = APIRouter(tags=["health"])
@@ -31,7 +31,7 @@ async def read_health() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Can participants join?", responses={**answer(READY), 503: {"description": "Not ready"}})
-async def read_readiness(state: Annotated[AdminState, Depends(read_state)]) -> JSONResponse:
+async def read_readiness(state: State) -> JSONResponse:
     """200 with the checks, or 503 and a problem that names the checks that failed."""
     checks = state.check_readiness()
     failed = [name for name, holds in checks.items() if not holds]

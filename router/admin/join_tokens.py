@@ -8,13 +8,13 @@ import logging
 import secrets
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from router.admin.auth import Operator
 from router.admin.rights import RightsChange
 from router.admin.schemas import Body
-from router.admin.state import AdminState, read_state
+from router.admin.state import State
 from router.errors import NotFoundError, RequestError
 from router.rooms.names import check_display_name, check_identity, check_metadata, check_room_name
 from router.rooms.rights import JoinGrant
@@ -80,7 +80,7 @@ class TokenBody(Body):
 @router.post("", status_code=201, summary="Make a join token")
 async def issue_token(
     request: TokenRequest,
-    state: Annotated[AdminState, Depends(read_state)],
+    state: State,
     operator: Operator,
     response: Response,
 ) -> TokenBody:

@@ -1,12 +1,12 @@
 """`/metrics` in the Prometheus text format."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from router.admin.auth import require_metrics_token
-from router.admin.state import AdminState, read_state
+from router.admin.state import State
 
 router = APIRouter(tags=["health"], dependencies=[Depends(require_metrics_token)])
 
@@ -18,7 +18,7 @@ SAMPLE: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=SAMPLE)
-async def read_metrics(request: Request, state: Annotated[AdminState, Depends(read_state)]) -> Response:
+async def read_metrics(request: Request, state: State) -> Response:
     """One scrape: what Python counted, and one snapshot of the engine."""
     text = generate_latest(state.metrics.registry) + generate_latest(request.app.state.snapshots)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -34,11 +34,17 @@ class Answer:
 class NodeClient:
     """Used on one event loop."""
 
-    def __init__(self, *, silence_timeout_s: float = SILENCE_TIMEOUT_S, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(
+        self,
+        *,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        silence_timeout_s: float = SILENCE_TIMEOUT_S,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
         self._max_connections = max_connections
         self._timeouts = {
-            "connect": min(CONNECT_TIMEOUT_S, silence_timeout_s),
-            "pool": min(CONNECT_TIMEOUT_S, silence_timeout_s),
+            "connect": min(connect_timeout_s, silence_timeout_s),
+            "pool": min(connect_timeout_s, silence_timeout_s),
             "read": silence_timeout_s,
             "write": silence_timeout_s,
         }

@@ -8,14 +8,13 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from router.admin.schemas import Body
-from router.admin.state import AdminState, read_state
+from router.admin.state import State
 from router.cluster.entries import NodeEntry
 from router.cluster.peers import Peers
 from router.cluster.redis_errors import StoreError
 from router.errors import NotFoundError
 
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
-State = Annotated[AdminState, Depends(read_state)]
 
 
 EXAMPLE: JsonDict = {
@@ -88,6 +87,12 @@ def find_peers(state: State) -> Peers:
     if state.peers is None:
         raise NotFoundError("this application is part of no node", slug="unknown-path")
     return state.peers
+
+
+def check_node(node: str, state: State) -> None:
+    """Refuses another node's name: requests for those that are known have been passed on before; a dependency."""
+    if state.peers is None or node != state.peers.id:
+        raise NotFoundError("no such node", slug="unknown-node")
 
 
 FoundPeers = Annotated[Peers, Depends(find_peers)]

@@ -1,12 +1,14 @@
 """`/v1/overview` and `/v1/rooms/{room}/overview`: what `/dashboard` shows of all rooms and of one, in one answer each.
 
+`/v1/nodes/{node}/overview` is the former for another node, to which `router.admin.forwarding` passes it on.
 Lists come sorted and cut by offset, for they are looked at by people and change all the time; programs page through
 `/v1/rooms` by cursor. Figures are of the last look (`router.admin.survey`), so that asking costs the same for all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ConfigDict
@@ -15,9 +17,10 @@ from router import __version__, clock
 from router.admin import overview_examples
 from router.admin.figures import Figures, rank
 from router.admin.node_counters import NodeCounters
+from router.admin.nodes import check_node
 from router.admin.rooms import FoundRoom
 from router.admin.schemas import Body
-from router.admin.state import AdminState, read_state
+from router.admin.state import AdminState, State
 from router.admin.survey import Survey
 from router.errors import EngineError
 from router.events.entry import write_id
@@ -25,15 +28,32 @@ from router.rooms.participant import Participant
 from router.rooms.room import Room
 
 router = APIRouter(prefix="/v1", tags=["overview"])
+T = TypeVar("T")
 Sort = Literal["name", "size", "bitrate", "loss", "quality"]
 
 MAX_OFFSET: Final = 1_000_000
 RECENT_EVENTS: Final = 100
-State = Annotated[AdminState, Depends(read_state)]
-Search = Annotated[str, Query(max_length=128, description="Only names that contain this.")]
-SortBy = Annotated[Sort, Query(description="Names ascending; of the others the largest or worst first.")]
-Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
-Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries of a list, and in which order; a FastAPI dependency."""
+
+    search: Annotated[str, Query(max_length=128, description="Only names that contain this.")] = ""
+    sort: Annotated[Sort, Query(description="Names ascending; of the others the largest or worst first.")] = "name"
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0
+    limit: Annotated[int, Query(ge=1, le=100)] = 25
+
+    def finds(self, *names: str) -> bool:
+        """Whether one of them is searched for."""
+        return any(self.search.casefold() in name.casefold() for name in names)
+
+    def cut(self, found: Sequence[T]) -> Sequence[T]:
+        """Of a sorted list, those that are to be shown."""
+        return found[self.offset : self.offset + self.limit]
+
+
+FoundWanted = Annotated[Wanted, Depends()]
 
 
 def find_survey(request: Request) -> Survey:
@@ -170,49 +190,33 @@ class RoomOverview(Body):
 
 
 @router.get("/overview", summary="This router and its rooms at a glance")
-async def read_overview(
-    state: State,
-    survey: FoundSurvey,
-    search: Search = "",
-    sort: SortBy = "name",
-    offset: Offset = 0,
-    limit: Limit = 25,
-) -> Overview:
+@router.get("/nodes/{node}/overview", summary="A node and its rooms at a glance", dependencies=[Depends(check_node)])
+async def read_overview(state: State, survey: FoundSurvey, wanted: FoundWanted) -> Overview:
     """Rooms sorted and searched, with how they do, and the counters of the engine."""
     await survey.look()
-    wanted = search.casefold()
-    found = [room for room in state.registry.rooms.values() if wanted in room.name.casefold()]
-    found.sort(key=lambda room: _place(sort, room.name, len(room.participants), lambda: survey.of_room(room)))
-    rooms, log = found[offset : offset + limit], state.registry.events
+    found = [room for room in state.registry.rooms.values() if wanted.finds(room.name)]
+    found.sort(key=lambda room: _place(wanted.sort, room.name, len(room.participants), lambda: survey.of_room(room)))
+    log = state.registry.events
     return Overview(
         time=clock.wall_s(),
         node=_describe_node(state),
-        rooms=[RoomLine.of(room, survey.of_room(room)) for room in rooms],
+        rooms=[RoomLine.of(room, survey.of_room(room)) for room in wanted.cut(found)],
         total=len(found),
         recent_events=write_id(log.id, max(0, log.number - RECENT_EVENTS)),
     )
 
 
 @router.get("/rooms/{room}/overview", summary="A room and its participants at a glance")
-async def read_room_overview(
-    room: FoundRoom,
-    survey: FoundSurvey,
-    search: Search = "",
-    sort: SortBy = "name",
-    offset: Offset = 0,
-    limit: Limit = 25,
-) -> RoomOverview:
+async def read_room_overview(room: FoundRoom, survey: FoundSurvey, wanted: FoundWanted) -> RoomOverview:
     """Participants sorted and searched, with how they do."""
     await survey.look(room.sessions)
-    wanted = search.casefold()
-    people = [p for p in room.participants.values() if wanted in p.name.casefold() or wanted in p.identity.casefold()]
+    people = [person for person in room.participants.values() if wanted.finds(person.name, person.identity)]
     figures = {person.id: survey.of_sessions(person.sessions.values()) for person in people}
-    people.sort(key=lambda p: _place(sort, p.name or p.identity, len(p.tracks), lambda: figures[p.id]))
-    shown = people[offset : offset + limit]
+    people.sort(key=lambda p: _place(wanted.sort, p.name or p.identity, len(p.tracks), lambda: figures[p.id]))
     return RoomOverview(
         time=clock.wall_s(),
         room=RoomLine.of(room, survey.of_room(room)),
-        participants=[ParticipantLine.of(person, figures[person.id]) for person in shown],
+        participants=[ParticipantLine.of(person, figures[person.id]) for person in wanted.cut(people)],
         total=len(people),
     )
 

@@ -16,10 +16,7 @@ router = APIRouter(prefix="/v1/rooms/{room}/participants", tags=["participants"]
 
 def find_participant(participant: str, room: FoundRoom) -> Participant:
     """The participant whose id is in the path; a FastAPI dependency."""
-    for candidate in room.participants.values():
-        if candidate.id == participant:
-            return candidate
-    raise NotFoundError("no such participant", slug="unknown-participant")
+    return room.find_participant(participant)
 
 
 def find_track(participant: Participant, track_id: str) -> PublishedTrack:

@@ -1,25 +1,26 @@
 """`/v1/tokens/revocations`: refusing join tokens that are still good by their signature and times.
 
 By the token's id (`jti`), or all tokens of an identity that were issued until now, in one room or in all. Who is in a
-call with such a token is put out at once, on other nodes as soon as they hear of it.
+call with such a token is put out at once, on other nodes as soon as they hear of it. Who was removed from a room, and
+so banned from it, is listed apart: moderators do that, and shall not push operators' revocations out of their list.
 """
 
 import logging
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from router.admin.auth import Operator
-from router.admin.state import AdminState, read_state
-from router.rooms.revocation import MAX_TOKEN_ID_CHARACTERS, Revocation
+from router.admin.schemas import Body
+from router.admin.state import State
+from router.rooms.revocation import MAX_TOKEN_ID_CHARACTERS, REVOKED, Reason, Revocation
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/tokens/revocations", tags=["tokens"])
-State = Annotated[AdminState, Depends(read_state)]
 MAX_LISTED = 1_000
 
 
@@ -49,20 +50,22 @@ EXAMPLE: Final[JsonDict] = {
     "identity": "ada",
     "room": "lobby",
     "revoked_at": "2026-11-28T12:00:00Z",
-    "expires_at": "2026-12-28T12:00:00Z",
+    "expires_at": "2027-11-29T12:00:00Z",
+    "reason": REVOKED,
 }
 
 
-class RevocationBody(BaseModel):
+class RevocationBody(Body):
     """A revocation in force."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     token_id: str | None
     identity: str | None
     room: str | None
     revoked_at: datetime
-    expires_at: datetime = Field(description="Forgotten then: such tokens have expired.")
+    expires_at: datetime = Field(description="Forgotten then: tokens that this router made have expired.")
+    reason: Reason = Field(description="The slug of the refusal; removed: banned from a room, for a day.")
 
     @classmethod
     def of(cls, revocation: Revocation) -> "RevocationBody":
@@ -73,10 +76,11 @@ class RevocationBody(BaseModel):
             room=revocation.room or None,
             revoked_at=datetime.fromtimestamp(revocation.revoked_at_s, UTC),
             expires_at=datetime.fromtimestamp(revocation.expires_at_s, UTC),
+            reason=revocation.reason,
         )
 
 
-class RevocationList(BaseModel):
+class RevocationList(Body):
     """Those in force, the latest first."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [EXAMPLE]}]})
@@ -98,7 +102,12 @@ async def revoke(request: RevocationRequest, state: State, operator: Operator) -
 
 
 @router.get("", summary="What is revoked")
-async def list_revocations(state: State) -> RevocationList:
-    """The latest thousand."""
-    latest = sorted(state.registry.revocations, key=lambda one: one.revoked_at_s, reverse=True)
+async def list_revocations(
+    state: State,
+    reason: Annotated[Reason, Query(description="removed: identities that were removed from a room.")] = REVOKED,
+) -> RevocationList:
+    """The latest thousand of a reason."""
+    revocations = state.registry.revocations
+    table = revocations.revoked if reason == REVOKED else revocations.removed
+    latest = sorted(table, key=lambda one: one.revoked_at_s, reverse=True)
     return RevocationList(items=[RevocationBody.of(one) for one in latest[:MAX_LISTED]])

@@ -14,9 +14,9 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from router.admin.auth import Actor
-from router.admin.rooms import FoundRoom, State
+from router.admin.rooms import FoundRoom
 from router.admin.schemas import RoomBody
-from router.admin.state import AdminState
+from router.admin.state import AdminState, State
 from router.admin.versions import Expected, tag_room
 from router.errors import RequestError
 from router.rooms.names import check_room_name

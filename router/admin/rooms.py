@@ -7,12 +7,11 @@ from fastapi import APIRouter, Depends, Response
 from router.admin.pages import Cursor, Limit, cut_page
 from router.admin.rooms_elsewhere import read_others
 from router.admin.schemas import RoomBody, RoomPage
-from router.admin.state import AdminState, read_state
+from router.admin.state import State
 from router.admin.versions import tag_room
 from router.rooms.room import Room
 
 router = APIRouter(prefix="/v1/rooms", tags=["rooms"])
-State = Annotated[AdminState, Depends(read_state)]
 
 
 def find_room(room: str, state: State) -> Room:

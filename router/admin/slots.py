@@ -3,11 +3,13 @@
 An operator's wish counts as the participant's own: the later one holds.
 """
 
+import logging
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from router.admin.auth import Operator
 from router.admin.participants import FoundParticipant
 from router.admin.rooms import FoundRoom
 from router.admin.schemas import Body, SlotBody
@@ -15,6 +17,8 @@ from router.errors import ConflictError, NotFoundError
 from router.rooms.participant import Participant
 from router.rooms.session import Session
 from router.rooms.wishes import MAX_BITRATE_BPS, MAX_FRAME_RATE, MAX_SIZE, NO_WISH, SlotWish
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/rooms/{room}/participants/{participant}/slots", tags=["slots"])
 
@@ -56,7 +60,7 @@ class WishBody(Body):
 
     track_id: str | None = Field(description="Pinned: this track and no other.")
     paused: bool
-    width: int | None = Field(description="Nothing larger is of use.")
+    width: int | None = Field(description="Pixels at which it is shown: the smallest layer that covers this is sent.")
     height: int | None
     bitrate_bps: int | None
     frame_rate: int | None
@@ -128,10 +132,14 @@ async def list_slots(participant: FoundParticipant) -> SlotList:
     summary="Wish on behalf of a participant",
     responses={409: {"description": "Several sessions have video slots: name one"}},
 )
-async def change_wishes(room: FoundRoom, participant: FoundParticipant, change: WishesChange) -> SlotList:
+async def change_wishes(
+    room: FoundRoom, participant: FoundParticipant, change: WishesChange, operator: Operator
+) -> SlotList:
     """Pins, sizes, limits, pauses; all or none of them. Slots change at once, a picture at its next key frame."""
     session = _choose_session(participant, change.session)
     room.declare_wishes(session, {mid: wish.model_dump(exclude_unset=True) for mid, wish in change.slots.items()})
+    extra = {"room": room.name, "participant": participant.id, "operator": operator.name, "slots": sorted(change.slots)}
+    logger.info("wishes changed", extra=extra)
     return SlotList.of(participant)
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from router.admin.capture_limits import CaptureLimits
@@ -57,3 +58,6 @@ class AdminState:
 def read_state(connection: HTTPConnection) -> AdminState:
     """The state of the application that serves this request; a FastAPI dependency."""
     return cast(AdminState, connection.app.state.admin)
+
+
+State = Annotated[AdminState, Depends(read_state)]

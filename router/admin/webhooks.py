@@ -1,13 +1,13 @@
 """`/v1/webhooks`: the receivers of webhooks, and how it goes. They are set in the settings."""
 
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from router.admin.schemas import Body
-from router.admin.state import AdminState, read_state
+from router.admin.state import State
 from router.events.webhook import Webhook
 
 router = APIRouter(prefix="/v1/webhooks", tags=["events"])
@@ -59,6 +59,6 @@ class WebhookList(Body):
 
 
 @router.get("", summary="Receivers of webhooks")
-async def list_webhooks(state: Annotated[AdminState, Depends(read_state)]) -> WebhookList:
+async def list_webhooks(state: State) -> WebhookList:
     """Their queues and counts since the start."""
     return WebhookList(items=[WebhookBody.of(webhook) for webhook in state.webhooks])

@@ -11,6 +11,7 @@ from router.diagnosis.facts import (
     LinkFacts,
     PathFacts,
     PeerFacts,
+    QualityFacts,
     RightsFacts,
     SlotFacts,
     SrtpFacts,
@@ -25,7 +26,7 @@ from router.rtc.transport import PeerTransport
 
 if TYPE_CHECKING:
     from router._engine import TransportStats
-    from router.engine_stats import ProducerStats
+    from router.engine_stats import ProducerStats, Quality
 
 
 def collect(session: Session, *, read_engine: bool = True) -> PeerFacts:
@@ -146,8 +147,16 @@ def _read_track(track: PublishedTrack, stats: "TransportStats | None", now_us: i
         allowed=track.allowed,
         muted=track.muted,
         moderated=track.moderated,
+        quality=_read_quality(found[0]["quality"]) if found else None,
         encodings=_read_encodings(found[0], track.track.wanted, now_us) if found else (),
     )
+
+
+def _read_quality(quality: "Quality | None") -> QualityFacts | None:
+    if quality is None:
+        return None
+    score = round(quality["score"], 1)
+    return QualityFacts(score=score, category=quality["category"], impairment=quality["impairment"])
 
 
 def _read_encodings(
@@ -197,6 +206,7 @@ def _read_slots(session: Session, stats: "TransportStats | None") -> tuple[SlotF
                 retransmitted=sent["retransmitted_packets_sent"],
                 fraction_lost=sent["fraction_lost"],
                 freezes=sent["freeze_count"],
+                quality=_read_quality(sent["quality"]),
             )
         facts.append(known)
     return tuple(facts)

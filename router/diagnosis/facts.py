@@ -94,6 +94,16 @@ class SrtpFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QualityFacts:
+    """What the engine thinks of a track or a slot (engine-rs/docs/quality.md)."""
+
+    score: float
+    """Mean opinion score, 1.0 to 4.5."""
+    category: Literal["good", "fair", "poor", "lost"]
+    impairment: Literal["none", "loss", "delay", "size", "frame-rate", "freezes", "paused"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingFacts:
     """One layer of a published track."""
 
@@ -123,6 +133,7 @@ class TrackFacts:
     allowed: bool = True
     muted: bool = False
     moderated: bool = False
+    quality: QualityFacts | None = None
     encodings: tuple[EncodingFacts, ...] = ()
 
     @property
@@ -157,6 +168,7 @@ class SlotFacts:
     retransmitted: int = 0
     fraction_lost: float = 0.0
     freezes: int = 0
+    quality: QualityFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from router.diagnosis.facts import Judgement, LinkFacts, PeerFacts, SlotFacts, TrackFacts, Verdict
+from router.diagnosis.facts import Judgement, LinkFacts, PeerFacts, QualityFacts, SlotFacts, TrackFacts, Verdict
 from router.diagnosis.transport_verdicts import judge_dtls, judge_ice, judge_srtp
 
 FIRST_PACKET_S = 5.0
@@ -16,6 +16,19 @@ MIN_PACKETS = 50
 """Fewer say nothing of loss or key frames."""
 SHORT = 0.5
 """A link that carries less than this share of what is to be shown is the trouble, not a detail."""
+BAD: Final = ("poor", "lost")
+CAUSES: Final = MappingProxyType(
+    {
+        "none": "nothing in particular",
+        "loss": "packets that are lost and never repaired",
+        "delay": "long and uneven ways of its packets",
+        "size": "a smaller picture than is to be shown",
+        "frame-rate": "fewer frames than are to be shown",
+        "freezes": "pictures that stand still",
+        "paused": "a pause",
+    }
+)
+"""What costs a rating most, by the engine's word."""
 
 
 def judge_up(peer: PeerFacts) -> Judgement:
@@ -86,8 +99,20 @@ def _judge_flow(track: TrackFacts) -> Judgement:
             f"no key frame in {track.packets} packets, {asked} were asked for: nobody can be shown it; does the "
             "publisher obey PLI and FIR?",
         )
+    if track.quality is not None and track.quality.category in BAD:
+        return Judgement(
+            "broken", f"{_rate(track.quality)}: look at the peer's uplink, and whether its encoder keeps up"
+        )
     rate = sum(encoding.bitrate_bps for encoding in track.encodings)
-    return Judgement("ok", f"{rate / 1000:.0f} kbit/s")
+    return Judgement("ok", f"{rate / 1000:.0f} kbit/s{_mention(track.quality)}")
+
+
+def _rate(quality: QualityFacts) -> str:
+    return f"rated {quality.category}, {quality.score:.1f} of 4.5, for {CAUSES[quality.impairment]}"
+
+
+def _mention(quality: QualityFacts | None) -> str:
+    return "" if quality is None or quality.category == "good" else f", {_rate(quality)}"
 
 
 def judge_down(peer: PeerFacts) -> Judgement:
@@ -106,9 +131,23 @@ def judge_down(peer: PeerFacts) -> Judgement:
         return Judgement(
             "broken", f"slot {worst.mid} loses {worst.fraction_lost:.0%}, by the peer's reports: look at its downlink"
         )
-    if peer.link is not None and peer.link.limited:
-        return _judge_limited(peer.link, peer.slots)
-    return _judge_slots(peer.slots)
+    limited = _judge_limited(peer.link, peer.slots) if peer.link is not None and peer.link.limited else None
+    if limited is not None and limited.verdict == "broken":
+        return limited
+    return _judge_quality(peer.slots) or limited or _judge_slots(peer.slots)
+
+
+def _judge_quality(slots: tuple[SlotFacts, ...]) -> Judgement | None:
+    bad = [(slot.quality, slot) for slot in slots if slot.quality is not None and slot.quality.category in BAD]
+    if not bad:
+        return None
+    quality, worst = min(bad, key=lambda one: one[0].score)
+    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    return Judgement(
+        "broken",
+        f"slot {worst.mid} ({worst.track_id}) is {_rate(quality)}{more}: look at the page of its publisher, then at "
+        "the peer's downlink",
+    )
 
 
 def _judge_limited(link: LinkFacts, slots: tuple[SlotFacts, ...]) -> Judgement:
@@ -171,8 +210,20 @@ def judge_rights(peer: PeerFacts) -> Judgement:
         )
     if peer.slots and not rights.may_subscribe:
         return Judgement("broken", "no right to subscribe, and its SDP wants to receive: look at the token's grants")
-    left = "" if rights.expires_in_s is None else f", for {rights.expires_in_s:.0f} s more"
+    left = "" if rights.expires_in_s is None else f", for {_write_span(rights.expires_in_s)} more"
     return Judgement("ok", f"may {', '.join(rights.names) or 'only be there'}{left}")
+
+
+def _write_span(seconds: float) -> str:
+    """As people say it.
+
+    >>> _write_span(90), _write_span(5400), _write_span(200_000)
+    ('90 s', '90 minutes', '2 days')
+    """
+    for unit, length_s in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length_s:
+            return f"{seconds // length_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 JUDGES: Final[Mapping[str, Callable[[PeerFacts], Judgement]]] = MappingProxyType(

@@ -94,7 +94,8 @@ def _judge_unproven(peer: PeerFacts) -> Judgement:
 
 def _judge_consent(ice: IceFacts, remote: str) -> Judgement:
     silent_s = ice.last_consent_s
-    moved = f", after {ice.pair_changes - 1} changes of address" if ice.pair_changes > 1 else ""
+    changes = ice.pair_changes - 1
+    moved = f", after {changes} {'change' if changes == 1 else 'changes'} of address" if changes > 0 else ""
     if silent_s is not None and silent_s >= STALE_S:
         return Judgement(
             "broken" if silent_s >= SILENT_S else "waiting",

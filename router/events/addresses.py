@@ -16,13 +16,22 @@ Network = IPv4Network | IPv6Network
 METADATA_SERVICES: Final = frozenset(
     ip_address(text)
     for text in (
-        *("169.254.169.254", "169.254.170.2", "fd00:ec2::254"),  # AWS, GCP, Azure and others
+        *("169.254.169.254", "fe80::a9fe:a9fe", "fd20:ce::254"),  # AWS, GCP, Azure and others, OpenStack, GCP
+        *("169.254.170.2", "169.254.170.23", "fd00:ec2::23", "fd00:ec2::254"),  # AWS: tasks, pods, machines
         *("168.63.129.16", "100.100.100.200", "192.0.0.192"),  # Azure, Alibaba, Oracle: the first is a global address
+        *("169.254.0.23", "169.254.42.42", "fd00:42::42"),  # Tencent, Scaleway
     )
 )
-NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""RFC 6052 and RFC 8215: the last 32 bits are an IPv4 address."""
-IPV4_COMPATIBLE: Final = IPv6Network("::/96")
+NAT64: Final = IPv6Network("64:ff9b::/96")
+"""RFC 6052: the last 32 bits are an IPv4 address."""
+LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
+"""RFC 8215: a network's own translation. Where in it the IPv4 address stands is the network's choice."""
+NOT_GLOBAL: Final[tuple[Network, ...]] = (
+    IPv6Network("fec0::/10"),  # site-local, RFC 3879
+    IPv6Network("3fff::/20"),  # documentation, RFC 9637
+    IPv4Network("192.0.0.0/24"),  # protocol assignments, RFC 6890
+)
+"""What some versions of the library call global, and should not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,8 @@ class AddressPolicy:
             return False
         if any(address in network for network in self.allowed):
             return True
-        return address.is_global and not (address.is_multicast or address.is_reserved or _is_special(address))
+        special = address.is_multicast or address.is_reserved or any(address in network for network in NOT_GLOBAL)
+        return address.is_global and not special
 
 
 def _forms(address: Address) -> Iterable[Address]:
@@ -64,15 +74,9 @@ def _forms(address: Address) -> Iterable[Address]:
         return (address.ipv4_mapped,)
     if address.sixtofour is not None:
         return (address, address.sixtofour)
-    if address.teredo is not None:
-        return (address, *address.teredo)
-    if any(address in network for network in NAT64):
-        return (IPv4Address(int(address) & 0xFFFF_FFFF),)
-    return (address,)
-
-
-def _is_special(address: Address) -> bool:
-    """What some versions of the library call global and should not."""
-    if isinstance(address, IPv6Address):
-        return address.is_site_local or address in IPV4_COMPATIBLE or address.scope_id is not None
-    return address.is_unspecified or address.is_link_local
+    if address.scope_id is not None:
+        return (address, IPv6Address(int(address)))
+    last = IPv4Address(int(address) & 0xFFFF_FFFF)
+    if address in NAT64:
+        return (last,)
+    return (address, last) if address in LOCAL_NAT64 else (address,)

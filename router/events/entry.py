@@ -1,7 +1,8 @@
 """An event in its place in the log: who, where, when, and the JSON text that all sinks share.
 
 The text has LiveKit's names for what both have (`event`, `id`, `created_at` in whole seconds, `room`, `participant`,
-`track`), and ours for the rest. It is made once, whatever the number of sinks.
+`track`, and in these `sid` beside our `id`, `type` beside our `kind`), so that LiveKit's own receivers read it, and
+ours for the rest. It is made once, whatever the number of sinks.
 """
 
 import json
@@ -82,7 +83,7 @@ def make_entry(place: Place, event: Event) -> Entry:
         "sequence": place.sequence,
         "node": place.node,
     }
-    room = {} if place.room is None else {"room": {"id": place.room_id, "name": place.room}}
+    room = {} if place.room is None else {"room": {"id": place.room_id, "sid": place.room_id, "name": place.room}}
     text = _encoder.encode({**head, **room, **_describe(event)})
     return Entry(place.log, place.number, event.kind, place.room, text)
 
@@ -94,7 +95,12 @@ _FIELDS: Final = {
 
 
 def _describe(value: Any) -> dict[str, Any]:  # Any: called by json for what it does not know
-    return {name: getattr(value, name) for name in _FIELDS[type(value)]}
+    described = {name: getattr(value, name) for name in _FIELDS[type(value)]}
+    if isinstance(value, ParticipantInfo | TrackInfo):
+        described["sid"] = value.id
+    if isinstance(value, TrackInfo):
+        described["type"] = value.kind.upper()
+    return described
 
 
 _encoder: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_describe)

@@ -49,135 +49,134 @@ class Contributor:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Root of all kinds."""
+    """Root of all kinds. Those that add no field are dataclasses by inheritance."""
 
     kind: ClassVar[str]
+    """Its name for those who are told."""
 
 
 @dataclass(frozen=True, slots=True)
-class RoomStarted(Event):
+class ParticipantEvent(Event):
+    """Of one participant."""
+
+    participant: ParticipantInfo
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEvent(ParticipantEvent):
+    """Of one of its tracks."""
+
+    track: TrackInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEvent(Event):
+    """What a room is asked to be."""
+
+    metadata: str
+    max_participants: int
+
+
+class RoomStarted(RoomEvent):
     """It can be joined."""
 
-    kind: ClassVar[str] = "room_started"
+    kind = "room_started"
 
 
 @dataclass(frozen=True, slots=True)
 class RoomFinished(Event):
     """The last event of a room: nobody is in it any more."""
 
-    kind: ClassVar[str] = "room_finished"
+    kind = "room_finished"
     reason: str
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class RoomLocked(Event):
     """A moderator keeps newcomers out."""
 
-    kind: ClassVar[str] = "room_locked"
+    kind = "room_locked"
 
 
-@dataclass(frozen=True, slots=True)
 class RoomUnlocked(Event):
     """Newcomers may come in again."""
 
-    kind: ClassVar[str] = "room_unlocked"
+    kind = "room_unlocked"
 
 
-@dataclass(frozen=True, slots=True)
-class RoomChanged(Event):
+class RoomChanged(RoomEvent):
     """An operator changed what the room is asked to be."""
 
-    kind: ClassVar[str] = "room_changed"
-    metadata: str
-    max_participants: int
+    kind = "room_changed"
 
 
-@dataclass(frozen=True, slots=True)
-class ParticipantJoined(Event):
+class ParticipantJoined(ParticipantEvent):
     """Its first session was answered; whether media came through is seen by its tracks."""
 
-    kind: ClassVar[str] = "participant_joined"
-    participant: ParticipantInfo
+    kind = "participant_joined"
 
 
 @dataclass(frozen=True, slots=True)
-class ParticipantLeft(Event):
+class ParticipantLeft(ParticipantEvent):
     """Its last session ended."""
 
-    kind: ClassVar[str] = "participant_left"
-    participant: ParticipantInfo
+    kind = "participant_left"
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class ParticipantChanged(Event):
-    """Its name or its metadata."""
+class ParticipantChanged(ParticipantEvent):
+    """Its name, its metadata or its rights, by itself, by a newer token or by an operator."""
 
-    kind: ClassVar[str] = "participant_changed"
-    participant: ParticipantInfo
+    kind = "participant_changed"
+    rights: Mapping[str, bool | list[str]]
+    """What it may do now, as join tokens spell it; what is denied by default only where granted."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrackPublished(Event):
+class TrackPublished(TrackEvent):
     """Its packets flow, or its publisher says that it is there, muted."""
 
-    kind: ClassVar[str] = "track_published"
-    participant: ParticipantInfo
-    track: TrackInfo
+    kind = "track_published"
 
 
-@dataclass(frozen=True, slots=True)
-class TrackUnpublished(Event):
+class TrackUnpublished(TrackEvent):
     """It ended, or fell silent without being muted."""
 
-    kind: ClassVar[str] = "track_unpublished"
-    participant: ParticipantInfo
-    track: TrackInfo
+    kind = "track_unpublished"
 
 
-@dataclass(frozen=True, slots=True)
-class TrackMuted(Event):
+class TrackMuted(TrackEvent):
     """By its publisher or by a moderator: nothing of it is forwarded."""
 
-    kind: ClassVar[str] = "track_muted"
-    participant: ParticipantInfo
-    track: TrackInfo
+    kind = "track_muted"
 
 
-@dataclass(frozen=True, slots=True)
-class TrackUnmuted(Event):
+class TrackUnmuted(TrackEvent):
     """Neither its publisher nor a moderator mutes it any more."""
 
-    kind: ClassVar[str] = "track_unmuted"
-    participant: ParticipantInfo
-    track: TrackInfo
+    kind = "track_unmuted"
 
 
-@dataclass(frozen=True, slots=True)
-class TrackChanged(Event):
+class TrackChanged(TrackEvent):
     """Its publisher calls its source something else, or it is muted by others than before."""
 
-    kind: ClassVar[str] = "track_changed"
-    participant: ParticipantInfo
-    track: TrackInfo
+    kind = "track_changed"
 
 
 @dataclass(frozen=True, slots=True)
 class ContributorsChanged(Event):
     """Who is heard in the room: the dominant speaker, and those that spoke recently, the latest first."""
 
-    kind: ClassVar[str] = "contributors_changed"
+    kind = "contributors_changed"
     dominant: Contributor | None
     contributors: tuple[Contributor, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class QualityChanged(Event):
+class QualityChanged(ParticipantEvent):
     """What a participant sends or is sent came to be of another category, for longer than a moment."""
 
-    kind: ClassVar[str] = "quality_changed"
-    participant: ParticipantInfo
+    kind = "quality_changed"
     quality: str
     """The worst of its tracks and slots: good, fair, poor or lost."""
     before: str
@@ -191,29 +190,26 @@ class QualityChanged(Event):
 class NodeStarted(Event):
     """The router serves."""
 
-    kind: ClassVar[str] = "node_started"
+    kind = "node_started"
     version: str
 
 
-@dataclass(frozen=True, slots=True)
 class NodeDraining(Event):
     """Newcomers are refused from now on."""
 
-    kind: ClassVar[str] = "node_draining"
+    kind = "node_draining"
 
 
-@dataclass(frozen=True, slots=True)
 class NodeUndrained(Event):
     """Newcomers are welcome again."""
 
-    kind: ClassVar[str] = "node_undrained"
+    kind = "node_undrained"
 
 
-@dataclass(frozen=True, slots=True)
 class NodeStopped(Event):
     """The last event of a node that ended in order."""
 
-    kind: ClassVar[str] = "node_stopped"
+    kind = "node_stopped"
 
 
 KINDS: Final[Mapping[str, type[Event]]] = MappingProxyType(

@@ -1,10 +1,12 @@
 """Rights, names and revocations by the admin API, on rooms with fake media."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from router.admin import revocations
 from router.rooms import JoinGrant
 from tests.rooms.fakes import World
 
@@ -64,6 +66,30 @@ async def test_revoking_ends_what_the_token_began(world: World, api: httpx.Async
     assert [(one["identity"], one["room"], one["token_id"]) for one in listed] == [("ada", "lobby", None)]
     assert (await api.post("/v1/tokens/revocations", json={"token_id": "t1"})).status_code == 201
     assert world.registry.revocations.is_revoked(JoinGrant("x", "y", token_id="t1"))
+
+
+async def test_the_latest_revocations_are_listed_first_within_a_cap(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocations, "MAX_LISTED", 2)
+    for number in range(3):
+        assert (await api.post("/v1/tokens/revocations", json={"token_id": f"t{number}"})).status_code == 201
+    listed = (await api.get("/v1/tokens/revocations")).json()["items"]
+    assert [one["token_id"] for one in listed] == ["t2", "t1"]
+    assert {one["reason"] for one in listed} == {"token-revoked"}
+
+
+async def test_who_is_banned_from_a_room_is_listed_apart(world: World, api: httpx.AsyncClient) -> None:
+    session, kicked = await world.publish("ada"), await world.publish("bob")
+    assert (await api.delete(f"/v1/rooms/lobby/participants/{session.participant.id}")).status_code == 204
+    path = f"/v1/rooms/lobby/participants/{kicked.participant.id}?ban=false"
+    assert (await api.delete(path)).status_code == 204
+    assert (await api.get("/v1/tokens/revocations")).json()["items"] == []
+    (listed,) = (await api.get("/v1/tokens/revocations?reason=removed")).json()["items"]
+    assert (listed["identity"], listed["room"], listed["reason"]) == ("ada", "lobby", "removed")
+    since, until = (datetime.fromisoformat(listed[name]) for name in ("revoked_at", "expires_at"))
+    assert until - since == timedelta(days=1)
+    assert (await api.get("/v1/tokens/revocations?reason=expired")).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ async def test_a_listener_that_is_too_slow_is_told_what_it_lost(
 
 async def test_one_that_reads_nothing_holds_up_nobody_and_is_bounded(served: Served) -> None:
     """Its connection stays, with what the kernel took; what its queue does not hold is lost to it alone."""
-    changed = ParticipantChanged(ParticipantInfo("P_1", "ada", "Ada", "x" * 4_096))
+    changed = ParticipantChanged(ParticipantInfo("P_1", "ada", "Ada", "x" * 4_096), {})
     metrics = served.router.metrics.registry
     async with served.listen(), served.listen() as reader:
         for turn in range(100):

@@ -17,6 +17,7 @@ from pylibsrtp import Policy, Session
 
 from router.config import load_settings
 from router.server import RouterServer
+from tests.rtc.peers import make_peer
 
 pytestmark = pytest.mark.e2e
 
@@ -40,7 +41,7 @@ class Stage:
         connect: bool = True,
     ) -> RTCPeerConnection:
         """Publishes tracks, or receives one of a kind; `edit` changes the offer on its way."""
-        peer = self.peers[name] = RTCPeerConnection()
+        peer = self.peers[name] = make_peer()
         for track in tracks:
             peer.addTrack(track)
         if receive:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from router.admin import gate
+from router.admin.idempotency import MAX_REPLY_BYTES
 from router.admin.tokens import AdminToken, AdminTokens
 from tests.admin.conftest import TOKEN, Router, open_client
 from tests.rooms.fakes import World
@@ -68,6 +69,31 @@ async def test_a_body_without_end_and_one_that_never_comes(
 
     monkeypatch.setattr(gate, "BODY_TIMEOUT_S", 0.01)
     assert slug(await api.post("/v1/rooms", content=stall(), headers=JSON)) == (408, "request-timeout")
+
+
+async def test_of_a_body_that_is_declared_too_long_no_byte_is_read(api: httpx.AsyncClient) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError("the body was read")
+        yield b""
+
+    headers = {**JSON, "Content-Length": str(gate.MAX_BODY_BYTES + 1)}
+    assert slug(await api.post("/v1/rooms", content=never(), headers=headers)) == (413, "payload-too-large")
+
+
+async def test_of_a_long_answer_no_more_than_the_cap_is_remembered() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    recorder = gate._Recorder(send)
+    await recorder.send({"type": "http.response.start", "status": 200})
+    for number in range(100):
+        part = {"type": "http.response.body", "body": b"x" * MAX_REPLY_BYTES, "more_body": number < 99}
+        await recorder.send(part)
+    assert len(sent) == 101, "all of it is passed on"
+    assert recorder.reply is not None
+    assert MAX_REPLY_BYTES < recorder.reply.size <= 2 * MAX_REPLY_BYTES, "enough to see that it is too long to keep"
 
 
 @pytest.mark.parametrize("path", ["/v1/rooms", "/v1/nothing", "/v1/tokens"])

@@ -12,6 +12,7 @@ from aiortc.mediastreams import AudioStreamTrack
 from router.config import load_settings
 from router.server import RouterServer
 from tests.cluster.waiting import until
+from tests.rtc.peers import make_peer
 
 pytestmark = pytest.mark.e2e
 
@@ -52,7 +53,7 @@ def _is_heard(body: Any) -> bool:
 
 
 async def test_stats_and_metrics_of_a_call() -> None:
-    player, publisher = RTCPeerConnection(), RTCPeerConnection()
+    player, publisher = make_peer(), make_peer()
     async with RouterServer(load_settings(flags={"dev": True, **FREE})) as server:
         public = httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.public_port}")
         admin = httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.admin_port}")

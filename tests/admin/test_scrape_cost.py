@@ -1,10 +1,13 @@
 """A scrape costs the same with two peers and with five thousand, and next to nothing of the engine's time.
 
-The peers are real to the engine and to the rooms: forks with tracks and slots, negotiated and assigned; only their keys
-are missing.
+The peers are real to the engine and to the rooms: forks with tracks and slots, negotiated and assigned, with SRTP keys
+of both directions. Only the handshake that would agree on these is left out.
 """
 
+import os
+
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from router import clock
@@ -13,6 +16,8 @@ from router.admin.state import AdminState
 from router.admin.tokens import AdminTokens
 from router.rooms.limits import RoomLimits
 from router.rooms.rights import JoinGrant
+from router.rtc.constraints import SrtpProfile
+from router.rtc.srtp import KEY_BYTES
 from tests.rtc.offers import player, publisher
 from tests.signaling.real_router import RealRouter, real_router
 
@@ -25,18 +30,26 @@ LABELS = {
     *("worker", "direction", "kind", "reason", "stage", "result", "transport", "command", "le", "limited_by", "height"),
     *("class", "version", "python", "sink", "action"),
 }
-LIMITS = RoomLimits(max_participants_per_room=ROOM_OF, connect_timeout_s=600.0)
+SILENCE_S = 600.0
+"""These peers never send."""
+LIMITS = RoomLimits(max_participants_per_room=ROOM_OF, connect_timeout_s=SILENCE_S)
 
 
 async def fill(router: RealRouter, peers: int) -> None:
     """Rooms of one publisher each, the others watch and hear it."""
+    profile: SrtpProfile = "AEAD_AES_128_GCM"
     for number in range(peers):
         room = f"canary-room-{number // ROOM_OF}"
         grant = JoinGrant(room, f"canary-peer-{number}")
-        if number % ROOM_OF == 0:
-            await router.registry.join(room, grant, publisher(), "whip")
-        else:
-            await router.registry.join(room, grant, player(), "whep")
+        publishes = number % ROOM_OF == 0
+        joining = router.registry.join(
+            room, grant, publisher() if publishes else player(), "whip" if publishes else "whep"
+        )
+        transport = (await joining).connection.transport
+        assert transport is not None
+        assert transport.id is not None
+        inbound, outbound = (os.urandom(KEY_BYTES[profile]) for _ in range(2))
+        router.engine.set_srtp(transport.id, profile, inbound, outbound)
 
 
 def admin(router: RealRouter) -> httpx.AsyncClient:
@@ -58,8 +71,9 @@ def busy_us(router: RealRouter) -> int:
     return sum(worker["busy_us"] for worker in router.engine.native.counters())
 
 
+@pytest.mark.timeout(120)
 async def test_a_scrape_looks_at_no_peer() -> None:
-    async with real_router(LIMITS) as router, admin(router) as client:
+    async with real_router(LIMITS, timeout_s=SILENCE_S) as router, admin(router) as client:
         for _ in range(2):
             await fill(router, 2)
             few = samples(await scrape(client))

@@ -46,7 +46,7 @@ async def test_an_operator_wishes_for_a_participant(world: World, api: httpx.Asy
     slots = (await api.get(path_of(eve))).json()["items"]
     assert [slot["reason"] for slot in slots] == ["pinned", "paused by wish"]
     assert {name: slots[0]["wish"][name] for name in pin} == pin
-    assert fake(eve).slots[0].wanted.max_width == 320
+    assert fake(eve).slots[0].shown_at == (320, None)
     told = [message for message in watcher.messages if message["type"] == "slots"]
     assert told[-1]["slots"][0]["pinned"], "its owner hears of it"
 

@@ -15,6 +15,7 @@ from router.diagnosis.facts import (
     LinkFacts,
     PathFacts,
     PeerFacts,
+    QualityFacts,
     RightsFacts,
     SlotFacts,
     SrtpFacts,
@@ -23,6 +24,8 @@ from router.diagnosis.facts import (
 from router.diagnosis.media_verdicts import JUDGES, judge, judge_down, judge_events, judge_rights, judge_up, summarize
 from router.diagnosis.transport_verdicts import judge_dtls, judge_ice, judge_srtp
 
+FROZEN = QualityFacts(score=1.1, category="lost", impairment="freezes")
+FAIR = QualityFacts(score=3.0, category="fair", impairment="delay")
 ANNOUNCED = ("10.0.0.5:8080",)
 GONE = EndFacts(reason="left", ago_s=3)
 
@@ -216,6 +219,8 @@ def publishes(*encodings: EncodingFacts, **changes: Any) -> PeerFacts:
             "no key frame in 500 packets, 6 were asked",
         ),
         (publishes(encoding(key_frames=0), kind="audio"), "ok", "kbit/s"),
+        (publishes(encoding(), quality=FROZEN), "broken", "rated lost, 1.1 of 4.5, for pictures that stand still"),
+        (publishes(encoding(), quality=FAIR), "ok", "rated fair"),
         (peer(tracks=(track(mid="0"), track(mid="7", allowed=False))), "broken", "video of mid 7: its publisher"),
     ],
 )
@@ -253,6 +258,9 @@ THIN = {"limited": True, "limited_by": "delay", "estimate_bps": 840_000, "ideal_
             "broken",
             "slots 5 show nothing",
         ),
+        (shows(slot(), slot(mid="5", quality=FROZEN)), "broken", "slot 5 (T_2) is rated lost"),
+        (shows(slot(quality=FROZEN), **(THIN | {"ideal_bps": 1_000_000})), "broken", "rated lost"),
+        (shows(slot(quality=FAIR)), "ok", "1 of 1"),
         (shows(slot(limited_by="codec", layer=None)), "broken", "slots 4: the peer accepts no codec"),
         (shows(slot(limited_by="publisher", layer=None, waiting=True)), "waiting", "4 (T_2) wait for publishers"),
         (shows(slot(layer=None, waiting=True)), "waiting", "4 (T_2) wait for a key frame"),
@@ -285,6 +293,7 @@ def test_events(facts: PeerFacts, verdict: str, said: str) -> None:
     [
         (GOOD, "ok", "may canPublish, canSubscribe"),
         (peer(rights=RightsFacts(expires_in_s=90)), "ok", "only be there, for 90 s more"),
+        (peer(rights=RightsFacts(expires_in_s=9_000)), "ok", "for 2 hours more"),
         (peer(tracks=(track(allowed=False),)), "broken", "no right to publish video of mid 1"),
         (peer(rights=RightsFacts(may_subscribe=False)), "broken", "no right to subscribe"),
     ],

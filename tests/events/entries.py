@@ -13,7 +13,7 @@ _numbers = itertools.count(1)
 def entry(room: str | None = "lobby", number: int | None = None) -> Entry:
     """One of a log that nobody sees."""
     number = next(_numbers) if number is None else number
-    return make_entry(Place("E_0123456789abcdef", number, number, 1_000.0, "N_1", room, "R_1"), RoomStarted())
+    return make_entry(Place("E_0123456789abcdef", number, number, 1_000.0, "N_1", room, "R_1"), RoomStarted("", 0))
 
 
 def open_log(max_entries: int = 100, **options: int) -> EventLog:

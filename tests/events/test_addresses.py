@@ -24,6 +24,8 @@ FORBIDDEN = [
     "::ffff:169.254.169.254",
     "64:ff9b::169.254.169.254",
     "64:ff9b:1::10.0.0.1",
+    "64:ff9b:1::8.8.8.8",
+    "64:ff9b:1:a9fe:a9:fe00:808:808",
     "2002:7f00:1::1",
     "2002:a9fe:a9fe::",
     "2001:0:a00:1::1",
@@ -41,6 +43,9 @@ FORBIDDEN = [
     "198.18.0.1",
     "203.0.113.1",
     "2001:db8::1",
+    "3fff::1",
+    "4000::1",
+    "192.0.0.8",
     "168.63.129.16",
     "100.100.100.200",
     "192.0.0.192",
@@ -65,7 +70,17 @@ def test_a_setting_allows_networks_but_no_metadata_service() -> None:
     assert policy.allows("::ffff:10.1.2.3")
     assert policy.allows("fd12::1")
     assert not policy.allows("192.168.1.1")
-    for service in ("169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "168.63.129.16"):
+    assert AddressPolicy((ip_network("64:ff9b:1::/48"), ip_network("10.0.0.0/8"))).allows("64:ff9b:1::10.0.0.1")
+    services = ["169.254.169.254", "::ffff:169.254.169.254", "64:ff9b:1::169.254.169.254", "fd00:ec2::254"]
+    for service in (
+        *services,
+        "fd20:ce::254",
+        "fe80::a9fe:a9fe",
+        "fe80::a9fe:a9fe%eth0",
+        "169.254.170.23",
+        "fd00:ec2::23",
+        "168.63.129.16",
+    ):
         assert not policy.allows(service)
         assert not AddressPolicy((ip_network("0.0.0.0/0"), ip_network("::/0"))).allows(service)
 

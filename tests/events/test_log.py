@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from router.events.model import KINDS, NodeStarted, ParticipantInfo, ParticipantLeft, RoomFinished, RoomStarted
+from router.events.model import (
+    KINDS,
+    NodeStarted,
+    ParticipantInfo,
+    ParticipantLeft,
+    RoomFinished,
+    RoomStarted,
+    TrackInfo,
+    TrackMuted,
+)
 from tests.events.entries import Reader, open_log
 
 
@@ -12,7 +21,7 @@ def test_an_entry_is_json_with_livekits_names() -> None:
     log = open_log()
     log.node = "N_1"
     room = log.open_room("lobby", "R_1")
-    room.append(RoomStarted())
+    room.append(RoomStarted("", 0))
     room.append(ParticipantLeft(ParticipantInfo("P_1", "ada", "Ada\nLovelace", "{}"), "left"))
     assert json.loads(list(log)[1].text) == {
         "id": f"{log.id}-2",
@@ -21,21 +30,29 @@ def test_an_entry_is_json_with_livekits_names() -> None:
         "time": 1000.25,
         "sequence": 2,
         "node": "N_1",
-        "room": {"id": "R_1", "name": "lobby"},
-        "participant": {"id": "P_1", "identity": "ada", "name": "Ada\nLovelace", "metadata": "{}"},
+        "room": {"id": "R_1", "sid": "R_1", "name": "lobby"},
+        "participant": {"id": "P_1", "identity": "ada", "name": "Ada\nLovelace", "metadata": "{}", "sid": "P_1"},
         "reason": "left",
     }
     assert "\n" not in list(log)[1].text
 
 
+def test_a_track_has_livekits_names_too() -> None:
+    log = open_log()
+    track = TrackInfo("T_1", "video", "camera", 77, muted=True, moderated=False)
+    log.open_room("lobby", "R_1").append(TrackMuted(ParticipantInfo("P_1", "ada", "", ""), track))
+    told = json.loads(next(iter(log)).text)["track"]
+    assert (told["id"], told["sid"], told["kind"], told["type"]) == ("T_1", "T_1", "video", "VIDEO")
+
+
 def test_sequences_belong_to_one_life_of_a_room_and_numbers_to_the_log() -> None:
     log = open_log()
     first, other = log.open_room("a", "R_1"), log.open_room("b", "R_2")
-    first.append(RoomStarted())
-    other.append(RoomStarted())
+    first.append(RoomStarted("", 0))
+    other.append(RoomStarted("", 0))
     first.append(RoomFinished("empty", 1.0))
     again = log.open_room("a", "R_3")
-    again.append(RoomStarted())
+    again.append(RoomStarted("", 0))
     log.append(NodeStarted("1"))
     told = [(e, json.loads(e.text)) for e in log]
     places = [(e.number, e.room, text.get("room", {}).get("id"), text["sequence"]) for e, text in told]

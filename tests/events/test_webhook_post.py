@@ -106,9 +106,10 @@ async def test_the_time_a_receiver_asks_for_is_passed_on() -> None:
         receiver.answers = [
             answer(503, "Retry-After: 7"),
             answer(503, "Retry-After: 1e9"),
+            answer(503, "Retry-After: " + "9" * 5_000),
             answer(404, "Retry-After: 7"),
         ]
-        for seconds in (7, None, None):
+        for seconds in (7, None, None, None):
             with pytest.raises(DeliveryError) as caught:
                 await post(f"http://127.0.0.1:{receiver.port}/")
             assert caught.value.retry_after_s == seconds

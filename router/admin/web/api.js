@@ -17,6 +17,9 @@ export class ApiError extends Error {
 }
 
 export class Api {
+  /** The other node that answered for a room last; null: the one that was asked. */
+  elsewhere = null;
+
   get token() {
     return sessionStorage.getItem(KEY);
   }
@@ -42,6 +45,7 @@ export class Api {
     const response = await fetch(url, options).catch((error) => {
       throw signal?.aborted && signal.reason?.name !== "TimeoutError" ? error : new ApiError(0);
     });
+    if (path[0] === "rooms") this.elsewhere = response.headers.get("Fork-Router-Node");
     if (response.ok) return response;
     const problem = await response.json().catch(() => ({}));
     throw new ApiError(response.status, problem, Number(response.headers.get("Retry-After")) || null);

@@ -52,6 +52,8 @@ export function roundUp(value) {
 }
 
 const PLOT_HEIGHT = 120;
+/** Of the width, that an arrow key goes back or on. */
+const STEP = 1 / 30;
 
 /** One or several lines on one axis, with what they are and their figures; `lines` is `[{key, title}]`. */
 export class LineChart {
@@ -73,12 +75,14 @@ export class LineChart {
     this.mark = el("span", { class: "cursor", hidden: true });
     this.begin = el("span");
     this.when = el("span", {}, "now");
-    const area = el("div", { class: "plot", role: "img" }, this.plot, this.top, this.middle, this.mark);
-    area.addEventListener("pointermove", (event) => this.#point(event, area));
-    area.addEventListener("pointerleave", () => this.#point(null));
-    this.area = area;
-    const head = el("figcaption", {}, el("h3", {}, title), this.legend);
-    this.node = el("figure", { class: "chart" }, head, area, el("div", { class: "axis-time" }, this.begin, this.when));
+    // What the pointer tells those who see it, arrow keys tell the others: the figures of a time that is chosen.
+    this.area = el("div", { class: "plot", role: "slider", tabindex: 0, "aria-label": title, "aria-valuemax": 0 }, this.plot, this.top, this.middle, this.mark);
+    this.area.addEventListener("pointermove", (event) => this.#point(event));
+    this.area.addEventListener("pointerleave", () => this.#moveTo(null));
+    this.area.addEventListener("keydown", (event) => this.#step(event));
+    this.area.addEventListener("blur", () => this.#moveTo(null));
+    const head = el("figcaption", {}, el("h2", {}, title), this.legend);
+    this.node = el("figure", { class: "chart" }, head, this.area, el("div", { class: "axis-time" }, this.begin, this.when));
     for (const line of lines) this.#add(line);
   }
 
@@ -119,9 +123,23 @@ export class LineChart {
     this.#lines.set(key, { tint, title, value, item, path, series: null });
   }
 
-  #point(event, area) {
-    const box = event && area.getBoundingClientRect();
-    this.#cursor = event ? Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) : null;
+  #point(event) {
+    const box = this.area.getBoundingClientRect();
+    this.#moveTo((event.clientX - box.left) / box.width);
+  }
+
+  #step(event) {
+    const at = this.#cursor ?? 1;
+    const targets = { ArrowLeft: at - STEP, ArrowDown: at - STEP, ArrowRight: at + STEP, ArrowUp: at + STEP, Home: 0, End: 1, Escape: 1 };
+    const target = targets[event.key];
+    if (target === undefined) return;
+    event.preventDefault();
+    this.#moveTo(target > 1 - STEP / 2 ? null : target);
+  }
+
+  /** A share of the width, or null: now. */
+  #moveTo(cursor) {
+    this.#cursor = cursor === null ? null : Math.min(1, Math.max(0, cursor));
     this.#write();
   }
 
@@ -138,7 +156,9 @@ export class LineChart {
       setText(value, this.format(near ? point.value : null));
       told.push(`${title} ${value.textContent}`);
     }
-    if (!back) setAttribute(this.area, "aria-label", `${this.title} of the last minutes; now ${told.join(", ")}`);
+    setAttribute(this.area, "aria-valuemin", -Math.round(this.#span / 1000));
+    setAttribute(this.area, "aria-valuenow", -Math.round(back / 1000));
+    setAttribute(this.area, "aria-valuetext", `${this.when.textContent}: ${told.join(", ") || "nothing"}`);
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * The dashboard: one view at a time, asked for again and again, and what the router says happens. The address after
- * `#` names the view: `#/`, `#/rooms/ROOM`, `#/rooms/ROOM/PARTICIPANT`.
+ * `#` names the view: `#/`, `#/nodes/NODE`, `#/rooms/ROOM`, `#/rooms/ROOM/PARTICIPANT`. Nodes and rooms may be elsewhere:
+ * the router that serves this page passes on what it is asked about them. Events are its own alone.
  */
 
 import { Api, ApiError } from "./api.js";
@@ -8,7 +9,7 @@ import { el, nameTag, setAttribute, setText, show } from "./dom.js";
 import { EventStream } from "./events.js";
 import { clockTime } from "./format.js";
 import { History } from "./history.js";
-import { roomHref } from "./parts.js";
+import { nodeHref, roomHref } from "./parts.js";
 import { Poller } from "./poller.js";
 import { Feed } from "./view_feed.js";
 import { LoginView } from "./view_login.js";
@@ -35,6 +36,7 @@ class Dashboard {
       onEvents: (events) => this.#onEvents(events),
       onState: (open, error) => this.feed.setState(open, error),
     });
+    $("skip").addEventListener("click", (event) => this.#skip(event));
     $("sign-out").addEventListener("click", () => this.#signOut());
     addEventListener("hashchange", () => this.#route(true));
     document.addEventListener("visibilitychange", () => document.hidden && this.#showState("paused", "Paused"));
@@ -66,6 +68,12 @@ class Dashboard {
     show($("draining"), state === "draining");
   }
 
+  /** The address after `#` names the view, so the link must not change it. */
+  #skip(event) {
+    event.preventDefault();
+    $("view").focus();
+  }
+
   #signOut() {
     this.api.token = null;
     this.history = new History();
@@ -79,6 +87,7 @@ class Dashboard {
     const [top, room, person, more] = location.hash.replace(/^#\/?/, "").split("/").map(decode);
     if (top === "rooms" && room && person && !more) this.#open(new PeerView(this, room, person), room, moved);
     else if (top === "rooms" && room && !person) this.#open(new RoomView(this, room), room, moved);
+    else if (top === "nodes" && room && !person) this.#open(new OverviewView(this, room), null, moved);
     else if (!top) this.#open(new OverviewView(this), null, moved);
     else location.replace("#/");
   }
@@ -105,7 +114,7 @@ class Dashboard {
   async #load(view, signal) {
     const [data, overview] = await Promise.all([
       view.load(signal),
-      this.#node || view instanceof OverviewView ? null : this.api.get(["overview"], { query: { limit: 1 }, signal }),
+      this.#node || view.isOfThisNode ? null : this.api.get(["overview"], { query: { limit: 1 }, signal }),
     ]);
     return { data, overview };
   }
@@ -116,6 +125,7 @@ class Dashboard {
       this.events.start(overview.recent_events);
     }
     view.update(data);
+    this.feed.place(view.elsewhere ?? (view.room === undefined ? null : this.api.elsewhere));
     this.#answered = Date.now();
     document.body.dataset.state = "live";
     this.#hideBanner();
@@ -167,13 +177,15 @@ class Dashboard {
 
   #showCrumbs(room, view) {
     const here = view instanceof PeerView ? view.title : null;
-    const key = JSON.stringify([room, here]);
-    document.title = `${here ?? room ?? "Overview"} – fork-router`;
+    const node = view.elsewhere ?? null;
+    const key = JSON.stringify([room, here, node]);
+    document.title = `${here ?? room ?? node ?? "Overview"} – fork-router`;
     if ($("crumbs").dataset.now === key) return;
     $("crumbs").dataset.now = key;
     const last = { "aria-current": "page" };
     const items = [
-      el("li", {}, el("a", { href: "#/", ...(room === null ? last : {}) }, "Overview")),
+      el("li", {}, el("a", { href: "#/", ...(room === null && node === null ? last : {}) }, "Overview")),
+      node !== null && el("li", {}, el("a", { href: nodeHref(node), ...last }, nameTag(node))),
       room !== null && el("li", {}, el("a", { href: roomHref(room), ...(here ? {} : last) }, nameTag(room))),
       here && el("li", {}, el("span", last, nameTag(here))),
     ];

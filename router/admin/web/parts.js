@@ -112,4 +112,5 @@ export function panel(title, ...children) {
 }
 
 export const roomHref = (room) => `#/rooms/${encodeURIComponent(room)}`;
+export const nodeHref = (node) => `#/nodes/${encodeURIComponent(node)}`;
 export const personHref = (room, person) => `${roomHref(room)}/${encodeURIComponent(person)}`;

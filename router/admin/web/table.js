@@ -24,7 +24,10 @@ export class Table {
     this.node = el("div", { class: "table" }, table, this.empty);
     this.rows = new Keyed(body, keyOf, (item) => {
       const cells = columns.map(({ cell, kind = "", title }) => ({ ...cell(item), kind, title }));
-      const parts = cells.map(({ node, kind, title }) => el("td", { class: kind, role: "cell", "data-title": title }, node));
+      const parts = cells.map(({ node, kind, title }) => {
+        const naming = kind === "main" ? ["th", { scope: "row", role: "rowheader" }] : ["td", { role: "cell" }];
+        return el(naming[0], { class: kind, "data-title": title, ...naming[1] }, node);
+      });
       return { node: el("tr", { role: "row" }, ...parts), update: (changed) => cells.forEach(({ update }) => update(changed)) };
     });
   }

@@ -1,4 +1,4 @@
-/** What happens, newest first: of all rooms, or of the one that is looked at. */
+/** What happens at this router, newest first: in all rooms, or in the one that is looked at. */
 
 import { el, nameTag, setText, show } from "./dom.js";
 import { clockTime, sourceName } from "./format.js";
@@ -17,7 +17,7 @@ const SENTENCES = {
   room_changed: () => "was changed by an operator",
   participant_joined: () => "joined",
   participant_left: ({ reason }) => `left (${reason})`,
-  participant_changed: () => "changed their name or metadata",
+  participant_changed: () => "was changed: name, metadata or rights",
   track_published: (event) => `publishes ${track(event)}`,
   track_unpublished: (event) => `ended ${track(event)}`,
   track_muted: (event) => `muted ${track(event)}`,
@@ -38,6 +38,7 @@ export class Feed {
   #events = [];
   #timer = null;
   #room = null;
+  #elsewhere = null;
 
   constructor() {
     this.list = el("ol", { class: "feed", tabindex: 0, "aria-label": "Events, newest first" });
@@ -52,6 +53,14 @@ export class Feed {
   follow(room) {
     this.#room = room;
     this.list.classList.toggle("of-one", room !== null);
+    this.#render();
+  }
+
+  /** Of another node's rooms no events come here; null: what is looked at is at this one. */
+  place(elsewhere) {
+    setText(this.empty, elsewhere ? `Events come from the router that serves this page. Those of ${elsewhere} are on its own dashboard.` : "Nothing has happened yet.");
+    if (this.#elsewhere === elsewhere) return;
+    this.#elsewhere = elsewhere;
     this.#render();
   }
 
@@ -72,7 +81,7 @@ export class Feed {
   #render() {
     clearTimeout(this.#timer);
     this.#timer = null;
-    const wanted = this.#events.filter(({ room }) => this.#room === null || room?.name === this.#room).slice(0, SHOWN);
+    const wanted = (this.#elsewhere ? [] : this.#events).filter(({ room }) => this.#room === null || room?.name === this.#room).slice(0, SHOWN);
     const present = new Map([...this.list.children].map((node) => [node.dataset.id, node]));
     this.list.replaceChildren(...wanted.map((event) => present.get(event.id) ?? writeEvent(event)));
     show(this.empty, wanted.length === 0);

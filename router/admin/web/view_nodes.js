@@ -1,8 +1,8 @@
-/** The routers that share one store; a router alone shows itself. */
+/** The routers that share one store, as it knows them, each with a way to its own page; a router alone shows itself. */
 
-import { el, nameTag, setAttribute, setName, setText } from "./dom.js";
-import { count, DASH, percent } from "./format.js";
-import { badge, panel } from "./parts.js";
+import { el, setAttribute, setText } from "./dom.js";
+import { count, DASH, duration, percent } from "./format.js";
+import { badge, linkCell, nodeHref, panel } from "./parts.js";
 import { Table, textCell } from "./table.js";
 
 const TONES = { serving: "good", draining: "fair" };
@@ -33,35 +33,37 @@ export class Nodes {
     return this.#known;
   }
 
-  update(listed, here) {
-    const own = { id: here.id ?? "this router", state: here.state, load: here.load, rooms: here.rooms, participants: here.participants, version: here.version };
+  /** `shown` is the router whose figures the page shows. */
+  update(listed, shown) {
+    const own = { id: shown.id ?? "this router", here: true, ...pickFresh(shown), version: shown.version };
     const nodes = listed?.items.length ? listed.items : [own];
-    this.table.update(nodes.map((node) => ({ ...node, isHere: node.id === own.id, ...(node.id === own.id ? pickFresh(own) : {}) })));
-    setText(this.store, describeStore(here.store, nodes.length));
-    setAttribute(this.store, "data-tone", here.store.up === false ? "bad" : null);
+    const known = listed && performance.now() - this.#asked;
+    this.table.update(nodes.map((node) => ({ ...node, isShown: node.id === own.id, age: known && readAge(node, nodes, known), ...(node.id === own.id ? pickFresh(shown) : {}) })));
+    setText(this.store, describeStore(shown, nodes.length));
+    setAttribute(this.store, "data-tone", shown.store.up === false ? "bad" : null);
   }
 }
 
-/** This router's own figures are newer than what it last told the store. */
+/** The shown router's own figures are newer than what it last told the store. */
 const pickFresh = ({ state, load, rooms, participants }) => ({ state, rooms, participants, ...(load === null ? {} : { load }) });
 
-function describeStore({ kind, up, error }, nodes) {
-  if (up === false) return `Store does not answer${error ? ` (${error})` : ""}: calls go on.`;
-  if (kind === "memory") return "Single node: the directory is in memory.";
-  return nodes > 1 ? "Rooms and figures on this page are those of this node." : "The store answers.";
+/** Seconds since its last heartbeat when the list was made, against the router that made it, and since then. */
+function readAge(node, nodes, sinceMs) {
+  const maker = nodes.find(({ here }) => here);
+  return maker ? (Math.max(0, Date.parse(maker.seen_at) - Date.parse(node.seen_at)) + sinceMs) / 1000 : null;
 }
 
-const nodeCell = () => {
-  const name = nameTag("");
-  const here = el("span", { class: "note" }, "this one");
-  return {
-    node: el("span", { class: "main-cell" }, name, here),
-    update(node) {
-      setName(name, node.id);
-      here.hidden = !node.isHere;
-    },
-  };
-};
+function describeStore({ id, store: { kind, up, error } }, nodes) {
+  if (up === false) return `Store does not answer${error ? ` (${error})` : ""}: calls go on.`;
+  if (kind === "memory") return "Single node: the directory is in memory.";
+  return nodes > 1 ? `All else on this page is of ${id}.` : "The store answers.";
+}
+
+const nodeCell = linkCell({
+  hrefOf: ({ id, here, isShown, admin_url: url }) => (isShown ? null : here ? "#/" : url ? nodeHref(id) : null),
+  nameOf: ({ id }) => id,
+  notesOf: ({ here, isShown, admin_url: url }) => [here && "serves this page", isShown && !here && "shown here", !here && !url && "tells no admin URL: its rooms cannot be shown here"],
+});
 
 const stateCell = () => {
   const { node, set } = badge();
@@ -87,6 +89,7 @@ const COLUMNS = [
   { title: "Load", kind: "number", cell: loadCell },
   { title: "Rooms", kind: "number", cell: textCell((node) => count(node.rooms)) },
   { title: "People", kind: "number", cell: textCell((node) => count(node.participants)) },
+  { title: "Seen", kind: "number", cell: textCell(({ age }) => (Number.isFinite(age) ? `${duration(age)} ago` : DASH)) },
   { title: "Region", kind: "wide", cell: textCell((node) => node.region || DASH) },
   { title: "Version", kind: "wide", cell: textCell((node) => node.version || DASH) },
   { title: "State", kind: "state", cell: stateCell },

@@ -1,7 +1,7 @@
-/** The first page: this router in figures, its nodes, what video slots show, and the rooms. */
+/** The first page: a router in figures, the nodes beside it, what video slots show, and its rooms. */
 
 import { ShareBar } from "./charts.js";
-import { el, setAttribute, setText, show } from "./dom.js";
+import { el, nameTag, setText, show } from "./dom.js";
 import { bitrate, count, duration, percent, plural } from "./format.js";
 import { Rates } from "./history.js";
 import { Nodes } from "./view_nodes.js";
@@ -26,11 +26,12 @@ const LIMITS = [
 const SORTS = [["name", "By name"], ["size", "Most people"], ["bitrate", "Most traffic"], ["loss", "Most loss"], ["quality", "Worst quality"]];
 
 export class OverviewView {
-  title = "Overview";
   #rates = new Rates();
 
-  constructor(app) {
+  /** `elsewhere` is the id of another node, whose figures and rooms are to be shown. */
+  constructor(app, elsewhere = null) {
     this.app = app;
+    this.elsewhere = elsewhere;
     this.cards = {
       rooms: new Card("Rooms", { floor: 2, tint: "tint-6" }),
       people: new Card("People", { floor: 2, tint: "tint-6" }),
@@ -50,7 +51,7 @@ export class OverviewView {
     this.node = el(
       "div",
       { class: "view" },
-      el("h1", { class: "unseen", tabindex: -1 }, "Overview"),
+      elsewhere === null ? el("h1", { class: "unseen", tabindex: -1 }, "Overview") : el("header", { class: "title" }, el("h1", { tabindex: -1 }, nameTag(elsewhere))),
       this.alert,
       el("div", { class: "cards" }, ...Object.values(this.cards).map(({ node }) => node)),
       el("div", { class: "columns" }, panel("Pictures shown", this.pictures.node).node, panel("What limits them", this.limits.node).node),
@@ -61,7 +62,7 @@ export class OverviewView {
 
   async load(signal) {
     const [overview, nodes] = await Promise.all([
-      this.app.api.get(["overview"], { query: this.controls.query, signal }),
+      this.app.api.get(this.elsewhere === null ? ["overview"] : ["nodes", this.elsewhere, "overview"], { query: this.controls.query, signal }),
       this.nodes.load(this.app.api, signal),
     ]);
     return { overview, nodes };
@@ -76,17 +77,31 @@ export class OverviewView {
     show(this.alert, !node.counters);
     const load = this.#showCounters(node, now);
     this.nodes.update(nodes, { ...node, load });
+    this.#showCluster(nodes);
     this.rooms.update(rooms);
     setText(this.rooms.empty, this.controls.query.search ? "No room has such a name." : "No room is open. Rooms appear here when somebody joins.");
     this.controls.update(total);
+    if (!this.isOfThisNode) return;
     this.app.events.start(overview.recent_events);
     this.app.showNode(node);
+  }
+
+  get isOfThisNode() {
+    return this.elsewhere === null;
+  }
+
+  /** Of several nodes, what the registry knows of all. */
+  #showCluster(listed) {
+    if (!(listed?.items.length > 1)) return;
+    const total = (key) => `of ${count(sum(listed.items.map((node) => node[key])))} at ${listed.items.length} nodes`;
+    setText(this.cards.rooms.note, total("rooms"));
+    setText(this.cards.people.note, total("participants"));
   }
 
   /** Figures of the engine, of which it has totals; gives the load. */
   #showCounters({ rooms, participants, counters }, now) {
     const { cards } = this;
-    const { history } = this.app;
+    const history = { push: (key, time, value) => this.app.history.push(`${key} of node ${this.elsewhere ?? ""}`, time, value) };
     cards.rooms.update([count(rooms)], "open now", history.push("rooms", now, rooms), now);
     cards.people.update([count(participants)], counters ? plural(sum(counters.transports), "connection", "connections") : "", history.push("people", now, participants), now);
     if (!counters) return null;

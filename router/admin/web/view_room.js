@@ -12,6 +12,7 @@ export class RoomView {
     Object.assign(this, { app, room, title: room });
     this.locked = badge();
     this.quality = badge();
+    this.place = badge();
     this.cards = {
       people: new Card("People", { floor: 2, tint: "tint-6" }),
       in: new Card("Received", { floor: 1e5, tint: "tint-1" }),
@@ -25,7 +26,7 @@ export class RoomView {
     this.node = el(
       "div",
       { class: "view" },
-      el("header", { class: "title" }, el("h1", { tabindex: -1 }, nameTag(room)), this.quality.node, this.locked.node),
+      el("header", { class: "title" }, el("h1", { tabindex: -1 }, nameTag(room)), this.quality.node, this.locked.node, this.place.node),
       el("div", { class: "cards" }, ...Object.values(this.cards).map(({ node }) => node)),
       people.node,
     );
@@ -50,6 +51,7 @@ export class RoomView {
     this.cards.out.update(rateFigure(figures.bitrate_out), limited, push("out", figures.bitrate_out), now);
     this.cards.loss.update(shareFigure(figures.loss_out), "before repair, by their reports", push("loss", figures.loss_out), now);
     this.quality.set(figures.quality && qualityName(figures.quality), qualityTone(figures.quality));
+    this.place.set(this.app.api.elsewhere && `At ${this.app.api.elsewhere}`, "none");
     this.locked.set(room.locked ? "Locked" : "", "none");
     this.people.update(participants);
     setText(this.people.empty, this.controls.query.search ? "Nobody has such a name." : "Nobody is here.");
