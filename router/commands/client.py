@@ -24,6 +24,8 @@ TIMEOUT_S: Final = 10.0
 SILENCE_S: Final = 40.0
 """A stream of events has a heartbeat more often than that."""
 PAGE: Final = 200
+UNKNOWN_PATH: Final = "unknown-path"
+"""The slug of what is not there at all, as at a public port; a room or a participant has another."""
 
 Item = dict[str, Any]  # Any: JSON
 
@@ -43,20 +45,16 @@ class AdminClient:
     def __init__(self, place: Place, transport: httpx.BaseTransport | None = None) -> None:
         self.url = place.url.rstrip("/")
         self._has_token = place.token is not None
-        try:
-            parsed = httpx.URL(self.url)
-            if parsed.scheme not in ("http", "https") or not parsed.host:
-                raise httpx.InvalidURL("expected http://HOST:PORT or https://HOST:PORT")
-            self._http = httpx.Client(
-                base_url=self.url,
-                headers={"Authorization": f"Bearer {place.token}"} if place.token else {},
-                timeout=TIMEOUT_S,
-                transport=transport,
-                trust_env=not is_this_machine(parsed.host),
-                verify=_trust(place.ca_file),
-            )
-        except (httpx.InvalidURL, ValueError) as error:
-            raise ConfigError(f"--url is {place.url!a}: {error}") from None
+        self.trust = _trust(place.ca_file)
+        """Whose certificates are good."""
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {place.token}"} if place.token else {},
+            timeout=TIMEOUT_S,
+            transport=transport,
+            trust_env=not is_this_machine(_check_url(place.url)),
+            verify=self.trust,
+        )
 
     def __enter__(self) -> "AdminClient":
         return self
@@ -139,17 +137,29 @@ class AdminClient:
         return body
 
     def _unreachable(self, error: httpx.HTTPError) -> AdminError:
-        reason = str(error) or type(error).__name__
-        return AdminError(f"router not reachable at {self.url}: {reason}; is it running?", EXIT_UNREACHABLE)
+        reason = (str(error) or type(error).__name__).rstrip(".")
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            hint = "name its authority by --ca-file, and its name by --url"
+        elif "[SSL" in reason:
+            hint = "is it http?"
+        elif isinstance(error, httpx.RemoteProtocolError):
+            hint = "is it https?"
+        else:
+            hint = "is it running?"
+        return AdminError(f"router not reachable at {self.url}: {reason}; {hint}", EXIT_UNREACHABLE)
 
     def _not_an_api(self) -> AdminError:
-        return AdminError(f"what answers at {self.url} is not the admin API of a router", EXIT_FAILED)
+        text = f"what answers at {self.url} is not the admin API of a router: expected its admin port"
+        return AdminError(text, EXIT_FAILED)
 
     def _refusal(self, reply: httpx.Response) -> AdminError:
         if reply.is_redirect:
             return AdminError(f"{self.url} redirects to {reply.headers['location']}: give that as --url", EXIT_FAILED)
+        detail, slug = _describe(reply)
+        if reply.status_code == 404 and slug in ("", UNKNOWN_PATH) and detail == reply.reason_phrase:
+            return self._not_an_api()
         exit_code = EXIT_OF_STATUS.get(reply.status_code, EXIT_FAILED)
-        text = f"{reply.status_code} {_describe(reply)}"
+        text = f"{reply.status_code} {detail}{f' ({slug})' if slug else ''}"
         if exit_code != EXIT_REFUSED:
             return AdminError(text, exit_code)
         if self._has_token:
@@ -177,21 +187,39 @@ def join_path(*parts: str) -> str:
     >>> join_path("rooms", "a/b")
     '/v1/rooms/a%2Fb'
     """
+    for part in parts:
+        if part in ("", ".", ".."):
+            raise ConfigError(f"expected a name or an id, got {part!r}")
     return "/".join(("/v1", *(quote(part, safe="") for part in parts)))
 
 
-def _trust(ca_file: Path | None) -> ssl.SSLContext | bool:
-    if ca_file is None:
-        return True
+def _check_url(text: str) -> str:
+    """Its host."""
+    try:
+        url = httpx.URL(text)
+        if url.scheme in ("http", "https") and url.host and not (url.userinfo or url.query or url.fragment):
+            return url.host
+        reason = "expected http://HOST:PORT or https://HOST:PORT, perhaps with a path"
+    except (httpx.InvalidURL, ValueError) as error:
+        url, reason = None, str(error)
+    if url is not None and url.userinfo:
+        raise ConfigError("--url has a user or a password: expected none, the token opens the router")
+    raise ConfigError(f"--url is {text!a}: {reason}")
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    """The system's authorities (or SSL_CERT_FILE's), not a library's own list: companies add theirs to the system's."""
     try:
         return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"--ca-file is {str(ca_file)!r}: expected certificates in PEM ({error})") from None
+    except OSError as error:  # SSLError is one
+        reason = error.strerror or error
+        raise ConfigError(f"--ca-file is {str(ca_file)!r}: expected certificates in PEM ({reason})") from None
 
 
-def _describe(reply: httpx.Response) -> str:
+def _describe(reply: httpx.Response) -> tuple[str, str]:
+    """Detail and slug of a problem document; of anything else what its status says."""
     try:
         problem = reply.json()
-        return f"{problem['detail']} ({problem['slug']})"
+        return str(problem["detail"]), str(problem["slug"])
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return reply.reason_phrase
+        return reply.reason_phrase, ""

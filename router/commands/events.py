@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from router.commands.remote import Remote, on_remote
-from router.tables import plain
+from router.tables import print_json, print_line
 
 if TYPE_CHECKING:
     from router.commands.client import AdminClient, Item
@@ -53,7 +53,10 @@ def follow_events(
     shown = 0
     while True:
         for event in follower.read():
-            print(json.dumps(event) if remote.as_json else plain(describe_event(event)), flush=True)
+            if remote.as_json:
+                print_json(event, indent=None)
+            else:
+                print_line(describe_event(event))
             shown += 1
             if shown == count:
                 return

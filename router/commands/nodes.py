@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from router.commands.errors import EXIT_UNREACHABLE, AdminError
-from router.commands.remote import Remote, on_remote
+from router.commands.remote import Remote, check_finite, on_remote
 
 if TYPE_CHECKING:
     from router.commands.client import Item
@@ -60,7 +60,8 @@ def drain(
     remote: Remote,
     node: NodeId = None,
     deadline: Annotated[
-        float | None, typer.Option(min=0, help="Seconds that calls may go on; 0: none. Else as the router is set.")
+        float | None,
+        typer.Option(min=0, callback=check_finite, help="Seconds that calls may go on; 0: none. Else as set there."),
     ] = None,
     no_deadline: Annotated[bool, typer.Option("--no-deadline", help="As long as there is somebody.")] = False,
     stay: Annotated[bool, typer.Option("--stay", help="Do not end the process then.")] = False,

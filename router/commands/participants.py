@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from router.commands.errors import EXIT_UNKNOWN, AdminError
 from router.commands.groups import ListGroup
 from router.commands.people import find_participant
 from router.commands.remote import ParticipantName, Remote, RoomName, on_remote
@@ -130,6 +131,8 @@ def _mute(remote: Remote, room: str, participant: str, source: str | None, *, mu
     path = _find(remote, room, participant)
     body = {"muted": muted, **({"source": source} if source else {})}
     tracks = remote.client.change("POST", f"{path}/mute", body).get("items", ())
+    if source and not tracks:
+        raise AdminError(f"{participant} publishes no {source}", EXIT_UNKNOWN)
     remote.show_list(tracks, TRACK_COLUMNS)
 
 

@@ -6,6 +6,7 @@ argument, for others on the machine can read those: `--token-file`, else the set
 """
 
 import inspect
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from router.errors import ConfigError
-from router.tables import print_json, print_table
+from router.hosts import from_same_machine, in_url
+from router.tables import print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,11 +34,21 @@ Url = Annotated[
     typer.Option("--url", envvar=ADMIN_URL_VARIABLE, help="Admin API, such as http://127.0.0.1:8081."),
 ]
 TokenFile = Annotated[Path | None, typer.Option("--token-file", help="File with the admin token; - for stdin.")]
-CaFile = Annotated[Path | None, typer.Option("--ca-file", help="Certificates to trust instead of the system's (PEM).")]
+CaFile = Annotated[
+    Path | None,
+    typer.Option("--ca-file", help="Authorities to trust instead of the system's (PEM)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 RoomName = Annotated[str, typer.Argument(help="Name of a room.")]
 ParticipantName = Annotated[str, typer.Argument(help="Id or identity of a participant.")]
+
+
+def check_finite(seconds: float | None) -> float | None:
+    """Of an option: JSON has neither infinity nor NaN."""
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter("expected a finite number")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,7 @@ class Remote:
         if self.as_json:
             print_json(facts)
         else:
-            print_table([], [[text]])
+            print_line(text)
 
 
 COMMON: Final = tuple(
@@ -115,8 +127,7 @@ def find_router(
     from router.commands.client import Place
 
     if url is None:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.admin.host, settings.admin.host)  # noqa: S104
-        url = f"http://{f'[{host}]' if ':' in host else host}:{settings.admin.port}"
+        url = f"http://{in_url(from_same_machine(settings.admin.host))}:{settings.admin.port}"
     token = _read_token(token_file) if token_file is not None else _choose_token(settings)
     return Place(url, token, ca_file)
 
@@ -124,8 +135,10 @@ def find_router(
 def _read_token(file: Path) -> str:
     try:
         text = sys.stdin.readline() if str(file) == "-" else file.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--token-file is {str(file)!r}: {error}") from None
+    except UnicodeDecodeError:
+        text = ""
+    except OSError as error:
+        raise ConfigError(f"--token-file is {str(file)!r}: {error.strerror or error}") from None
     token = text.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigError(f"--token-file is {str(file)!r}: expected the token and nothing else")

@@ -1,17 +1,20 @@
 """`router rooms`: list, show, create, change, lock, unlock, close."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from router.commands.groups import ListGroup
-from router.commands.remote import Remote, RoomName, on_remote
+from router.commands.remote import Remote, RoomName, check_finite, on_remote
 
 if TYPE_CHECKING:
     from router.commands.client import Item
 
 app = typer.Typer(cls=ListGroup, help="Rooms: list (the default), create, change, lock, close.")
+
+_FRACTION: Final = re.compile(r"\.\d+")
 
 COLUMNS: Final[Mapping[str, Callable[["Item"], Any]]] = {
     "name": lambda room: room.get("name", ""),
@@ -20,12 +23,16 @@ COLUMNS: Final[Mapping[str, Callable[["Item"], Any]]] = {
     "tracks": lambda room: room.get("tracks", ""),
     "watchers": lambda room: room.get("watchers", ""),
     "locked": lambda room: "locked" if room.get("locked") else "",
-    "created at": lambda room: room.get("created_at", ""),
+    "created at": lambda room: _FRACTION.sub("", room.get("created_at", "")),
     "on node": lambda room: room.get("node") or "",
 }
 MaxParticipants = Annotated[int | None, typer.Option(min=1, help="How many may be inside.")]
-EmptyTimeout = Annotated[float | None, typer.Option(help="Seconds until it closes if nobody comes.")]
-DepartureTimeout = Annotated[float | None, typer.Option(help="Seconds until it closes when all have left.")]
+EmptyTimeout = Annotated[
+    float | None, typer.Option(callback=check_finite, help="Seconds until it closes if nobody comes.")
+]
+DepartureTimeout = Annotated[
+    float | None, typer.Option(callback=check_finite, help="Seconds until it closes when all have left.")
+]
 Metadata = Annotated[str | None, typer.Option(help="The application's own text, told to everybody inside.")]
 
 

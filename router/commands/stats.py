@@ -12,7 +12,7 @@ from router.tables import print_json, print_table
 if TYPE_CHECKING:
     from router.commands.client import Item
 
-COLUMNS: Final = ("participant", "stream", "mid", "codec", "kbit/s", "packets", "lost", "rtt ms", "why")
+COLUMNS: Final = ("who", "stream", "mid", "codec", "kbit/s", "packets", "lost", "rtt ms", "why")
 _SENDS: Final[Mapping[str, Callable[["Item", "Item"], Any]]] = {
     "packets": lambda stat, _: stat.get("packetsReceived", ""),
     "lost": lambda stat, _: stat.get("packetsLost", ""),

@@ -97,6 +97,10 @@ def revoke(
 
 @app.command("revocations")
 @on_remote
-def list_revocations(remote: Remote) -> None:
+def list_revocations(
+    remote: Remote,
+    removed: Annotated[bool, typer.Option("--removed", help="Who was removed from a room instead.")] = False,
+) -> None:
     """List what is revoked."""
-    remote.show_list(remote.client.read(PATH).get("items", ()), COLUMNS)
+    reason = "removed" if removed else "token-revoked"
+    remote.show_list(remote.client.read(PATH, reason=reason).get("items", ()), COLUMNS)

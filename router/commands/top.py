@@ -4,6 +4,7 @@ Reading is done by a thread, so that a router that is slow to answer holds up no
 of and waited for; one that does not answer at the start is an error.
 """
 
+import math
 import os
 import select
 import signal
@@ -20,12 +21,14 @@ import typer
 
 from router.commands.errors import AdminError
 from router.commands.remote import Remote, on_remote
-from router.tables import PIPE_WIDTH, print_json
+from router.tables import print_json, print_rich, terminal_width
 
 if TYPE_CHECKING:
     from router.commands.top_reading import Reader, Reading
 
 QUIT: Final = frozenset("qQ\x03\x04")
+SUSPEND: Final = "\x1a"
+PIPE_WIDTH: Final = 200
 FIRST_S: Final = 1.0
 """Between the two readings that a single frame needs for its rates."""
 Sort = Literal["name", "people", "bitrate", "loss", "quality"]
@@ -53,15 +56,15 @@ def show_top(
 
 def _print_frame(reading: "Reading", sort: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(asdict(reading))
+        frame = asdict(reading)
+        if frame["node"]["forward_p99_s"] == math.inf:  # JSON has none
+            frame["node"]["forward_p99_s"] = None
+        print_json(frame)
         return
-    from rich.console import Console
-
     from router.commands.top_view import view
 
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    console = Console(markup=False, highlight=False, width=width)
-    console.print(view(reading, sort=sort, backwards=False, height=None))
+    width = terminal_width() or PIPE_WIDTH
+    print_rich(view(reading, sort=sort, backwards=False, width=width, height=None), width)
 
 
 @dataclass(slots=True)
@@ -73,11 +76,13 @@ class State:
     sort: str = "p"
     backwards: bool = False
 
-    def press(self, key: str, sorts: frozenset[str]) -> bool:
+    def press(self, key: str) -> bool:
         """Whether to go on after a key."""
+        from router.commands.top_reading import SORTS
+
         if key in QUIT:
             return False
-        if key in sorts:
+        if key in SORTS:
             self.sort = key
         elif key == "r":
             self.backwards = not self.backwards
@@ -94,28 +99,37 @@ class View:
         self._ended = threading.Event()
         self._hurry = threading.Event()
         """Somebody pressed a key: read now."""
+        self._ended_by = 0
+        """A signal."""
         self._awake, self._wake_up = os.pipe()
         os.set_blocking(self._wake_up, False)
 
     def run(self) -> None:
         """Blocks."""
+        threading.Thread(target=self._read, name="top", daemon=True).start()
+        while self._show():
+            signal.raise_signal(signal.SIGTSTP)  # the shell has the terminal, as it was, until it sends SIGCONT
+        self._ended.set()
+        self._hurry.set()
+        if self._ended_by:
+            sys.exit(128 + self._ended_by)
+
+    def _show(self) -> bool:
+        """Until somebody leaves, or stops it for now: True."""
         from rich.console import Console
         from rich.live import Live
 
         console = Console(markup=False, highlight=False)
-        reading = threading.Thread(target=self._read, name="top", daemon=True)
         with (
-            self._catch_resizes(),
+            self._catch_signals(),
             _single_keys(sys.stdin.fileno()),
             Live(
                 self._draw(console), console=console, screen=True, auto_refresh=False, vertical_overflow="crop"
             ) as live,
         ):
-            reading.start()
-            while self._wait():
+            while (goes_on := self._wait()) is None:
                 live.update(self._draw(console), refresh=True)
-        self._ended.set()
-        self._hurry.set()
+        return goes_on
 
     def _draw(self, console: Any) -> Any:
         from router.commands.top_view import view
@@ -125,23 +139,27 @@ class View:
             state.reading,
             sort=state.sort,
             backwards=state.backwards,
+            width=console.size.width,
             height=console.size.height,
             problem=state.problem,
         )
 
-    def _wait(self) -> bool:
-        """Until there is something to draw; False to leave."""
-        from router.commands.top_reading import SORTS
-
+    def _wait(self) -> bool | None:
+        """Until there is something to draw; False to leave, True to stop for now."""
         stdin = sys.stdin.fileno()
         ready, _, _ = select.select([stdin, self._awake], [], [])
         if self._awake in ready:
             os.read(self._awake, 4096)
+        if self._ended_by:
+            return False
         if stdin in ready:
             keys = os.read(stdin, 64).decode(errors="replace")
             self._hurry.set()
-            return bool(keys) and all(self._state.press(key, frozenset(SORTS)) for key in keys)
-        return True
+            if SUSPEND in keys:
+                return True
+            if not keys or not all(self._state.press(key) for key in keys):
+                return False
+        return None
 
     def _read(self) -> None:
         while not self._ended.is_set():
@@ -157,20 +175,31 @@ class View:
         with suppress(BlockingIOError):
             os.write(self._wake_up, b".")
 
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if number != signal.SIGWINCH:
+            self._ended_by = number
+        self._notify()
+
     @contextmanager
-    def _catch_resizes(self) -> Iterator[None]:
-        before = signal.signal(signal.SIGWINCH, lambda _number, _frame: self._notify())
+    def _catch_signals(self) -> Iterator[None]:
+        """Resizes are drawn; who ends it from outside gets a terminal that is as it was."""
+        numbers = (signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield
         finally:
-            signal.signal(signal.SIGWINCH, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager
 def _single_keys(terminal: int) -> Iterator[None]:
-    """Keys come one by one and unseen."""
+    """Keys come one by one and unseen, Ctrl-Z as one of them."""
     before = termios.tcgetattr(terminal)
     tty.setcbreak(terminal)
+    ours = termios.tcgetattr(terminal)
+    ours[6][termios.VSUSP] = os.fpathconf(terminal, "PC_VDISABLE").to_bytes()
+    termios.tcsetattr(terminal, termios.TCSANOW, ours)
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from router.commands.errors import EXIT_UNKNOWN, AdminError
+from router.commands.errors import AdminError
 
 if TYPE_CHECKING:
     from router.commands.client import AdminClient, Item
@@ -19,7 +19,7 @@ SORTS: Final[Mapping[str, tuple[str, str]]] = {
     "p": ("people", "size"),
     "b": ("bitrate", "bitrate"),
     "l": ("loss", "loss"),
-    "w": ("worst quality", "quality"),
+    "w": ("quality", "quality"),
 }
 """By their keys: how they are called, and what the overview calls them. The router sorts, for it may have very many."""
 
@@ -65,11 +65,18 @@ class Reader:
     def __init__(self, client: "AdminClient") -> None:
         self._client = client
         self._counters: Item | None = None
-        self._has_nodes = True
 
     def read(self, sort: str = "p") -> Reading:
         """The frame of now; `AdminError` when the router does not answer."""
         overview = self._client.read("/v1/overview", sort=SORTS[sort][1], limit=MAX_ROOMS)
+        nodes = self._read_nodes()
+        try:
+            return self._understand(overview, nodes)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            self._counters = None
+            raise AdminError(f"the overview of the router at {self._client.url} is of another version") from None
+
+    def _understand(self, overview: "Item", nodes: "tuple[Item, ...]") -> Reading:
         node = overview.get("node") or {}
         before, counters = self._counters, node.get("counters")
         self._counters = counters
@@ -83,16 +90,14 @@ class Reader:
             rooms=tuple(overview.get("rooms", ())),
             total_rooms=overview.get("total", 0),
             participants=node.get("participants", 0),
-            nodes=self._read_nodes(),
+            nodes=nodes,
         )
 
     def _read_nodes(self) -> "tuple[Item, ...]":
-        if not self._has_nodes:
-            return ()
+        """None while the store is away: that is told beside."""
         try:
             return tuple(self._client.read("/v1/nodes").get("items", ()))
-        except AdminError as error:
-            self._has_nodes = error.exit_code != EXIT_UNKNOWN  # a router of before
+        except AdminError:
             return ()
 
 

@@ -6,6 +6,7 @@
 or `python -m router.examples.embedded [PORT]`. Users sign in by name only: put your own sign-in there.
 """
 
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,8 +34,8 @@ User = Annotated[str, Depends(current_user)]
 
 
 def make_app() -> FastAPI:
-    """The application."""
-    router = EmbeddedRouter()
+    """The application. A drain that is over ends it as SIGTERM does, which uvicorn knows."""
+    router = EmbeddedRouter(on_drained=lambda: signal.raise_signal(signal.SIGTERM))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

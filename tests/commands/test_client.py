@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from router.commands.client import AdminClient, Place
+from router.commands.client import AdminClient, Place, join_path
 from router.commands.errors import AdminError
 from router.commands.remote import find_router
 from router.config import load_settings
@@ -39,6 +39,8 @@ def answering(status: int, **content: object) -> Answer:
         (answering(500, text="<html>"), 1, "500 Internal Server Error"),
         (answering(500, json=["detail"]), 1, "500 Internal Server Error"),
         (answering(200, text="<html>"), 1, "is not the admin API"),
+        (answering(404, text="<html>"), 1, "expected its admin port"),
+        (answering(404, json={"detail": "Not Found", "slug": "unknown-path"}), 1, "expected its admin port"),
         (answering(200, json=[1]), 1, "is not the admin API"),
         (answering(307, headers={"location": "https://elsewhere.test/v1"}), 1, "give that as --url"),
     ],
@@ -85,10 +87,31 @@ def test_pages_that_are_none(page: object) -> None:
         list(admin.read_all("/v1/rooms"))
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8081", "ftp://a", "http://", "http://a:b"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8081", "ftp://a", "http://", "http://a:b", "http://a?b", "http://a#b", "http://admin:secret@a"]
+)
 def test_bad_urls(url: str) -> None:
-    with pytest.raises(ConfigError, match="--url"):
+    with pytest.raises(ConfigError, match=r"^--url") as refused:
         AdminClient(Place(url))
+    assert "secret" not in str(refused.value)
+
+
+def test_a_router_may_be_below_a_path() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return httpx.Response(200, json={})
+
+    with AdminClient(Place("https://ops.test/router/"), httpx.MockTransport(answer)) as admin:
+        admin.read(join_path("rooms", "a b"))
+    assert asked == ["/router/v1/rooms/a%20b"]
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_would_be_another_path(name: str) -> None:
+    with pytest.raises(ConfigError, match="expected a name or an id"):
+        join_path("rooms", name)
 
 
 def test_tls_is_verified_and_another_authority_can_be_named(tmp_path: Path) -> None:
@@ -98,7 +121,7 @@ def test_tls_is_verified_and_another_authority_can_be_named(tmp_path: Path) -> N
         context: ssl.SSLContext = transport._pool._ssl_context  # type: ignore[assignment]
         assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     (tmp_path / "ca.pem").write_text("no certificate")
-    with pytest.raises(ConfigError, match="--ca-file"):
+    with pytest.raises(ConfigError, match=r"^--ca-file"):
         AdminClient(Place("https://router.test", ca_file=tmp_path / "ca.pem"))
 
 
@@ -113,6 +136,7 @@ def test_where_the_router_is_and_which_token_opens_it(tmp_path: Path) -> None:
     settings = load_settings(flags={"admin": {"host": "0.0.0.0", "port": 99, "tokens": both}})
     assert find_router(settings) == Place("http://127.0.0.1:99", "w" * 16)
     assert find_router(load_settings(flags={"admin": {"host": "::"}})).url == "http://[::1]:8081"
+    assert find_router(load_settings(flags={"admin": {"host": "*"}})).url == "http://127.0.0.1:8081"
     (tmp_path / "token").write_text("f" * 16 + "\n")
     assert find_router(settings, "https://r.test", tmp_path / "token").token == "f" * 16
     (tmp_path / "tokens.yaml").write_text(f"ops: {{token: {'o' * 16}, scope: write}}\n")

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -13,6 +15,7 @@ from router.config import load_settings
 from router.rooms.rights import JoinGrant
 from router.rtc import sdp
 from router.server import RouterServer
+from tests.cluster.test_redis_topology import make_certificates
 from tests.commands.running import Outcome, run
 from tests.rtc.offers import publisher
 
@@ -72,6 +75,8 @@ async def test_people_and_their_tracks(server: RouterServer) -> None:
     assert "silent" in (await command("tracks", "unmute", "tea", audio["id"])).out
     muted = (await command("participants", "mute", "tea", "ada", "--json")).json()
     assert [track["moderated"] for track in muted] == [True, True]
+    without = await command("participants", "mute", "tea", "ada", "--source", "screen")
+    assert (without.code, "ada publishes no screen" in without.err) == (5, True)
     changed = (
         await command("participants", "change", "tea", "ada", "--name", "Countess", "--no-publish", "--json")
     ).json()
@@ -80,6 +85,9 @@ async def test_people_and_their_tracks(server: RouterServer) -> None:
     assert (await command("stats", "tea", "ada", "--json")).json()[0]["identity"] == "ada"
     assert (await command("participants", "remove", "tea", "ada")).out.strip() == "ada is out of tea"
     assert (await command("participants", "list", "tea", "--json")).json() == []
+    assert (await command("token", "revocations", "--json")).json() == []
+    (banned,) = (await command("token", "revocations", "--removed", "--json")).json()
+    assert (banned["identity"], banned["room"]) == ("ada", "tea")
 
 
 async def test_tokens_are_revoked(server: RouterServer) -> None:
@@ -117,6 +125,11 @@ async def test_a_frame_of_top_where_no_terminal_is(server: RouterServer, monkeyp
         (["rooms", "--url", "http://127.0.0.1:9"], 3, "router not reachable at http://127.0.0.1:9"),
         (["rooms", "--token-file", "wrong"], 4, "token refused"),
         (["participants"], 2, "room"),
+        (["rooms", "frob"], 2, "No such command 'frob'"),
+        (["token", "frob"], 2, "No such command 'frob'"),
+        (["rooms", "create", "x", "--empty-timeout", "nan"], 2, "finite"),
+        (["drain", "--deadline", "inf"], 2, "finite"),
+        (["rooms", "close", ".."], 2, "expected a name"),
     ],
 )
 async def test_mistakes(server: RouterServer, tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
@@ -135,6 +148,47 @@ async def test_doctor_finds_the_media_path(server: RouterServer) -> None:
     ) | {"public port": "ok", "media path": "ok"}
     assert str(server.media_ports[0]) in found["media path"]["detail"]
     assert dict(server.registry.rooms) == {}
+
+
+@asynccontextmanager
+async def speak_tls(certificate: Path, port: int) -> AsyncIterator[str]:
+    """A proxy that ends TLS before a port; its URL."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, back), copy(there, writer))
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as proxy:
+        yield f"https://localhost:{proxy.sockets[0].getsockname()[1]}"
+
+
+async def test_a_router_behind_tls_of_a_private_authority(
+    server: RouterServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificates(tmp_path)
+    good, other = tmp_path / "good.crt", tmp_path / "other.crt"
+    async with speak_tls(good, server.admin_port) as url, speak_tls(good, server.public_port) as public:
+        assert (await command("rooms", "--url", url, "--ca-file", str(good), "--json")).json() == []
+        strange = await command("rooms", "--url", url)
+        assert (strange.code, "name its authority by --ca-file" in strange.err) == (3, True)
+        assert (await command("rooms", "--url", url, "--ca-file", str(other))).code == 3
+        plain = await command("rooms", "--url", url.replace("https", "http"))
+        assert (plain.code, "is it https?" in plain.err) == (3, True)
+        tls = await command("rooms", "--url", f"https://127.0.0.1:{server.admin_port}")
+        assert (tls.code, "is it http?" in tls.err) == (3, True)
+        examined = await command("doctor", "--url", url, "--public-url", public, "--ca-file", str(good), "--json")
+        assert {one["status"] for one in examined.json()} == {"ok"}
+        monkeypatch.setenv("SSL_CERT_FILE", str(good))
+        assert (await command("rooms", "--url", url)).code == 0
 
 
 async def test_doctor_misses_what_is_not_there(server: RouterServer) -> None:

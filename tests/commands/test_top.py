@@ -13,9 +13,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from router.commands.client import AdminClient, Place
+from router.commands.errors import AdminError
+from router.commands.top_reading import Reader
 from router.config import load_settings
 from router.server import RouterServer
 from tests.commands.test_remote import FREE, TOKEN
@@ -26,6 +31,8 @@ ALTERNATE, NORMAL = "\x1b[?1049h", "\x1b[?1049l"
 @dataclass(slots=True)
 class Terminal:
     master: int
+    slave: int
+    before: list[Any]
     process: asyncio.subprocess.Process
     text: str = ""
     grown: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,6 +58,9 @@ class Terminal:
             raise AssertionError(f"no {pattern!r} in {self.text[-3000:]!r}") from None
         self.text = self.text[found.end() :]
 
+    def check_restored(self) -> None:
+        assert termios.tcgetattr(self.slave) == self.before, "the terminal is as it was"
+
     def press(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
@@ -67,15 +77,21 @@ async def open_top(url: str, *arguments: str) -> AsyncIterator[Terminal]:
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     environment = {**inherited, "ROUTER_ADMIN_URL": url, "ROUTER_ADMIN__TOKEN": TOKEN, "TERM": "xterm"}
     command = (sys.executable, "-m", "router", "top", "--interval", "0.5", *arguments)
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=Path(__file__).parents[2]
-    )
-    terminal = Terminal(master, process)
-    asyncio.get_running_loop().add_reader(master, terminal.on_readable)
     before = termios.tcgetattr(slave)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        process_group=0,  # as a shell does; in an orphaned group, as of a background job, nothing stops by SIGTSTP
+    )
+    terminal = Terminal(master, slave, before, process)
+    asyncio.get_running_loop().add_reader(master, terminal.on_readable)
     try:
         yield terminal
-        assert termios.tcgetattr(slave) == before, "the terminal is as it was"
+        terminal.check_restored()
     finally:
         if process.returncode is None:
             process.kill()
@@ -104,9 +120,39 @@ async def test_top_is_live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
             terminal.resize(20, 120)
             await server.stop()
             await terminal.wait(r"router not reachable at")
+            terminal.press("\x1a")
+            await terminal.wait(re.escape(NORMAL))
+            await asyncio.to_thread(os.waitid, os.P_PID, terminal.process.pid, os.WSTOPPED | os.WNOWAIT)
+            terminal.check_restored()
+            terminal.process.send_signal(signal.SIGCONT)
+            await terminal.wait(re.escape(ALTERNATE) + ".*router not reachable at")
             terminal.press("q")
             await terminal.wait(re.escape(NORMAL))
             assert await terminal.process.wait() == 0
+
+
+async def test_ended_from_outside_it_leaves_the_terminal_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with (
+        RouterServer(load_settings(flags={"dev": True, **FREE})) as server,
+        open_top(f"http://127.0.0.1:{server.admin_port}") as terminal,
+    ):
+        await terminal.wait("by people")
+        terminal.process.terminate()
+        await terminal.wait(re.escape(NORMAL))
+        assert await terminal.process.wait() == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("overview", [{"node": {"counters": {"time_us": 1}}}, {"node": [1]}, {"rooms": 1}])
+def test_an_overview_of_another_version(overview: dict[str, Any]) -> None:
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, json=overview))
+    with (
+        AdminClient(Place("http://router.test"), transport) as client,
+        pytest.raises(AdminError, match="of another version"),
+    ):
+        Reader(client).read()
 
 
 async def test_a_router_that_is_not_there_is_one_line() -> None:

@@ -1,8 +1,11 @@
 """A frame of `router top` from readings that no router on loopback gives: losses, several nodes, hostile names."""
 
+import dataclasses
 import io
 from typing import Any
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from router.commands.top_reading import NodeReading, Reading
@@ -17,10 +20,11 @@ def node(id_: str, load: float) -> dict[str, Any]:
     return {"id": id_, "state": "serving", "load": load, "rooms": 1, "participants": 3, "here": id_ == "N_1"}
 
 
-def draw(reading: Reading, height: int | None = None, **options: Any) -> list[str]:
+def draw(reading: Reading, height: int | None = None, width: int = 110, **options: Any) -> list[str]:
     out = io.StringIO()
     chosen = {"sort": "p", "backwards": False, **options}
-    Console(file=out, width=110, markup=False, highlight=False).print(view(reading, height=height, **chosen))
+    console = Console(file=out, width=width, markup=False, highlight=False)
+    console.print(view(reading, width=width, height=height, **chosen))
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
@@ -52,11 +56,31 @@ def test_a_frame() -> None:
 
 
 def test_a_low_window_keeps_its_last_line() -> None:
-    lines = draw(READING, height=11, sort="n", backwards=True)
-    assert len(lines) <= 11
+    lines = draw(READING, height=7, sort="n", backwards=True)
+    assert len(lines) <= 7
     assert next(line for line in lines if line.startswith(("tea", "coffee"))).startswith("coffee")
     assert lines[-1].startswith("8 more  by name, reversed")
 
 
 def test_a_problem_takes_the_place_of_the_state() -> None:
     assert draw(READING, problem="router not reachable")[0].endswith("router not reachable")
+    assert draw(READING, width=30, height=12, problem="router not reachable")[1] == "router not reachable"
+
+
+@pytest.mark.parametrize(("width", "height"), [(200, 50), (80, 24), (60, 16), (40, 12), (30, 8)])
+def test_figures_that_do_not_fit_are_left_out_whole(width: int, height: int) -> None:
+    lines = draw(READING, height=height, width=width)
+    assert len(lines) <= height
+    assert max(map(cell_len, lines)) <= width
+    assert [line for line in lines[1:-1] if "…" in line] == []
+    header = next(line for line in lines if line.startswith("room "))
+    assert ("people" in header, "rtt" in header) == (True, width >= 110)
+    assert next(line for line in lines if line.startswith("tea")).split()[1] == "3"
+    assert "q quit" in lines[-1] or width < 40
+
+
+def test_a_long_name_leaves_the_figures_whole() -> None:
+    long = dataclasses.replace(READING, rooms=(room("茶" * 60, loss_out=0.031),), nodes=())
+    line = draw(long, height=12, width=40)[-2]
+    assert line.startswith("茶茶茶茶茶茶茶")
+    assert line.split()[-1] == "3"
