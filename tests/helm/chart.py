@@ -138,7 +138,10 @@ def environment_of(
     for entry in container["env"]:
         source = entry.get("valueFrom", {})
         if "secretKeyRef" in source:
-            known[entry["name"]] = secrets[source["secretKeyRef"]["name"]][source["secretKeyRef"]["key"]]
+            wanted = source["secretKeyRef"]
+            held = secrets.get(wanted["name"], {}) if wanted.get("optional") else secrets[wanted["name"]]
+            if wanted["key"] in held or not wanted.get("optional"):
+                known[entry["name"]] = held[wanted["key"]]
         elif "fieldRef" in source:
             known[entry["name"]] = fields[source["fieldRef"]["fieldPath"]]
         else:

@@ -105,7 +105,10 @@ def test_the_program_writes_the_settings(tmp_path: Path, capsys: pytest.CaptureF
     arrange.main(environment)
     written = yaml.safe_load((tmp_path / "out.yaml").read_text())
     assert written == {"media": {"udp_port": 30000, "announced_addresses": ["203.0.113.2"]}}
-    assert "203.0.113.2" in capsys.readouterr().out
+    assert capsys.readouterr().out == "announced addresses: 203.0.113.2; UDP port: 30000\n"
+    (tmp_path / "in.yaml").write_text("media: {ice_servers: [{urls: turn:t, credential: hunter2}]}\n")
+    arrange.main({**environment, "DISCOVERY": "hostIP"})
+    assert capsys.readouterr().out == "announced addresses: as set; UDP port: as set\n"
 
 
 def test_the_program_gives_up_in_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

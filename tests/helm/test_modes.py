@@ -8,8 +8,13 @@ import pytest
 from tests.helm.chart import MODES, ON_HOST, PER_POD, Json, environment_of, merge, needs_helm, render
 
 pytestmark = needs_helm
-SECRETS = {"r-fork-router-auth": {"secrets": "", "admin-token": ""}}
-FIELDS = {"metadata.name": "p", "status.podIP": "10.1.2.3", "status.hostIP": "192.0.2.7"}
+SECRETS = {"r-fork-router-auth": {"secrets": "", "admin-token": ""}, "turn": {"username": "", "credential": ""}}
+FIELDS = {
+    "metadata.name": "p",
+    "status.podIP": "10.1.2.3",
+    "status.podIPs": "10.1.2.3",
+    "status.hostIPs": "192.0.2.7",
+}
 
 
 def announced(rendered: Any) -> str | None:
@@ -32,11 +37,28 @@ def test_host_port() -> None:
     assert announced(rendered) == "192.0.2.7"
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_pod_of_both_kinds_tells_both_addresses_of_its_node(mode: str) -> None:
+    both = {**FIELDS, "status.podIPs": "10.1.2.3,fd00::3", "status.hostIPs": "192.0.2.7,2001:db8::7"}
+    rendered = render(mode=mode)
+    found = environment_of(rendered.container, SECRETS, both)
+    expected = {"turnOnly": "10.1.2.3,fd00::3", "loadBalancerPerPod": None}.get(mode, "192.0.2.7,2001:db8::7")
+    assert found.get("ROUTER_MEDIA__ANNOUNCED_ADDRESSES") == expected
+    assert found["ROUTER_MEDIA__ADDRESSES"] == "*"
+    if mode == "nodePortPerPod":
+        media = next(each for each in rendered.of_kind("Service") if each["metadata"]["name"].endswith("-media-0"))
+        assert media["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+
+
+def test_media_addresses_of_ones_own_stay() -> None:
+    for values in ({"config": {"media": {"addresses": ["10.1.2.3"]}}}, {"existingConfigMap": "mine"}):
+        assert "ROUTER_MEDIA__ADDRESSES" not in environment_of(render(values).container, SECRETS, FIELDS)
+
+
 def test_host_network_keeps_the_admin_port_on_one_address() -> None:
     rendered = render(mode="hostNetwork")
     assert (rendered.pod["hostNetwork"], rendered.pod["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
     assert environment_of(rendered.container, SECRETS, FIELDS)["ROUTER_ADMIN__HOST"] == "10.1.2.3"
-    assert "host" not in rendered.config["admin"]
 
 
 def test_announcing_interfaces_announces_nothing_else() -> None:
@@ -80,6 +102,41 @@ def test_a_load_balancer_for_each_pod_and_a_role_for_just_these() -> None:
     assert announced(rendered) is None
 
 
+@pytest.mark.parametrize("mode", PER_POD)
+def test_services_stay_while_the_pods_that_go_have_calls(mode: str) -> None:
+    values = {"replicaCount": 1, "media": {"services": 3}, "ingress": {"enabled": True, "host": "m.e", "perPod": True}}
+    rendered = render(values, mode=mode)
+    assert rendered.workload["spec"]["replicas"] == 1
+    names = {made["metadata"]["name"] for made in rendered.of_kind("Service")}
+    assert {f"r-fork-router-media-{index}" for index in range(3)} <= names
+    assert {f"r-fork-router-{index}" for index in range(3)} <= names
+    assert len(rendered.one("Ingress")["spec"]["rules"]) == 4
+
+
+def test_a_role_is_never_for_all_services() -> None:
+    assert render({"replicaCount": 0}, mode="loadBalancerPerPod").of_kind("Role") == []
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in PER_POD])
+def test_a_drain_is_no_failure_of_a_rollout(mode: str) -> None:
+    spec = render(mode=mode).workload["spec"]
+    assert spec["progressDeadlineSeconds"] > spec["template"]["spec"]["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "hostNetwork"])
+def test_low_ports_are_allowed_by_a_safe_sysctl(mode: str) -> None:
+    pod = render({"ports": {"public": 80}}, mode=mode).pod
+    assert pod["securityContext"]["sysctls"] == [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}]
+    assert "sysctls" not in render(mode=mode).pod["securityContext"]
+
+
+def test_keys_and_tokens_may_come_from_files_alone() -> None:
+    env = render({"auth": {"keyFile": {"existingSecret": "k"}, "tokenFile": {"existingSecret": "t"}}}).env
+    for name in ("ROUTER_AUTH__SECRETS", "ROUTER_ADMIN__TOKEN"):
+        assert env[name]["valueFrom"]["secretKeyRef"]["optional"] is True
+        assert "optional" not in render().env[name]["valueFrom"]["secretKeyRef"]
+
+
 def test_given_load_balancer_addresses_need_no_role() -> None:
     addresses = ["203.0.113.1", "203.0.113.2"]
     rendered = render(
@@ -91,7 +148,8 @@ def test_given_load_balancer_addresses_need_no_role() -> None:
 
 
 def test_turn_only_announces_the_pod_to_the_relay() -> None:
-    values = {"turn": {"uris": ["turn:t.example:3478"], "stunner": {"enabled": True, "gateway": "udp"}}}
+    stunner = {"enabled": True, "gateway": "udp"}
+    values = {"turn": {"uris": ["turn:t.example:3478"], "existingSecret": "turn", "stunner": stunner}}
     rendered = render(values, mode="turnOnly")
     assert announced(rendered) == "10.1.2.3"
     assert rendered.one("Service", "r-fork-router-media")["spec"]["clusterIP"] == "None"
@@ -187,6 +245,13 @@ def test_a_change_of_settings_replaces_pods(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_new_chart_alone_replaces_no_pods(mode: str) -> None:
+    rendered = render(mode=mode)
+    version = rendered.workload["metadata"]["labels"]["helm.sh/chart"]
+    assert version not in str(rendered.workload["spec"]["template"])
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_scaling_goes_down_slowly(mode: str) -> None:
     rendered = render({"autoscaling": {"enabled": True, "maxReplicas": 4}}, mode=mode)
     scaler = rendered.one("HorizontalPodAutoscaler")["spec"]
@@ -202,7 +267,9 @@ def test_scaling_goes_down_slowly(mode: str) -> None:
 
 def test_keda_scales_by_the_recorded_load() -> None:
     scaled = render({"keda": {"enabled": True}}).one("ScaledObject")["spec"]
-    assert 'sfu:load:ratio{namespace="media"' in scaled["triggers"][0]["metadata"]["query"]
+    query = scaled["triggers"][0]["metadata"]["query"]
+    assert 'sfu:load:ratio{namespace="media"' in query
+    assert "unless on (namespace, pod) sfu_drain_active == 1" in query
     behavior = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 900
 
@@ -212,9 +279,19 @@ def test_network_policy_lets_media_in_and_shuts_the_admin_port() -> None:
     media, _, admin = render(values, mode="nodePortPerPod").one("NetworkPolicy")["spec"]["ingress"]
     assert media == {"ports": [{"protocol": "UDP", "port": 30000, "endPort": 30005}]}
     assert admin["from"][0]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
-    redis = merge(values, {"externalRedis": {"url": "redis://redis:6380/0", "port": 6380}})
+    redis = merge(values, {"externalRedis": {"url": "redis+sentinel://redis/m", "ports": [6380, 26379]}})
     egress = render(redis).one("NetworkPolicy")["spec"]["egress"]
-    assert {"ports": [{"protocol": "TCP", "port": 6380}]} in egress
+    assert {"ports": [{"protocol": "TCP", "port": 6380}, {"protocol": "TCP", "port": 26379}]} in egress
+
+
+def test_network_policy_lets_routers_ask_each_other() -> None:
+    rendered = render({"networkPolicy": {"enabled": True}})
+    policy = rendered.one("NetworkPolicy")["spec"]
+    selector = {"podSelector": {"matchLabels": rendered.workload["spec"]["selector"]["matchLabels"]}}
+    assert {"ports": [{"protocol": "TCP", "port": 8081}], "to": [selector]} in policy["egress"]
+    asking = rendered.workload["spec"]["template"]["metadata"]["labels"]
+    allowed = policy["ingress"][2]["from"][1]["podSelector"]["matchLabels"]
+    assert allowed.items() <= asking.items()
 
 
 def test_prometheus_presents_the_admin_token() -> None:
@@ -224,7 +301,10 @@ def test_prometheus_presents_the_admin_token() -> None:
     assert endpoint["authorization"]["credentials"] == {"name": "r-fork-router-auth", "key": "admin-token"}
     free = render({"metrics": {"withoutToken": True, "podMonitor": {"enabled": True}}})
     assert "authorization" not in free.one("PodMonitor")["spec"]["podMetricsEndpoints"][0]
-    assert free.config["admin"]["metrics_without_token"] is True
+    assert free.env["ROUTER_ADMIN__METRICS_WITHOUT_TOKEN"]["value"] == "true"
+    monitor = {"enabled": True, "existingSecret": "reading"}
+    (endpoint,) = render({"metrics": {"podMonitor": monitor}}).one("PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert endpoint["authorization"]["credentials"] == {"name": "reading", "key": "token"}
 
 
 def test_rules_keep_their_templates_and_find_their_runbooks() -> None:

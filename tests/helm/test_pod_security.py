@@ -20,8 +20,16 @@ ALLOWED_VOLUMES = {
 }
 EVERYTHING = {
     "media": {"workers": 2},
-    "externalRedis": {"url": "rediss://redis:6379/0", "existingSecret": "redis", "tlsExistingSecret": "ca"},
+    "externalRedis": {
+        "url": "rediss://:$(REDIS_PASSWORD)@redis:6379/0",
+        "existingSecret": "redis",
+        "tlsExistingSecret": "ca",
+    },
 }
+
+
+SAFE_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start"}
+"""Those of the standard that the chart may set."""
 
 
 def violations(pod: Json) -> Iterator[str]:
@@ -48,6 +56,8 @@ def baseline_violations(pod: Json) -> Iterator[str]:
     for name in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(name):
             yield name
+    if not {sysctl["name"] for sysctl in pod.get("securityContext", {}).get("sysctls", ())} <= SAFE_SYSCTLS:
+        yield "sysctls"
     for container in containers(pod):
         if any("hostPort" in port for port in container.get("ports", ())):
             yield "hostPort"
@@ -62,7 +72,7 @@ def containers(pod: Json) -> list[Json]:
 @pytest.mark.parametrize("mode", MODES)
 def test_pods_break_only_what_their_mode_must(mode: str) -> None:
     expected = {mode} if mode in ON_HOST else set()
-    values = merge(EVERYTHING, {"media": {"discovery": "node"}} if mode in ON_HOST else {})
+    values = merge(EVERYTHING, {"media": {"discovery": "node"}} if mode in ON_HOST else {"ports": {"public": 443}})
     rendered = render(values, mode=mode)
     assert set(violations(rendered.pod)) == expected
     assert set(violations(rendered.one("Pod")["spec"])) == set()

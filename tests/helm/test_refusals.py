@@ -36,7 +36,13 @@ LB = {"media": {"exposure": "loadBalancerPerPod"}}
         ({"httpRoute": {"enabled": True}}, "parentRefs"),
         ({"turn": {"existingSecret": "t"}}, "turn.uris"),
         ({"turn": {"stunner": {"enabled": True, "gateway": "g"}}}, "turnOnly"),
+        ({"turn": {"uris": ["turn:t.example:3478"]}}, "browsers refuse"),
         ({"externalRedis": {"urlKey": "url"}}, "existingSecret"),
+        ({"externalRedis": {"existingSecret": "redis"}}, "would not be used"),
+        ({"externalRedis": {"url": "redis://redis:6379", "existingSecret": "redis"}}, "would not be used"),
+        ({"externalRedis": {"url": "redis://:$(REDIS_PASSWORD)@redis:6379"}}, "externalRedis.existingSecret"),
+        ({"externalRedis": {"url": "redis://ada:hunter2@redis:6379"}}, "has a password"),
+        ({"media": {"exposure": "hostNetwork", "udpPort": 443}}, "below 1024"),
         ({"existingConfigMap": "mine", "config": {"log": {"level": "info"}}}, "exclude each other"),
         ({"autoscaling": {"enabled": True, "minReplicas": 6}}, "above"),
     ],
@@ -83,6 +89,15 @@ def test_unknown_values_and_those_decided_elsewhere(path: str) -> None:
 )
 def test_values_out_of_bounds(path: str, value: object) -> None:
     assert path.split(".")[-1] in refusal(nest(path, value)).replace("/", ".")
+
+
+@pytest.mark.parametrize("place", ["commonLabels", "podLabels"])
+def test_labels_that_select_pods_are_the_charts(place: str) -> None:
+    assert f"{place} may not have app.kubernetes.io/name" in refusal({place: {"app.kubernetes.io/name": "mine"}})
+
+
+def test_settings_from_secrets_are_named_as_settings_are() -> None:
+    assert "secretSettings" in refusal({"secretSettings": {"ROUTER_X": {"name": "n", "key": "k"}}})
 
 
 def test_as_a_part_of_another_chart() -> None:

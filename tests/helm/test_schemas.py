@@ -15,6 +15,7 @@ from tests.helm.chart import (
     PER_POD,
     TOOLS,
     Json,
+    Rendered,
     each_helm,
     find_tool,
     merge,
@@ -147,7 +148,7 @@ def validate(text: str, version: str) -> Json:
 @each_helm
 def test_versions_render_the_same(helm: str) -> None:
     values = values_of("nodePortPerPod", "everything")
-    assert render_text(values, helm=helm) == render_text(values)
+    assert Rendered(render_text(values, helm=helm)).objects == Rendered(render_text(values)).objects
 
 
 @pytest.mark.parametrize("size", ["bare", "everything"])
@@ -168,6 +169,25 @@ def test_notes_tell_the_truth_of_the_mode(mode: str, size: str, tmp_path: Path) 
         assert "5 PODS" in notes
         assert ("r-fork-router-4.meet.example" in notes) == (mode in PER_POD)
     assert not re.search(r"<no value>|%!|map\[", notes)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, "the same room would open once on each"),
+        ({"externalRedis": {"url": "redis://r"}}, "told to come again (503 room-elsewhere)"),
+        ({"externalRedis": {"url": "redis://r"}, "publicUrl": "https://one.example"}, "503 room-elsewhere"),
+        ({"externalRedis": {"url": "redis://r"}, "publicUrl": "https://$(POD_NAME).example"}, "the right one (307)"),
+    ],
+)
+def test_notes_tell_what_becomes_of_who_comes_to_the_wrong_pod(values: Json, told: str, tmp_path: Path) -> None:
+    several = {"media": {"exposure": "nodePortPerPod"}, "replicaCount": 2}
+    assert told in " ".join(render_notes(merge(several, values), tmp_path).split())
+
+
+def test_notes_name_the_command_without_which_pods_do_not_start(tmp_path: Path) -> None:
+    notes = render_notes({"media": {"discovery": "node", "nodeAnnotation": "example.org/address"}}, tmp_path)
+    assert "kubectl annotate node NODE example.org/address=ADDRESS" in notes
 
 
 def render_notes(values: Json, folder: Path) -> str:

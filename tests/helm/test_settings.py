@@ -13,7 +13,12 @@ from helm.generate import DECIDED, is_secret
 from router.config import Settings, load_settings
 from tests.helm.chart import Json, environment_of, merge, needs_helm, nest, render
 
-FIELDS = {"metadata.name": "r-fork-router-0", "status.podIP": "10.1.2.3", "status.hostIP": "192.0.2.7"}
+FIELDS = {
+    "metadata.name": "r-fork-router-0",
+    "status.podIP": "10.1.2.3",
+    "status.podIPs": "10.1.2.3",
+    "status.hostIPs": "192.0.2.7",
+}
 SECRET_VALUES: dict[str, tuple[str, str, str]] = {
     "auth.secrets": ("auth.existingSecret", "join", "secrets"),
     "admin.token": ("auth.adminExistingSecret", "admin", "admin-token"),
@@ -32,7 +37,7 @@ def secret_text(name: str) -> str:
 GIVEN: dict[str, tuple[Any, Json, dict[str, str]]] = {
     "redis.url": (URL, {"externalRedis": {"existingSecret": "redis", "urlKey": "url"}}, {"redis/url": URL}),
     "redis.node": ("r-fork-router-0", {}, {}),
-    "redis.admin_url": ("http://10.1.2.3:1", {}, {}),
+    "redis.admin_url": ("http://10.1.2.3:7000", {}, {}),
     "auth.key_file": ("/etc/fork-router/keys/keys.yaml", {"auth": {"keyFile": {"existingSecret": "keys"}}}, {}),
     "admin.token_file": ("/etc/fork-router/tokens/t", {"auth": {"tokenFile": {"existingSecret": "t", "key": "t"}}}, {}),
     "turn.urls": (["turn:t.example:3478"], {"turn": {"uris": ["turn:t.example:3478"]}}, {}),
@@ -88,7 +93,7 @@ def sample(model: type[BaseModel], name: str, schema: Json) -> Any:
         return not default
     choices = [part for option in (schema, *schema.get("anyOf", ())) for part in option.get("enum", ())]
     kinds = {option.get("type") for option in (schema, *schema.get("anyOf", ()))}
-    numbers = [1, 2, 3, 5, 7, 70, 700, 7000, 70_000, 0.5] if kinds & {"integer", "number"} else []
+    numbers = [7000, 70_000, 700, 7, 1, 2, 3, 5, 70, 0.5] if kinds & {"integer", "number"} else []
     fitting: list[Any] = [
         candidate for candidate in CANDIDATES if any(type(candidate) is TYPES.get(kind) for kind in kinds)
     ]
@@ -187,7 +192,7 @@ def test_defaults_start_a_router(mode: str, tmp_path: Path, monkeypatch: pytest.
     settings = load_in_pod({"media": {"exposure": mode}}, secrets, tmp_path, monkeypatch)
     announced = {"turnOnly": "10.1.2.3"}.get(mode, "192.0.2.7")
     assert settings.media.announced_addresses == (announced,)
-    assert settings.admin.host == ("10.1.2.3" if mode == "hostNetwork" else "0.0.0.0")
+    assert settings.admin.host == ("10.1.2.3" if mode == "hostNetwork" else "*")
     assert settings.redis.url is None
     settings.check_startable()
 

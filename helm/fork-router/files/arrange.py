@@ -122,7 +122,8 @@ def main(environment: Environment = os.environ) -> None:
     settings = yaml.safe_load(Path(environment["SETTINGS"]).read_text()) or {}
     arranged = arrange(settings, environment, addresses)
     Path(environment["ARRANGED"]).write_text(yaml.safe_dump(arranged))
-    print(f"announcing {addresses or 'as set'}, UDP port {arranged['media'].get('udp_port')}", flush=True)
+    port = arranged["media"].get("udp_port", "as set")
+    print(f"announced addresses: {', '.join(addresses) or 'as set'}; UDP port: {port}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 {{- $mode := $media.exposure -}}
 {{- $discovery := include "fork-router.discovery" . -}}
 {{- $pods := include "fork-router.maxPods" . | int -}}
+{{- $services := include "fork-router.podServices" . | int -}}
 {{- $workers := int $media.workers -}}
 
 {{- if and .Values.autoscaling.enabled .Values.keda.enabled -}}
@@ -46,16 +47,20 @@
 {{- if and (eq $discovery "fixed") (gt $pods 1) (ne $mode "nodePortPerPod") -}}
 {{- fail "media.announcedAddresses would be told by every pod: use them with one pod, with nodePortPerPod, or as media.loadBalancer.addresses, one for each" -}}
 {{- end -}}
-{{- if and (eq $discovery "fixedPerPod") (lt (len $media.loadBalancer.addresses) $pods) -}}
-{{- fail (printf "media.loadBalancer.addresses has %d, but there can be %d pods" (len $media.loadBalancer.addresses) $pods) -}}
+{{- if and (eq $discovery "fixedPerPod") (lt (len $media.loadBalancer.addresses) $services) -}}
+{{- fail (printf "media.loadBalancer.addresses has %d, but there can be %d pods" (len $media.loadBalancer.addresses) $services) -}}
 {{- end -}}
 
 {{- $last := add (include "fork-router.firstUdpPort" . | int) $workers -1 | int -}}
 {{- if eq $mode "nodePortPerPod" -}}
-{{- $last = add $media.nodePort.base (mul $pods $workers) -1 | int -}}
+{{- $last = add $media.nodePort.base (mul $services $workers) -1 | int -}}
 {{- end -}}
 {{- if gt $last 65535 -}}
 {{- fail (printf "the last UDP port would be %d: there are 65535" $last) -}}
+{{- end -}}
+{{- $lowest := include "fork-router.lowestPort" . | int -}}
+{{- if and (eq $mode "hostNetwork") (lt $lowest 1024) (ne (dig "runAsUser" 0 .Values.podSecurityContext | int) 0) -}}
+{{- fail (printf "port %d: on the node's network only root may bind ports below 1024; take another port, or media.exposure: hostPort" $lowest) -}}
 {{- end -}}
 
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
@@ -76,6 +81,9 @@
 {{- if and .Values.turn.uris (not .Values.turn.secretKey) (dig "media" "ice_servers" "" .Values.config) -}}
 {{- fail "turn.uris and config.media.ice_servers exclude each other: the first would hide the second" -}}
 {{- end -}}
+{{- if and .Values.turn.uris (not .Values.turn.existingSecret) -}}
+{{- fail "turn.uris needs turn.existingSecret: browsers refuse a TURN server without user name and credential" -}}
+{{- end -}}
 {{- if .Values.turn.stunner.enabled -}}
 {{- if ne $mode "turnOnly" -}}
 {{- fail "turn.stunner.enabled needs media.exposure: turnOnly" -}}
@@ -86,6 +94,24 @@
 {{- end -}}
 {{- if and .Values.externalRedis.urlKey (not .Values.externalRedis.existingSecret) -}}
 {{- fail "externalRedis.urlKey needs externalRedis.existingSecret" -}}
+{{- end -}}
+{{- $redis := .Values.externalRedis -}}
+{{- $asks := contains "$(REDIS_PASSWORD)" $redis.url -}}
+{{- if and $redis.existingSecret (not $redis.urlKey) (not $asks) -}}
+{{- fail "externalRedis.existingSecret would not be used: set externalRedis.urlKey, or put $(REDIS_PASSWORD) into externalRedis.url" -}}
+{{- end -}}
+{{- if and $asks (not $redis.existingSecret) -}}
+{{- fail "externalRedis.url has $(REDIS_PASSWORD): it needs externalRedis.existingSecret" -}}
+{{- end -}}
+{{- if and (regexMatch "://[^/@]*:[^/@]+@" $redis.url) (not $asks) -}}
+{{- fail "externalRedis.url has a password, which everybody could read in the workload: put it into externalRedis.existingSecret and $(REDIS_PASSWORD) in its place" -}}
+{{- end -}}
+{{- range $place, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels -}}
+{{- range $own := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" -}}
+{{- if hasKey $labels $own -}}
+{{- fail (printf "%s may not have %s: the chart sets it" $place $own) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.existingConfigMap .Values.config -}}
 {{- fail "existingConfigMap and config exclude each other" -}}

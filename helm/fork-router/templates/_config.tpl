@@ -1,103 +1,57 @@
-{{/* The router's settings: the file of the ConfigMap, and the environment, which holds what is secret or of one pod. */}}
+{{/*
+The router's settings. `config` is the file; what other values decide is the environment, which wins over the file and so
+over an existingConfigMap too.
+*/}}
 
-{{- define "fork-router.config" -}}
-{{- $admin := dict "port" (int .Values.ports.admin) "metrics_without_token" .Values.metrics.withoutToken -}}
-{{- if ne .Values.media.exposure "hostNetwork" -}}
-{{- /* The kubelet's probes come from outside of the pod, port-forward from inside. */ -}}
-{{- $_ := set $admin "host" "0.0.0.0" -}}
-{{- end -}}
-{{- $media := dict "workers" (int .Values.media.workers) "udp_port" (include "fork-router.firstUdpPort" . | int) -}}
-{{- with .Values.media.stunServers -}}
-{{- $_ := set $media "stun_servers" . -}}
-{{- end -}}
-{{- $drain := dict "deadline_s" (int .Values.drain.timeoutSeconds) -}}
-{{- $decided := dict "public" (dict "port" (int .Values.ports.public)) "admin" $admin "media" $media "drain" $drain -}}
-{{- toYaml (mergeOverwrite $decided (deepCopy .Values.config)) -}}
-{{- end -}}
-
-{{- define "fork-router.redisEnv" -}}
-{{- $redis := .Values.externalRedis -}}
-{{- if and $redis.existingSecret $redis.urlKey -}}
-- name: ROUTER_REDIS__URL
+{{/* Of name, Secret, key, and whether the Secret may lack it. */}}
+{{- define "fork-router.fromSecret" -}}
+- name: {{ index . 0 }}
   valueFrom:
     secretKeyRef:
-      name: {{ $redis.existingSecret }}
-      key: {{ $redis.urlKey }}
-{{- else if $redis.url -}}
-{{- with $redis.existingSecret -}}
-- name: REDIS_PASSWORD
-  valueFrom:
-    secretKeyRef:
-      name: {{ . }}
-      key: {{ $redis.passwordKey }}
-{{ end -}}
-- name: ROUTER_REDIS__URL
-  value: {{ $redis.url | quote }}
-{{- end -}}
+      name: {{ index . 1 }}
+      key: {{ index . 2 }}
+      {{- if index . 3 }}
+      optional: true
+      {{- end }}
 {{- end -}}
 
-{{- define "fork-router.turnEnv" -}}
-{{- $turn := .Values.turn -}}
-{{- if $turn.secretKey -}}
-- name: ROUTER_TURN__URLS
-  value: {{ join "," $turn.uris | quote }}
-- name: ROUTER_TURN__SECRET
-  valueFrom:
-    secretKeyRef:
-      name: {{ $turn.existingSecret }}
-      key: {{ $turn.secretKey }}
-{{- else -}}
-{{- $server := dict "urls" $turn.uris -}}
-{{- with $turn.existingSecret -}}
-- name: TURN_USERNAME
-  valueFrom:
-    secretKeyRef:
-      name: {{ . }}
-      key: {{ $turn.usernameKey }}
-- name: TURN_CREDENTIAL
-  valueFrom:
-    secretKeyRef:
-      name: {{ . }}
-      key: {{ $turn.credentialKey }}
-{{ $_ := set $server "username" "$(TURN_USERNAME)" -}}
-{{- $_ := set $server "credential" "$(TURN_CREDENTIAL)" -}}
-{{- end -}}
-- name: ROUTER_MEDIA__ICE_SERVERS
-  value: {{ list $server | toJson | quote }}
-{{- end -}}
-{{- end -}}
-
-{{/* Of the router's container. Kubernetes puts values for $(NAME) when NAME stands further up. */}}
-{{- define "fork-router.env" -}}
-- name: POD_NAME
+{{/* Of name and path of a field of the pod. */}}
+{{- define "fork-router.fromField" -}}
+- name: {{ index . 0 }}
   valueFrom:
     fieldRef:
-      fieldPath: metadata.name
-- name: POD_IP
-  valueFrom:
-    fieldRef:
-      fieldPath: status.podIP
-- name: HOST_IP
-  valueFrom:
-    fieldRef:
-      fieldPath: status.hostIP
-- name: ROUTER_CONFIG
-  value: {{ include "fork-router.arranges" . | empty | ternary "/etc/fork-router/config/router.yaml" "/run/fork-router/router.yaml" }}
-- name: ROUTER_AUTH__SECRETS
-  valueFrom:
-    secretKeyRef:
-      name: {{ include "fork-router.authSecret" . }}
-      key: {{ .Values.auth.secretsKey }}
-- name: ROUTER_ADMIN__TOKEN
-  valueFrom:
-    secretKeyRef:
-      name: {{ include "fork-router.adminSecret" . }}
-      key: {{ .Values.auth.adminTokenKey }}
-{{- if and (eq .Values.media.exposure "hostNetwork") (not (dig "admin" "host" "" .Values.config)) }}
+      fieldPath: {{ index . 1 }}
+{{- end -}}
+
+{{/* Ports, threads, drain: plain values. The init container writes the port of nodePortPerPod, which is the pod's own. */}}
+{{- define "fork-router.decidedEnv" -}}
+- name: ROUTER_PUBLIC__PORT
+  value: {{ .Values.ports.public | quote }}
+- name: ROUTER_ADMIN__PORT
+  value: {{ .Values.ports.admin | quote }}
+{{- if not (dig "admin" "host" "" .Values.config) }}
+# Probes come from outside of the pod, port-forward from inside; on the node's network it is for one address only.
 - name: ROUTER_ADMIN__HOST
-  value: $(POD_IP)
+  value: {{ eq .Values.media.exposure "hostNetwork" | ternary "$(POD_IP)" "*" | quote }}
 {{- end }}
-{{- with get (dict "hostIP" "$(HOST_IP)" "podIP" "$(POD_IP)" "fixed" (join "," .Values.media.announcedAddresses)) (include "fork-router.discovery" .) }}
+{{- if not (or .Values.existingConfigMap (dig "media" "addresses" "" .Values.config)) }}
+# Whichever of IPv4 and IPv6 the pod has.
+- name: ROUTER_MEDIA__ADDRESSES
+  value: "*"
+{{- end }}
+- name: ROUTER_ADMIN__METRICS_WITHOUT_TOKEN
+  value: {{ .Values.metrics.withoutToken | quote }}
+- name: ROUTER_MEDIA__WORKERS
+  value: {{ .Values.media.workers | quote }}
+{{- if ne .Values.media.exposure "nodePortPerPod" }}
+- name: ROUTER_MEDIA__UDP_PORT
+  value: {{ .Values.media.udpPort | quote }}
+{{- end }}
+{{- with .Values.media.stunServers }}
+- name: ROUTER_MEDIA__STUN_SERVERS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with get (dict "hostIP" "$(HOST_IPS)" "podIP" "$(POD_IPS)" "fixed" (join "," .Values.media.announcedAddresses)) (include "fork-router.discovery" .) }}
 - name: ROUTER_MEDIA__ANNOUNCED_ADDRESSES
   value: {{ . | quote }}
 {{- end }}
@@ -110,44 +64,76 @@
   value: $(POD_NAME)
 - name: ROUTER_REDIS__ADMIN_URL
   value: http://$(POD_IP):{{ .Values.ports.admin }}
-{{- with .Values.auth.keyFile }}
-{{- if .existingSecret }}
+- name: ROUTER_DRAIN__DEADLINE_S
+  value: {{ .Values.drain.timeoutSeconds | quote }}
+{{- end -}}
+
+{{- define "fork-router.authEnv" -}}
+{{- $auth := .Values.auth -}}
+{{ include "fork-router.fromSecret" (list "ROUTER_AUTH__SECRETS" (include "fork-router.authSecret" .) $auth.secretsKey (ne $auth.keyFile.existingSecret "")) }}
+{{ include "fork-router.fromSecret" (list "ROUTER_ADMIN__TOKEN" (include "fork-router.adminSecret" .) $auth.adminTokenKey (ne $auth.tokenFile.existingSecret "")) }}
+{{- if $auth.keyFile.existingSecret }}
 - name: ROUTER_AUTH__KEY_FILE
-  value: /etc/fork-router/keys/{{ .key }}
+  value: /etc/fork-router/keys/{{ $auth.keyFile.key }}
 {{- end }}
-{{- end }}
-{{- with .Values.auth.tokenFile }}
-{{- if .existingSecret }}
+{{- if $auth.tokenFile.existingSecret }}
 - name: ROUTER_ADMIN__TOKEN_FILE
-  value: /etc/fork-router/tokens/{{ .key }}
+  value: /etc/fork-router/tokens/{{ $auth.tokenFile.key }}
 {{- end }}
+{{- end -}}
+
+{{- define "fork-router.redisEnv" -}}
+{{- $redis := .Values.externalRedis -}}
+{{- if $redis.urlKey }}
+{{ include "fork-router.fromSecret" (list "ROUTER_REDIS__URL" $redis.existingSecret $redis.urlKey false) }}
+{{- else if $redis.url }}
+{{- with $redis.existingSecret }}
+{{ include "fork-router.fromSecret" (list "REDIS_PASSWORD" . $redis.passwordKey false) }}
 {{- end }}
+- name: ROUTER_REDIS__URL
+  value: {{ $redis.url | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "fork-router.turnEnv" -}}
+{{- $turn := .Values.turn -}}
+{{- if $turn.secretKey }}
+- name: ROUTER_TURN__URLS
+  value: {{ join "," $turn.uris | quote }}
+{{ include "fork-router.fromSecret" (list "ROUTER_TURN__SECRET" $turn.existingSecret $turn.secretKey false) }}
+{{- else if $turn.uris }}
+{{- $server := dict "urls" $turn.uris }}
+{{- with $turn.existingSecret }}
+{{ include "fork-router.fromSecret" (list "TURN_USERNAME" . $turn.usernameKey false) }}
+{{ include "fork-router.fromSecret" (list "TURN_CREDENTIAL" . $turn.credentialKey false) }}
+{{- $_ := set $server "username" "$(TURN_USERNAME)" }}
+{{- $_ := set $server "credential" "$(TURN_CREDENTIAL)" }}
+{{- end }}
+- name: ROUTER_MEDIA__ICE_SERVERS
+  value: {{ list $server | toJson | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Of the router's container. Kubernetes puts values for $(NAME) when NAME stands further up. */}}
+{{- define "fork-router.env" -}}
+{{ include "fork-router.fromField" (list "POD_NAME" "metadata.name") }}
+{{ include "fork-router.fromField" (list "POD_IP" "status.podIP") }}
+{{ include "fork-router.fromField" (list "POD_IPS" "status.podIPs") }}
+{{ include "fork-router.fromField" (list "HOST_IPS" "status.hostIPs") }}
+- name: ROUTER_CONFIG
+  value: {{ include "fork-router.arranges" . | empty | ternary "/etc/fork-router/config/router.yaml" "/run/fork-router/router.yaml" }}
+{{ include "fork-router.decidedEnv" . }}
+{{ include "fork-router.authEnv" . }}
+{{- include "fork-router.redisEnv" . }}
+{{- include "fork-router.turnEnv" . }}
 {{- with .Values.webhooks }}
 {{- if .existingSecret }}
-- name: ROUTER_WEBHOOKS__URLS
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .urlsKey }}
-- name: ROUTER_WEBHOOKS__SECRET
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .secretKey }}
+{{ include "fork-router.fromSecret" (list "ROUTER_WEBHOOKS__URLS" .existingSecret .urlsKey false) }}
+{{ include "fork-router.fromSecret" (list "ROUTER_WEBHOOKS__SECRET" .existingSecret .secretKey false) }}
 {{- end }}
-{{- end }}
-{{- with include "fork-router.redisEnv" . }}
-{{ . }}
-{{- end }}
-{{- if .Values.turn.uris }}
-{{ include "fork-router.turnEnv" . }}
 {{- end }}
 {{- range $setting, $secret := .Values.secretSettings }}
-- name: ROUTER_{{ $setting | upper | replace "." "__" }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ $secret.name }}
-      key: {{ $secret.key }}
+{{ include "fork-router.fromSecret" (list (printf "ROUTER_%s" ($setting | upper | replace "." "__")) $secret.name $secret.key false) }}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}

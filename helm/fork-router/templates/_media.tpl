@@ -39,7 +39,7 @@ address and a port of its own in each mode, and binds the very port that clients
 {{- if has (include "fork-router.discovery" .) (list "node" "service") -}}true{{- end -}}
 {{- end -}}
 
-{{/* The most pods there can be: so many Services are made where each pod has its own. */}}
+{{/* The most pods there can be. */}}
 {{- define "fork-router.maxPods" -}}
 {{- if or .Values.autoscaling.enabled .Values.keda.enabled -}}
 {{- max .Values.autoscaling.maxReplicas 1 -}}
@@ -48,8 +48,17 @@ address and a port of its own in each mode, and binds the very port that clients
 {{- end -}}
 {{- end -}}
 
+{{/* So many Services are made where each pod has its own. */}}
+{{- define "fork-router.podServices" -}}
+{{- max (include "fork-router.maxPods" . | int) .Values.media.services -}}
+{{- end -}}
+
 {{- define "fork-router.firstUdpPort" -}}
 {{- if eq .Values.media.exposure "nodePortPerPod" -}}{{ int .Values.media.nodePort.base }}{{- else -}}{{ int .Values.media.udpPort }}{{- end -}}
+{{- end -}}
+
+{{- define "fork-router.lowestPort" -}}
+{{- min .Values.ports.public .Values.ports.admin (include "fork-router.firstUdpPort" . | int) -}}
 {{- end -}}
 
 {{/* Seconds: sleep, drain and margin together. */}}

@@ -205,6 +205,16 @@
 {{- end }}
 {{- end -}}
 
+{{/* Ports below 1024 are for root, unless this sysctl says otherwise. It is a safe one, which every cluster allows. */}}
+{{- define "fork-router.podSecurityContext" -}}
+{{- $context := deepCopy .Values.podSecurityContext -}}
+{{- $lowest := include "fork-router.lowestPort" . | int -}}
+{{- if and (lt $lowest 1024) (ne .Values.media.exposure "hostNetwork") (not (hasKey $context "sysctls")) -}}
+{{- $_ := set $context "sysctls" (list (dict "name" "net.ipv4.ip_unprivileged_port_start" "value" (toString $lowest))) -}}
+{{- end -}}
+{{- toYaml $context -}}
+{{- end -}}
+
 {{- define "fork-router.affinity" -}}
 {{- $affinity := deepCopy .Values.affinity -}}
 {{- if and (include "fork-router.onHost" .) (not (hasKey $affinity "podAntiAffinity")) -}}
@@ -218,14 +228,14 @@
 {{- define "fork-router.pod" -}}
 metadata:
   labels:
-    {{- include "fork-router.labels" . | nindent 4 }}
+    {{- include "fork-router.podLabels" . | nindent 4 }}
     {{- range $name, $value := .Values.podLabels }}
     {{- if not (kindIs "invalid" $value) }}
     {{ $name }}: {{ $value | quote }}
     {{- end }}
     {{- end }}
   annotations:
-    checksum/config: {{ include "fork-router.config" . | sha256sum }}
+    checksum/config: {{ toYaml .Values.config | sha256sum }}
     {{- if include "fork-router.arranges" . }}
     checksum/scripts: {{ .Files.Get "files/arrange.py" | sha256sum }}
     {{- end }}
@@ -243,7 +253,7 @@ spec:
   dnsPolicy: ClusterFirstWithHostNet
   {{- end }}
   terminationGracePeriodSeconds: {{ include "fork-router.gracePeriod" . }}
-  securityContext: {{- toYaml .Values.podSecurityContext | nindent 4 }}
+  securityContext: {{- include "fork-router.podSecurityContext" . | nindent 4 }}
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
   {{- end }}
