@@ -177,6 +177,7 @@ export interface Wish {
 }
 
 export interface RoomEventMap {
+  /** With "closed", why: null after `leave()`; a RouterError where one was removed, or the token expired or was revoked. */
   statechange: CustomEvent<{ state: RoomState; error: Error | null }>;
   participantjoined: CustomEvent<{ participant: Participant }>;
   participantleft: CustomEvent<{ participant: Participant; reason: string }>;
@@ -282,7 +283,7 @@ export class Room extends EventTarget {
   show(trackIds: Iterable<string>): void;
   /** Leaves the unpinned slots to the router again: recent speakers, then order of joining. */
   showDefault(): void;
-  /** States the size in device pixels at which a slot is shown, so that no larger layer is sent. */
+  /** States the size in device pixels at which a slot is shown: the smallest layer that covers it is sent, and none beyond. */
   setSize(mid: string, width: number, height: number): void;
   /**
    * States the most bits and frames a second that are of use in a slot; null takes a limit back, what is not named stays.

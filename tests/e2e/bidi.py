@@ -92,6 +92,10 @@ class Firefox:
             raise RuntimeError(result["exceptionDetails"]["text"])
         return json.loads(result["result"]["value"])
 
+    async def evaluate_everywhere(self, expression: str) -> list[Any]:
+        """As `evaluate`: there is one page."""
+        return [await self.evaluate(expression)]
+
     async def screenshot(self, path: Path) -> None:
         """A PNG of the viewport."""
         data = await self.call("browsingContext.captureScreenshot", context=self.context)

@@ -27,6 +27,8 @@ JOIN = """import('/client.js').then(async ({ Room }) => {
   await room.join();
 })"""
 
+SETTLED_S = 80.0
+"""Chromium begins with the smallest layer now and then, and goes up by its own estimate: 13 s to more than 40."""
 PUBLISH = """room.publishCamera({ width: 960, height: 540, frameRate: 15 }).then(() => {
   const layers = (window.layers = {});
   const now = () => performance.timeOrigin + performance.now();
@@ -64,7 +66,7 @@ WATCH = """(() => {
 NOW = "performance.timeOrigin + performance.now()"
 PAUSE = f"(room.pause('v0'), {NOW})"
 RESUME = f"(frames_shown[960] = undefined, room.pause('v0', false), {NOW})"
-SIZE = f"(frames_shown[WIDTH] = undefined, room.setSize('v0', WIDTH, WIDTH), {NOW})"
+SIZE = f"(frames_shown[COVERING] = undefined, room.setSize('v0', WIDTH, WIDTH), {NOW})"
 
 
 async def join(window: Window, router: RouterProcess, name: str, **options: Any) -> None:
@@ -75,13 +77,15 @@ async def join(window: Window, router: RouterProcess, name: str, **options: Any)
 
 async def wait_sending(ada: Window, *rids: str) -> dict[str, Any]:
     """Until exactly these layers are sent; what is known of all."""
-    await wait_for(ada, f"JSON.stringify({SENDING}) === '{json.dumps(sorted(rids), separators=(',', ':'))}'", str(rids))
+    sent = f"JSON.stringify({SENDING}) === '{json.dumps(sorted(rids), separators=(',', ':'))}'"
+    await wait_for(ada, sent, str(rids), SETTLED_S)
     return dict(await ada.evaluate("layers"))
 
 
-async def want(eve: Window, width: int) -> float:
-    """Eve shows it at this size from now on; when that was."""
-    return float(await eve.evaluate(SIZE.replace("WIDTH", str(width))))
+async def want(eve: Window, width: int, covering: int | None = None) -> float:
+    """Eve shows it in a square of this size from now on, which one as wide as `covering` covers; when that was."""
+    wish = SIZE.replace("COVERING", str(covering or width))
+    return float(await eve.evaluate(wish.replace("WIDTH", str(width))))
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Debian's headless Chromium through playwright, with WebRTC on every interface and no call home."""
 
+import asyncio
 import shlex
 import shutil
 import tempfile
@@ -32,6 +33,7 @@ ARGUMENTS = [
     "--disable-backgrounding-occluded-windows",
 ]
 
+HANGS_AFTER_S = 5.0
 SMALL_SIMULCAST = "--force-fieldtrials=WebRTC-LegacySimulcastLayerLimit/Disabled/"
 """Three layers also of pictures below 960x540, for machines that cannot encode larger ones in time."""
 
@@ -93,6 +95,18 @@ class Window:
     async def evaluate(self, expression: str) -> Any:
         """The JSON value of an expression; promises are awaited."""
         return await self.page.evaluate(f"(async () => ({expression}))()")
+
+    async def evaluate_everywhere(self, expression: str) -> list[Any]:
+        """As `evaluate`, on this page and all others of the browser; a page that hangs is said to."""
+        browser = self.page.context.browser
+        contexts = browser.contexts if browser else []
+        answers: list[Any] = []
+        for page in (page for context in contexts for page in context.pages):
+            try:
+                answers.append(await asyncio.wait_for(Window(page).evaluate(expression), HANGS_AFTER_S))
+            except TimeoutError:
+                answers.append(f"{page.url} hangs")
+        return answers
 
     async def screenshot(self, path: Path) -> None:
         """A PNG of the viewport."""

@@ -175,7 +175,11 @@ window.clientChecks = (() => {
     try {
       let known = null;
       const seen = [];
-      const channel = new EventChannel("ws://x", "token", { since: () => known, onLost: () => seen.push("lost"), onMessage: ({ type }) => seen.push(type) });
+      const channel = new EventChannel("ws://x", "token", {
+        since: () => known,
+        onLost: () => seen.push("lost"),
+        onMessage: ({ type }) => seen.push(type),
+      });
       sockets[0].onopen();
       const receive = (socket, message) => socket.onmessage({ data: JSON.stringify(message) });
       const [agreed, refused, lost] = [1, 2, 3].map(() => channel.request({ type: "lock" }).then(() => "ok", ({ slug }) => slug));
@@ -190,9 +194,17 @@ window.clientChecks = (() => {
       await new Promise((resolve) => setTimeout(resolve, 1000));
       sockets[1].onopen();
       equal(sockets[1].sent[0], { type: "auth", token: "newer", since: known }, "names what it knows");
-      sockets[1].onclose({ code: 4403 });
+      receive(sockets[1], { type: "error", slug: "auth-timeout" });
+      sockets[1].onclose({ code: 4401 });
       await new Promise((resolve) => setTimeout(resolve, 1000));
-      equal(sockets.length, 2, "does not come back where it is refused");
+      sockets[2].onopen();
+      receive(sockets[2], { type: "error", slug: "bad-token" });
+      sockets[2].onclose({ code: 4401 });
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      equal(sockets.length, 3, "does not come back where it is refused");
+      equal(seen.slice(2), ["error", "lost", "error", "lost"], "and says so");
+      channel.setToken("better");
+      equal(sockets.length, 4, "comes back with another token");
       channel.close();
     } finally {
       window.WebSocket = Real;

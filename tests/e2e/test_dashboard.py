@@ -21,7 +21,9 @@ MALLORY = "<img src=x onerror=window.hacked=1>"
 
 STATE = "document.getElementById('state').dataset.state"
 SENT = "[...document.querySelectorAll('.card')].find((card) => card.querySelector('h2').textContent === 'Sent')"
-NAMES = "[...document.querySelectorAll('.row-link')].map((link) => link.textContent)"
+LINKS = """.row-link[href^='#/rooms/']"""
+"""To rooms and people; nodes have others."""
+NAMES = f"""[...document.querySelectorAll("{LINKS}")].map((link) => link.textContent)"""
 BANNER = "document.getElementById('banner').checkVisibility() && document.getElementById('banner-text').textContent"
 HAS_REASON = """[...document.querySelectorAll('.below .reason')].some(
   (reason) => reason.textContent.includes('speaker') && reason.closest('tr').querySelector('a.plain')?.href)"""
@@ -111,7 +113,7 @@ async def watch_call(dashboard: Window, output: Path) -> None:
     await wait_for(dashboard, f"{SENT}.querySelector('.line').getAttribute('d').includes('L')", "a line that goes on")
     await wait_for(dashboard, "document.querySelectorAll('.feed li').length > 3", "events")
     await dashboard.screenshot(output / "dashboard-rooms.png")
-    await dashboard.page.click(".row-link")
+    await dashboard.page.click(LINKS)
     wanted = json.dumps(sorted(["Ada", "Bob", MALLORY]))
     await wait_for(dashboard, f"JSON.stringify({NAMES}.sort()) === JSON.stringify({wanted})", "the three by name")
     await dashboard.screenshot(output / "dashboard-room.png")
@@ -171,7 +173,7 @@ async def test_a_thousand_rooms_refusals_and_a_hidden_tab() -> None:
     async with signed_in(overview=answer_overview, nodes=answer_nodes) as window:
         await wait_live(window)
         await wait_for(window, "document.body.innerText.includes('1\u201325 of 1,000')", "pages")
-        assert await window.evaluate("document.querySelectorAll('.row-link').length") == 25
+        assert await window.evaluate(f"{NAMES}.length") == 25
         assert await window.evaluate("document.documentElement.scrollWidth") <= 390
         assert await window.evaluate(
             "['N_other', '42 %', 'draining'].every((t) => document.body.innerText.includes(t))"

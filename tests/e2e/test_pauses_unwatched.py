@@ -12,7 +12,7 @@ MAX_RETURN_MS = 1000.0
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(180)
 async def test_layers_pause_and_come_back() -> None:
     async with run_router() as router, call(router) as (ada, eve):
         await wait_sending(ada, "f")
@@ -30,7 +30,7 @@ async def test_layers_pause_and_come_back() -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 async def test_a_camera_that_nobody_sees_is_still_there() -> None:
     async with run_router() as router, call(router) as (ada, eve):
         await wait_sending(ada, "f")
@@ -49,7 +49,7 @@ async def test_a_camera_that_nobody_sees_is_still_there() -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 async def test_what_the_page_switched_off_stays_off_and_a_lost_channel_sends_everything() -> None:
     async with run_router() as router, call(router) as (ada, eve):
         await wait_sending(ada, "f")

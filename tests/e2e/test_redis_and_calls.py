@@ -4,12 +4,14 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from loadtest.peer import Identity, Join, RoomPeer
 from router import clock
 from router.cluster.redis_store import RedisStore
 from router.cluster.store import StoreError
@@ -17,7 +19,7 @@ from tests.cluster.conftest import open_redis
 from tests.cluster.redis_servers import RedisServer, SlowProxy, needs_redis, run_servers
 from tests.cluster.waiting import until
 from tests.e2e.chromium import Window, launch_chromium
-from tests.e2e.router_process import ADMIN_TOKEN, RouterProcess, run_router
+from tests.e2e.router_process import ADMIN_TOKEN, RouterProcess, free_port, run_router
 from tests.e2e.watch import enter, wait_for
 
 pytestmark = [needs_redis, pytest.mark.browser]
@@ -26,6 +28,7 @@ GONE_S = 10.0
 WHOLE_AGAIN_S = 5.0
 JOIN_S = 2.0
 REVOKED_S = 1.0
+KNOWN_S = 0.1
 PATIENT = {"ROUTER_ROOMS__EMPTY_TIMEOUT_S": "900"}
 """Rooms that close by themselves meanwhile would never be all there at two looks."""
 SEES_OTHER = "window.readStamps().length === 1"
@@ -35,6 +38,15 @@ FRAMES = "readReception().then((stats) => stats.reduce((sum, stat) => sum + stat
 
 def share(url: str, node: str) -> Mapping[str, str]:
     return {"ROUTER_REDIS__URL": url, "ROUTER_REDIS__PREFIX": "test", "ROUTER_REDIS__NODE": node}
+
+
+@asynccontextmanager
+async def run_node(url: str, name: str) -> AsyncIterator[RouterProcess]:
+    """A router that others can ask."""
+    port = free_port()
+    settings = {**share(url, name), "ROUTER_REDIS__ADMIN_URL": f"http://127.0.0.1:{port}"}
+    async with run_router(admin_port=port, settings=settings) as router:
+        yield router
 
 
 async def meet(chromium: object, router: RouterProcess, room: str) -> list[Window]:
@@ -60,36 +72,53 @@ async def goes_on(windows: list[Window]) -> None:
 async def test_a_room_is_known_everywhere_and_outlives_its_node(tmp_path: Path) -> None:
     async with (
         run_servers([RedisServer(tmp_path)]) as (server,),
-        run_router(settings=share(server.url, "node-1")) as one,
-        run_router(settings=share(server.url, "node-2")) as two,
+        run_node(server.url, "node-1") as one,
+        run_node(server.url, "node-2") as two,
         launch_chromium() as chromium,
         httpx.AsyncClient(headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as http,
     ):
-        eye = open_redis(server.url)
+        admin_of_two = f"http://127.0.0.1:{two.admin_port}/v1"
+
+        async def ask_two(path: str) -> Any:
+            reply = await http.get(admin_of_two + path)
+            return reply.json() if reply.status_code == 200 else None
+
+        async def knows_room() -> bool:
+            reply = await http.get(f"{admin_of_two}/rooms/ones")
+            told = reply.headers.get("Fork-Router-Node"), reply.json().get("max_participants")
+            return told == ("node-1", 7)
+
+        async def knows_ada() -> bool:
+            found = await ask_two("/rooms/ones/participants")
+            return found is not None and [one["identity"] for one in found["items"]] == ["Ada"]
+
+        assert await ask_two("/rooms") == {"items": [], "next_cursor": None}
         options = {"name": "ones", "max_participants": 7, "metadata": "the weekly"}
         reply = await http.post(f"http://127.0.0.1:{one.admin_port}/v1/rooms", json=options)
         assert reply.status_code == 201, reply.text
-        took_s = await until(lambda: is_known(eye, "ones"), 0.1)
-        print(f"known after {took_s * 1000:.0f} ms")
-        guest = await Window.open(chromium)
-        await guest.goto(one.page("ones", "Ada"))
-        await wait_for(guest, "room?.state === 'connected'", "Ada in the room")
+        print(f"the room is read from the other after {await until(knows_room, KNOWN_S) * 1000:.0f} ms")
+        ada = await Window.open(chromium)
+        await enter(ada, one, "ones", "Ada", 3)
+        await wait_for(ada, "room?.state === 'connected'", "Ada in the room")
+        print(f"who is in it after {await until(knows_ada, KNOWN_S) * 1000:.0f} ms")
         windows = await meet(chromium, two, "twos")
 
         # Revoked at the other router, in force here: the tokens of these tests do not say when they were issued.
-        revocations = f"http://127.0.0.1:{two.admin_port}/v1/tokens/revocations"
-        assert (await http.post(revocations, json={"identity": "Ada"})).status_code == 201
+        await ada.evaluate(WATCH_STATES)
+        assert (await http.post(f"{admin_of_two}/tokens/revocations", json={"identity": "Ada"})).status_code == 201
 
         async def ada_is_out() -> bool:
             found: list[object] = (await one.admin("/v1/rooms/ones/participants"))["items"]
             return found == []
 
         print(f"out after {await until(ada_is_out, REVOKED_S):.2f} s")
+        await wait_for(ada, "room.state === 'closed'", "Ada told", REVOKED_S)
+        assert await ada.evaluate("states") == ["closed"]
 
         one.process.kill()
 
         async def only_ones_are_gone() -> bool:
-            return [(room.name, room.node) for room in await eye.read_rooms()] == [("twos", "node-2")]
+            return [room["name"] for room in (await ask_two("/rooms"))["items"]] == ["twos"]
 
         print(f"gone after {await until(only_ones_are_gone, GONE_S):.1f} s")
         await goes_on(windows)
@@ -99,11 +128,6 @@ async def test_a_room_is_known_everywhere_and_outlives_its_node(tmp_path: Path) 
         assert (await http.get(f"{two.url}/rooms/ones/offer", headers=headers)).status_code == 200
         found = await two.admin("/v1/rooms/ones")
         assert (found["metadata"], found["max_participants"]) == ("the weekly", 7)
-        await eye.close()
-
-
-async def is_known(eye: RedisStore, name: str) -> bool:
-    return await eye.find_room(name) is not None
 
 
 # -- the ladder --------------------------------------------------------------------------------------------------------
@@ -118,23 +142,46 @@ class Stage:
     router: RouterProcess
     eye: RedisStore
     windows: list[Window]
+    identity: Identity = field(default_factory=Identity.create)
     joins: int = 0
 
     async def serve_for(self, seconds: float) -> None:
-        """Newcomers open rooms of their own, and the call goes on."""
+        """Newcomers come, and the call goes on."""
         deadline_us = clock.monotonic_us() + int(seconds * 1e6)
-        async with httpx.AsyncClient(timeout=JOIN_S) as http:
-            while True:
-                self.joins += 1
-                name = f"new-{self.joins}"
-                headers = {"Authorization": f"Bearer {self.router.token(name, 'Eve')}"}
-                reply = await http.get(f"{self.router.url}/rooms/{name}/offer", headers=headers)
-                assert reply.status_code == 200
-                left_s = (deadline_us - clock.monotonic_us()) / 1e6
-                if left_s <= 0:
-                    break
-                await asyncio.sleep(min(left_s, 1.0))
+        while True:
+            self.joins += 1
+            async with asyncio.timeout(JOIN_S):
+                await asyncio.gather(self.serve_new_room(f"new-{self.joins}"), self.serve_viewer())
+            left_s = (deadline_us - clock.monotonic_us()) / 1e6
+            if left_s <= 0:
+                break
+            await asyncio.sleep(min(left_s, 1.0))
         await goes_on(self.windows)
+
+    async def serve_new_room(self, name: str) -> None:
+        """Two open a room of their own, and one hears the other."""
+        async with self.guest(name, "Eve", "mic") as eve, self.guest(name, "Sam") as sam:
+            speaking = asyncio.create_task(eve.keep_speaking())
+            try:
+                await until(lambda: receives(sam, "audio"), JOIN_S)
+            finally:
+                speaking.cancel()
+
+    async def serve_viewer(self) -> None:
+        """One looks into the call."""
+        async with self.guest("call", "Vic") as vic:
+            await until(lambda: receives(vic, "video"), JOIN_S)
+
+    @asynccontextmanager
+    async def guest(self, room: str, name: str, *publish: str) -> AsyncIterator[RoomPeer]:
+        """A load peer for a moment."""
+        address, token = (self.router.address, self.router.port), self.router.token(room, name)
+        peer = await RoomPeer.enter(Join(address, room, token, publish=publish), 1, self.identity)
+        try:
+            yield peer
+            await peer.leave()
+        finally:
+            peer.close()
 
     async def read_rooms(self) -> set[str]:
         """As the router tells them, page by page: the ladder opens one a second."""
@@ -152,6 +199,10 @@ class Stage:
         except StoreError:
             return False
         return listed == await self.read_rooms() and (await self.router.admin("/readyz"))["store"]["up"] is True
+
+
+async def receives(peer: RoomPeer, kind: str) -> bool:
+    return any(peer.reception.packets[mid] for mid in peer.offer.slots(kind))
 
 
 async def kill(stage: Stage, seconds: float) -> None:

@@ -5,6 +5,8 @@ A film in bursts of several packets a frame and a Chromium's own camera and micr
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -72,15 +74,25 @@ def check_inbound(before: Figures, after: Figures) -> None:
         assert concealed <= MAX_CONCEALED * grown["totalSamplesReceived"], grown
 
 
+@asynccontextmanager
+async def send_film(router: RouterProcess) -> AsyncIterator[None]:
+    """Somebody whose camera's frames are of several packets each."""
+    join = Join((router.address, router.port), ROOM, router.token(ROOM, "film"), publish=("cam",), slots=())
+    film = await RoomPeer.enter(join, FILM, Identity.create())
+    assert film.camera
+    film.camera.film = render_film(FILM, bits_per_second=1_500_000)
+    filming = asyncio.create_task(film.keep_filming())
+    try:
+        yield
+    finally:
+        filming.cancel()
+        film.close()
+
+
 @pytest.mark.browser
 @pytest.mark.timeout(150)
 async def test_segments_and_padding_are_invisible() -> None:
-    async with run_router() as router, launch_chromium(router.url) as chromium:
-        join = Join((router.address, router.port), ROOM, router.token(ROOM, "film"), publish=("cam",), slots=())
-        film = await RoomPeer.enter(join, FILM, Identity.create())
-        assert film.camera
-        film.camera.film = render_film(FILM, bits_per_second=1_500_000)
-        filming = asyncio.create_task(film.keep_filming())
+    async with run_router() as router, launch_chromium(router.url) as chromium, send_film(router):
         windows = [await Window.open(chromium) for _ in range(3)]
         await asyncio.gather(
             *(open_window(window, router, f"w{i}", publishes=i == 0) for i, window in enumerate(windows))
@@ -104,6 +116,4 @@ async def test_segments_and_padding_are_invisible() -> None:
             check_inbound(old, new)
         assert seen["torn"] == 0
         assert seen["frames"] > WATCH_S * 5
-        filming.cancel()
-        film.close()
         assert [error for window in windows for error in window.errors] == []

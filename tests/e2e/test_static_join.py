@@ -142,7 +142,8 @@ async def test_pages_and_pins_beyond_the_slots() -> None:
         await viewer.page.click(".tile:has-text('P4')")
         await wait_for(viewer, f"{PINNED} === 'P4'", "P4 pinned")
         await viewer.page.click("#previous-page")
-        await wait_for(viewer, f"{SHOWN} === 'P11 P44'", "P4 on the first page")
+        # Beside it is who has the other slot, of the router's first two.
+        await wait_for(viewer, f"['P11 P44', 'P22 P44'].includes({SHOWN})", "P4 on the first page")
         assert await viewer.evaluate("room.slots.get(room.pins.values().next().value).pinned")
         await viewer.page.click(".tile:has-text('P4') .pin")
         await wait_for(viewer, f"{SHOWN} === 'P11 P22'", "the router's choice again")

@@ -14,6 +14,7 @@ from tests.e2e.chromium import Window, launch_chromium
 from tests.e2e.netns import create_namespace
 from tests.e2e.router_process import RouterProcess, run_router
 from tests.e2e.watch import Browser, wait_for
+from tests.rtc.peers import make_peer
 
 ROOM = "broadcast"
 PLAY = """
@@ -43,7 +44,7 @@ async def exchange(router: RouterProcess, pc: RTCPeerConnection, endpoint: str, 
 @asynccontextmanager
 async def publisher(router: RouterProcess) -> AsyncIterator[None]:
     """aiortc with its test picture and silence."""
-    pc = RTCPeerConnection()
+    pc = make_peer()
     pc.addTransceiver(AudioStreamTrack(), "sendonly")
     pc.addTransceiver(VideoStreamTrack(), "sendonly")
     try:
@@ -68,7 +69,7 @@ async def play_in_browser(router: RouterProcess, browser: Browser, name: str) ->
 
 async def play_in_aiortc(router: RouterProcess) -> None:
     """Takes thirty frames of each kind."""
-    pc = RTCPeerConnection()
+    pc = make_peer()
     for kind in ("audio", "video"):
         pc.addTransceiver(kind, "recvonly")
     try:

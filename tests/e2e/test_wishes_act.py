@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.camera_stage import NOW, PAUSE, RESUME, call, want
+from tests.e2e.camera_stage import NOW, PAUSE, RESUME, SETTLED_S, call, want
 from tests.e2e.chromium import Window
 from tests.e2e.router_process import run_router
 from tests.e2e.watch import wait_for
@@ -21,8 +21,9 @@ async def shown(eve: Window, asked: float, width: int) -> float:
 @pytest.mark.timeout(150)
 async def test_wishes_act_within_a_second() -> None:
     async with run_router() as router, call(router) as (_, eve):
-        await wait_for(eve, "frames_shown[960]", "the large picture")
+        await wait_for(eve, "frames_shown[960]", "the large picture", SETTLED_S)
         took = {"size down": await shown(eve, await want(eve, 240), 240)}
+        took["size of a tile"] = await shown(eve, await want(eve, 300, covering=480), 480)
         took["size up"] = await shown(eve, await want(eve, 960), 960)
         # Less than the large picture ever takes: it costs 200 to 450 kbit/s, as the encoder has it.
         asked = await eve.evaluate(BITS.replace("RATES", "{ maxBitrate: 120_000 }"))

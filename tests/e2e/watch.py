@@ -8,6 +8,16 @@ from tests.e2e.router_process import RouterProcess
 
 JOIN_TIMEOUT_S = 40.0
 STAMP = (Path(__file__).parent / "stamp.js").read_text()
+DESCRIBE_PAGE = """({
+  text: document.body?.innerText,
+  state: window.room?.state,
+  timings: window.room?.timings,
+  connection: window.room?.peerConnection?.connectionState,
+  requests: performance.getEntriesByType("resource").slice(-8)
+    .map(({ name, startTime, responseEnd }) => [name.slice(0, 80), Math.round(startTime), Math.round(responseEnd)]),
+  now: Math.round(performance.now()),
+})"""
+"""What a page tells of itself when something has not come true on it, or on another one."""
 
 
 class Browser(Protocol):
@@ -18,6 +28,7 @@ class Browser(Protocol):
     async def add_init_script(self, source: str) -> None: ...
     async def goto(self, url: str) -> None: ...
     async def evaluate(self, expression: str) -> Any: ...
+    async def evaluate_everywhere(self, expression: str) -> list[Any]: ...
     async def screenshot(self, path: Path) -> None: ...
 
 
@@ -32,6 +43,6 @@ async def wait_for(browser: Browser, expression: str, what: str, timeout_s: floa
     deadline = asyncio.get_running_loop().time() + timeout_s
     while not await browser.evaluate(expression):
         if asyncio.get_running_loop().time() > deadline:
-            state = await browser.evaluate("({text: document.body.innerText, state: window.room?.state})")
-            raise AssertionError(f"{what} did not come true: {state}, console: {browser.errors}")
+            pages = "\n".join(map(str, await browser.evaluate_everywhere(DESCRIBE_PAGE)))
+            raise AssertionError(f"{what} did not come true; console: {browser.errors}; all pages:\n{pages}")
         await asyncio.sleep(0.2)

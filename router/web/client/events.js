@@ -12,6 +12,8 @@ const JITTER_MS = 500;
 const REQUEST_TIMEOUT_MS = 8000;
 // Errors of the router close with 4000 plus their HTTP status.
 const FINAL_CLOSES = [4401, 4403];
+/** The network was too slow to say who we are. */
+const AUTH_TIMEOUT = "auth-timeout";
 
 export class EventChannel {
   #url;
@@ -22,12 +24,14 @@ export class EventChannel {
   #attempt = 0;
   #timer = null;
   #ping = null;
+  #error = null;
+  #refused = false;
   #nextId = 1;
   #waiting = new Map();
 
   /**
-   * Hooks: `onMessage(message)`; `onLost()`, of a connection that may come back; and `since()`: the `{log, version}` that
-   * is known already, or null.
+   * Hooks: `onMessage(message)`; `onLost()`, of a connection that may come back, by itself or, where the token was refused,
+   * with another one; and `since()`: the `{log, version}` that is known already, or null.
    */
   constructor(url, token, hooks) {
     this.#url = url;
@@ -36,10 +40,11 @@ export class EventChannel {
     this.#open();
   }
 
-  /** Hands a newer token over; the stay is prolonged at once where there is a connection. */
+  /** Hands a newer token over: the stay is prolonged at once, or a connection that the last one was refused comes back. */
   setToken(token) {
     this.#token = token;
-    this.send({ type: "auth", token });
+    if (this.#refused && !this.#closed) this.#open();
+    else this.send({ type: "auth", token });
   }
 
   /** Goes on at another node. */
@@ -87,6 +92,8 @@ export class EventChannel {
   #open() {
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
+    this.#error = null;
+    this.#refused = false;
     socket.onopen = () => {
       const since = this.#hooks.since();
       this.send({ type: "auth", token: this.#token, ...(since && { since }) });
@@ -99,13 +106,17 @@ export class EventChannel {
   #onMessage(message) {
     this.#attempt = 0;
     if (message.type === "ok") this.#settle(message.id);
-    else if (message.type !== "error" || !this.#settle(message.id, new RouterError(message))) this.#hooks.onMessage(message);
+    else if (message.type !== "error" || !this.#settle(message.id, new RouterError(message))) {
+      if (message.type === "error") this.#error = message.slug;
+      this.#hooks.onMessage(message);
+    }
   }
 
   #onLost(code) {
     this.#onClosed();
+    this.#refused = FINAL_CLOSES.includes(code) && this.#error !== AUTH_TIMEOUT;
     this.#hooks.onLost();
-    if (FINAL_CLOSES.includes(code)) return;
+    if (this.#refused) return;
     const wait = RECONNECT_DELAYS_MS[Math.min(this.#attempt++, RECONNECT_DELAYS_MS.length - 1)];
     this.#timer = setTimeout(() => this.#open(), Math.max(wait, MIN_RECONNECT_MS) + Math.random() * JITTER_MS);
   }

@@ -62,9 +62,10 @@ export class Connection {
     this.#place = { ...this.#place, offer: null };
   }
 
-  /** Ends the session and every attempt to mend it. */
-  async close() {
+  /** Ends the session and every attempt to mend it. `ended`: the router has ended it, and refuses its token by now. */
+  async close({ ended }) {
     this.#abort.abort(new DOMException("left the room", "AbortError"));
+    if (ended) this.session = null;
     await this.#discard();
   }
 

@@ -19,8 +19,8 @@ import { Wishes } from "./wishes.js";
 
 /** Slug and reason of what a moderator does to a participant. */
 const REMOVED = "removed";
-/** Slugs after which coming back is refused, or not wanted: removal, and the end of the room by an operator. */
-const FINAL = [REMOVED, "room-ended"];
+/** Slugs after which coming back is refused, or not wanted, as where an operator ended the room. */
+const FINAL = [REMOVED, "room-ended", "token-revoked", "token-expired"];
 /** Slugs with which a node lets a room go: it is, or may be opened, at another one. */
 const MOVING = ["draining", "shutting-down", "moved", "room-elsewhere"];
 /** Not everybody at once. */
@@ -333,7 +333,7 @@ export class Room extends EventTarget {
     this.#wishes.detach();
     this.#contributors.detach();
     this.#publications.stop();
-    await this.#connection.close();
+    await this.#connection.close({ ended: FINAL.includes(error?.slug) });
   }
 
   #setState(state, error = null) {
