@@ -11,7 +11,7 @@ HERE: Final = Path(__file__).parent
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 MATCH: Final = 'namespace=~"$namespace",job=~"$job",instance=~"$instance"'
 COLUMNS: Final = 24
-SIZES: Final = {"stat": (3, 4), "timeseries": (8, 7)}
+SIZES: Final = {"stat": (3, 4), "timeseries": (8, 7), "text": (24, 6)}
 SCHEMA_VERSION: Final = 41
 GREEN_TO_RED: Final = ("green", "orange", "red")
 
@@ -25,15 +25,16 @@ def restrict(query: str) -> str:
 
 def make_panel(panel: Json, number: int, x: int, y: int) -> Json:
     """One panel at its place."""
-    kind = panel.get("kind", "timeseries")
+    kind = "text" if "markdown" in panel else panel.get("kind", "timeseries")
     width, height = SIZES[kind]
+    place = {"x": x, "y": y, "w": width, "h": height}
+    common = {"id": number, "type": kind, "title": panel["title"], "gridPos": place}
+    if kind == "text":
+        return {**common, "options": {"mode": "markdown", "content": panel["markdown"]}}
     return {
-        "id": number,
-        "type": kind,
-        "title": panel["title"],
+        **common,
         "description": panel["text"],
         "datasource": SOURCE,
-        "gridPos": {"x": x, "y": y, "w": width, "h": height},
         "fieldConfig": {"defaults": make_defaults(panel, kind), "overrides": []},
         "options": make_options(kind),
         "targets": [
@@ -67,7 +68,7 @@ def make_options(kind: str) -> Json:
     if kind == "stat":
         return {"colorMode": "value", "graphMode": "area", "reduceOptions": {"calcs": ["lastNotNull"]}}
     return {
-        "legend": {"displayMode": "list", "placement": "bottom"},
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
 
@@ -112,7 +113,7 @@ def make_variables() -> list[Json]:
         }
 
     return [
-        {"name": "datasource", "label": "datasource", "type": "datasource", "query": "prometheus", "current": {}},
+        {"name": "datasource", "label": "datasource", "type": "datasource", "query": "prometheus"},
         choose("namespace", ""),
         choose("job", '{namespace=~"$namespace"}'),
         choose("instance", '{namespace=~"$namespace",job=~"$job"}'),
@@ -124,6 +125,9 @@ def make_dashboard(name: str, rows: dict[str, list[Json]]) -> Json:
     link = {
         "type": "dashboards",
         "title": "fork-router",
+        "icon": "dashboard",
+        "tooltip": "",
+        "targetBlank": False,
         "tags": ["fork-router"],
         "asDropdown": False,
         "keepTime": True,

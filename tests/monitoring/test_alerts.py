@@ -91,6 +91,7 @@ HEALTHY: dict[str, str] = {
     series(f"{LOSS}_count", OUT): gain(3000),
     series("sfu_webhook_deliveries_total", 'result="dead"'): stay(2),
     series("sfu_engine_events_dropped_total", 'worker="0"'): stay(0),
+    series("sfu_engine_panics_total", 'worker="0"'): stay(1),
     series("sfu_handler_errors_total"): stay(3),
 }
 FAULTS: dict[str, dict[str, str]] = {
@@ -121,6 +122,7 @@ FAULTS: dict[str, dict[str, str]] = {
     "SfuEventLoopLag": {series("sfu_event_loop_lag_seconds"): stay(2.5)},
     "SfuRedisUnavailable": {series("sfu_redis_up"): change(1, 0, 10)},
     "SfuEngineEventsDropped": {series("sfu_engine_events_dropped_total", 'worker="0"'): gain(2)},
+    "SfuEngineBugs": {series("sfu_engine_panics_total", 'worker="0"'): change(1, 2, 5)},
     "SfuHandlerErrors": {series("sfu_handler_errors_total"): gain(1)},
     "SfuVersionSkew": {series("sfu_build_info", 'version="1.1.0"', other="n2"): stay(1)},
 }

@@ -27,6 +27,21 @@ RULES = sorted((CONFIG / "prometheus").glob("*.rules.yaml"))
 BOARDS = sorted((CONFIG / "grafana").glob("*.json"))
 PROMTOOL = find_tool("promtool")
 Json = dict[str, Any]
+ONLY_ASKED_FOR = {
+    "sfu_datagrams": "packets of all protocols; boards show RTP",
+    "sfu_drain_started_timestamp_seconds": "`GET /v1/drain` says it with the deadline",
+    "sfu_event_listeners": "of dashboards; refused ones are told",
+    "sfu_event_loop_delay_seconds": "the spread behind the lag, for its runbook",
+    "sfu_events": "how busy rooms are, by kind",
+    "sfu_forks": "sessions; boards show participants",
+    "sfu_mirrors": "of rooms that are spread over threads",
+    "sfu_receive_batches": "packets a system call, with sfu_datagrams",
+    "sfu_rtp_padded_packets": "what evening out sizes costs",
+    "sfu_rtp_padding_bytes": "the same in bytes",
+    "sfu_send_batches": "as sfu_receive_batches",
+    "sfu_worker_cpu": "which thread runs where",
+}
+"""On no board and in no rule, and why they are there."""
 
 
 def rules() -> list[Json]:
@@ -38,8 +53,9 @@ def alerts() -> list[Json]:
 
 
 def panels(board: Json) -> Iterator[Json]:
+    """Those that draw something."""
     for panel in board["panels"]:
-        if panel["type"] != "row":
+        if panel["type"] not in ("row", "text"):
             yield panel
 
 
@@ -56,7 +72,7 @@ def sample_names(metric: Metric) -> set[str]:
 @cache
 def exposed() -> set[str]:
     """Names of everything that a router tells on a real scrape, also of what has no sample yet."""
-    return {name for family in text_string_to_metric_families(asyncio.run(scrape())) for name in sample_names(family)}
+    return {name for family in text_string_to_metric_families(exposition()) for name in sample_names(family)}
 
 
 async def scrape() -> str:
@@ -64,6 +80,11 @@ async def scrape() -> str:
     free = {"public": {"port": 0}, "admin": {"port": 0}, "media": {"udp_port": 0, "addresses": ["127.0.0.1"]}}
     async with RouterServer(load_settings(flags={"dev": True, **free})) as server, httpx.AsyncClient() as client:
         return (await client.get(f"http://127.0.0.1:{server.admin_port}/metrics")).text
+
+
+@cache
+def exposition() -> str:
+    return asyncio.run(scrape())
 
 
 def names_in(query: str) -> set[str]:
@@ -75,6 +96,26 @@ def test_rules_and_dashboards_name_metrics_that_exist() -> None:
     used = set().union(*(names_in(query) for query in [*queries(), *(rule["expr"] for rule in rules())]))
     assert used - exposed() - recorded == set()
     assert recorded - used <= {"sfu:rtp_bits:rate5m", "sfu:bandwidth_limited:ratio"}, "recorded for nobody"
+
+
+def test_every_metric_is_described_named_and_looked_at() -> None:
+    told = [*queries(), *(rule["expr"] for rule in rules())]
+    used = set().union(*map(names_in, told))
+    ours = [m for m in text_string_to_metric_families(exposition()) if not m.name.startswith("process_")]
+    for family in ours:
+        assert family.name.startswith("sfu_"), family.name
+        assert family.documentation.endswith("."), family.name
+        assert family.type in ("counter", "gauge", "histogram"), family.name
+    unseen = {family.name for family in ours if not sample_names(family) & used}
+    assert unseen == set(ONLY_ASKED_FOR)
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="needs promtool: helm/install-tools promtool")
+def test_promtool_finds_no_fault_with_a_scrape() -> None:
+    assert PROMTOOL is not None
+    command = [PROMTOOL, "check", "metrics"]
+    done = subprocess.run(command, input=exposition(), capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_labels_in_queries_exist() -> None:
