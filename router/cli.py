@@ -6,7 +6,10 @@ settings: what a command needs is imported when it runs.
 """
 
 import asyncio
+import io
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -19,6 +22,7 @@ from router.commands.remote import AsJson, CaFile, ConfigFile, TokenFile, Url, f
 from router.commands.stats import show_stats
 from router.commands.top import show_top
 from router.errors import ConfigError, RouterError
+from router.hosts import in_url
 from router.tables import plain, print_json
 
 if TYPE_CHECKING:
@@ -29,23 +33,20 @@ EXIT_CODES = (
     "5 not found, 6 conflict, 7 later."
 )
 
+ON_A_ROUTER = "Commands on a running router, here or elsewhere"
+
 app = typer.Typer(
     name="router",
     help="A WebRTC router (SFU).",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
-for name, group in (
-    ("token", tokens.app),
-    ("rooms", rooms.app),
-    ("participants", participants.app),
-    ("tracks", tracks.app),
-):
-    app.add_typer(group, name=name)
+app.add_typer(tokens.app, name="token")
+for name, group in (("rooms", rooms.app), ("participants", participants.app), ("tracks", tracks.app)):
+    app.add_typer(group, name=name, rich_help_panel=ON_A_ROUTER)
 for name, command in (
     ("stats", show_stats),
     ("events", follow_events),
@@ -54,7 +55,7 @@ for name, command in (
     ("drain", nodes.drain),
     ("undrain", nodes.undrain),
 ):
-    app.command(name)(command)
+    app.command(name, rich_help_panel=ON_A_ROUTER)(command)
 
 PublicUrl = Annotated[str | None, typer.Option(help="Also try a router's public port, and the media ports it offers.")]
 LogFormat = Literal["auto", "json", "console"]
@@ -63,6 +64,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 def main() -> None:
     """The `router` program."""
+    _prepare_output()
     try:
         app()
     except ConfigError as error:
@@ -79,6 +81,14 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _prepare_output() -> None:
+    """Names of the network may hold what a terminal's encoding does not; and who closes stdout wants no output."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the program runs
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _leave(error: RouterError, code: int) -> None:
@@ -142,7 +152,7 @@ async def _serve(settings: "Settings") -> None:
         suit_collector()
         trimming = asyncio.create_task(keep_trimmed(), name="keep_trimmed")
         if settings.dev:
-            print(f"Open http://{settings.public_host}:{server.public_port}/ in a browser.", file=sys.stderr)
+            print(f"Open http://{in_url(settings.public_host)}:{server.public_port}/ in a browser.", file=sys.stderr)
         await server.drain.finished.wait()
         trimming.cancel()
 
@@ -194,7 +204,7 @@ def show_schema() -> None:
 @app.command()
 def doctor(
     config: ConfigFile = None,
-    dev: Annotated[bool, typer.Option("--dev")] = False,
+    dev: Annotated[bool, typer.Option("--dev", help="As for router serve --dev.")] = False,
     remote: Annotated[bool, typer.Option("--remote", help="Examine a running router instead of this machine.")] = False,
     public_url: PublicUrl = None,
     url: Url = None,

@@ -41,6 +41,7 @@ from router.config_model import (
 from router.config_report import describe
 from router.config_secrets import check_secrets, check_webhooks
 from router.errors import ConfigError
+from router.hosts import ALL
 
 __all__ = ["CONFIG_VARIABLE", "DEFAULT_FILE", "ENV_PREFIX", "Settings", "load_settings"]
 
@@ -77,7 +78,7 @@ class Settings(BaseSettings):
     @property
     def public_host(self) -> str:
         """Where the public port listens: loopback in development unless said otherwise."""
-        return self.public.host or ("127.0.0.1" if self.dev else "0.0.0.0")  # noqa: S104 - a server's purpose
+        return self.public.host or ("127.0.0.1" if self.dev else ALL)
 
     def check_startable(self) -> None:
         """Raises `ConfigError` for what may be shown but not served: missing secrets, development in public."""

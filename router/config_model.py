@@ -1,7 +1,7 @@
 """The sections of the settings: types, bounds, defaults. `router.config` reads, `config/router.yaml` explains them."""
 
 import json
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 from router.cluster.redis_target import parse_target
 from router.cpus import allowed_cpus, choose_cpus, count_workers
 from router.events.model import FREQUENT_KINDS, KINDS
+from router.hosts import ALL
 
 MIN_ADMIN_TOKEN_CHARS: Final = 16
 CODECS: Final = {name.lower(): name for name in ("red", "opus", "VP8", "VP9", "H264", "AV1")}
@@ -60,6 +61,20 @@ def _web_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise ValueError("expected http://HOST or https://HOST, optionally with a port and a path")
     return value.rstrip("/")
+
+
+def _bracket_address(value: Any) -> Any:
+    """An IPv6 address with a port, as Kubernetes puts it in the place of $(POD_IP), between the brackets of a URL.
+
+    >>> _bracket_address("http://fd00::5:8081"), _bracket_address("http://10.0.0.5:8081")
+    ('http://[fd00::5]:8081', 'http://10.0.0.5:8081')
+    """
+    scheme, _, rest = str(value).partition("://")
+    host, _, port = rest.rpartition(":")
+    try:
+        return f"{scheme}://[{IPv6Address(host)}]:{port}"
+    except ValueError:
+        return value
 
 
 def _origin(value: str) -> str:
@@ -136,6 +151,8 @@ AdminTokenValue = Annotated[SecretStr, AfterValidator(_admin_token)]
 TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 KeyId = Annotated[str, Field(pattern=r"^[!-~]{1,128}$")]
 Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split)]
+BoundAddress = Annotated[str, AfterValidator(lambda value: value if value == ALL else _address(value))]
+BoundAddresses = Annotated[tuple[BoundAddress, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
 IceUrl = Annotated[str, AfterValidator(_ice_url)]
 
 
@@ -196,7 +213,7 @@ class MediaSettings(Section):
 
     workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
     pin_workers: bool | Literal["auto"] = "auto"
-    addresses: Annotated[Addresses, Field(min_length=1)] = ("0.0.0.0",)  # noqa: S104 - a server's purpose
+    addresses: BoundAddresses = ("0.0.0.0",)  # noqa: S104 - a server's purpose
     udp_port: Port = 10000
     announced_addresses: Addresses = ()
     stun_servers: Annotated[tuple[IceUrl, ...], NoDecode, BeforeValidator(_split)] = ()
@@ -261,7 +278,7 @@ class RedisSettings(Section):
     timeout_s: Annotated[float, Field(ge=0.05, le=10)] = 1.0
     max_events: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
     node: Annotated[str, Field(pattern=r"^[\w.:-]{1,128}$")] | None = None
-    admin_url: Annotated[str, AfterValidator(_web_url)] | None = None
+    admin_url: Annotated[str, BeforeValidator(_bracket_address), AfterValidator(_web_url)] | None = None
     region: Annotated[str, Field(pattern=r"^[\w.-]{0,64}$")] = ""
 
 

@@ -5,7 +5,6 @@ machine, except for the Redis that the settings name.
 """
 
 import asyncio
-import json
 import resource
 import socket
 from collections.abc import Callable, Iterator
@@ -18,9 +17,10 @@ from router import clock
 from router.cluster.store import Store, StoreError, open_store
 from router.config import Settings
 from router.errors import RouterError
-from router.listener import bind_port, describe_bind_error
+from router.hosts import in_url
+from router.listener import bind_port, close_all, describe_bind_error
 from router.metrics import Metrics
-from router.tables import print_table
+from router.tables import print_json, print_table
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -107,24 +107,31 @@ def check_tcp_ports(settings: Settings) -> Iterator[Finding]:
     }
     for key, (host, port) in places.items():
         try:
-            bind_port(host, port, key).close()
+            close_all(bind_port(host, port, key))
         except RouterError as error:
-            detail, _, fix = str(error).partition("; ")
-            yield Finding(f"{key} port", "fail", detail, fix)
+            yield _fail_to_bind(f"{key} port", str(error))
         else:
-            yield Finding(f"{key} port", "ok", f"{host}:{port}")
+            yield Finding(f"{key} port", "ok", f"{in_url(host)}:{port}")
+
+
+def _fail_to_bind(name: str, error: str) -> Finding:
+    """Whoever asks in a container asks beside the router that runs there."""
+    detail, _, fix = error.partition("; ")
+    running = ", or examine the router that has it: router doctor --remote" if "taken" in detail else ""
+    return Finding(name, "fail", detail, fix + running)
 
 
 def check_udp_ports(settings: Settings) -> Iterator[Finding]:
     """Can the media ports be bound?"""
+    from router.rtc.ice import bound_addresses
+
     media = settings.media
-    for address in media.addresses:
+    for address in bound_addresses(media.addresses):
         taken = [text for worker in range(media.worker_count) if (text := _try_udp(address, worker, settings))]
         first, last = media.udp_port, media.udp_port + media.worker_count - 1
         where = f"{address} UDP {first}" + (f"-{last}" if last > first and first else "")
         if taken:
-            detail, _, fix = taken[0].partition("; ")
-            yield Finding("media ports", "fail", detail, fix)
+            yield _fail_to_bind("media ports", taken[0])
         else:
             yield Finding("media ports", "ok", where)
 
@@ -174,12 +181,14 @@ def _read_limit(name: str) -> int | None:
 
 def check_announced(settings: Settings) -> Iterator[Finding]:
     """Will clients elsewhere be told an address they can reach?"""
-    from router.rtc.ice import host_addresses
+    from router.rtc.ice import bound_addresses, host_addresses
 
     media = settings.media
     announced = list(media.announced_addresses)
     if not announced:
-        announced = [host for bound in media.addresses for host, _ in host_addresses((bound, media.udp_port))]
+        announced = [
+            host for bound in bound_addresses(media.addresses) for host, _ in host_addresses((bound, media.udp_port))
+        ]
     kinds = {address: _kind_of(address) for address in announced}
     text = ", ".join(f"{address} ({kind})" for address, kind in kinds.items()) or "none"
     fix = "set ROUTER_MEDIA__ANNOUNCED_ADDRESSES to the address that clients reach"
@@ -242,8 +251,8 @@ async def _check_store(store: Store) -> None:
 def show_findings(findings: list[Finding], *, as_json: bool) -> None:
     """On stdout."""
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_json([asdict(finding) for finding in findings])
         return
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     rows = ((finding.name, finding.status, finding.detail, finding.fix) for finding in findings)
-    print_table(["check", "", "found", "fix"], rows, styles=[styles[finding.status] for finding in findings])
+    print_table(["check", "status", "found", "fix"], rows, styles=[styles[finding.status] for finding in findings])

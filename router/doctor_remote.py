@@ -138,17 +138,17 @@ def check_media(client: AdminClient, public_url: str) -> Iterator[Finding]:
         yield _describe_failure("media path", error)
         return
     try:
-        yield from _check_offer(public_url, room)
+        yield from _check_offer(client, public_url, room)
     finally:
         client.change("DELETE", join_path("rooms", room))
 
 
-def _check_offer(public_url: str, room: str) -> Iterator[Finding]:
+def _check_offer(client: AdminClient, public_url: str, room: str) -> Iterator[Finding]:
     from router.rtc import sdp
 
     fix = "give its public address as --public-url; behind a proxy, /rooms must reach this router"
     try:
-        reply = httpx.get(f"{public_url}/rooms/{room}/offer", timeout=TIMEOUT_S, trust_env=False)
+        reply = httpx.get(f"{public_url}/rooms/{room}/offer", timeout=TIMEOUT_S, trust_env=False, verify=client.trust)
         reply.raise_for_status()
         offer = sdp.parse(reply.text)
     except (httpx.HTTPError, httpx.InvalidURL, RouterError) as error:

@@ -19,15 +19,13 @@ from typing import Final, Literal
 from router import clock
 from router.errors import ConflictError
 from router.events.model import NodeDraining, NodeUndrained
-from router.rooms.registry import RoomRegistry
+from router.rooms.registry import DRAINED, RoomRegistry
 from router.rooms.roster import write_message
 
 logger = logging.getLogger(__name__)
 
 DrainedBy = Literal["signal", "operator"]
 
-REASON: Final = "draining"
-"""Of rooms that close because of the deadline."""
 TURN_S: Final = 0.5
 MAX_SPREAD_US: Final = 10_000_000
 """The last part of the time, a tenth at most, in which rooms that are left close one after another."""
@@ -109,7 +107,7 @@ class Drain:
         if self._task is None and not self.finished.is_set():
             self._task = asyncio.get_running_loop().create_task(self._run(), name="Drain.run")
 
-    def cancel(self) -> None:
+    def cancel(self, who: str = "") -> None:
         """Serves again; does nothing where it serves. `ConflictError` after a signal."""
         if self.plan is None:
             return
@@ -120,7 +118,7 @@ class Drain:
         self._registry.metrics.drain_active.set(0)
         self._registry.metrics.drain_started.set(0)
         self._registry.events.append(NodeUndrained())
-        logger.info("draining was taken back")
+        logger.info("draining was taken back", extra={"by": who or "operator"})
         self.on_changed()
         self._tell()
         self._end_task()
@@ -183,7 +181,7 @@ class Drain:
             self._to_close = len(rooms)
         left = (plan.ends_us - now_us) / (plan.ends_us - begins_us) if now_us < plan.ends_us else 0.0
         for room in rooms[math.ceil(self._to_close * left) :]:
-            self._registry.close_room(room, REASON)
+            self._registry.close_room(room, DRAINED)
 
     async def _run(self) -> None:
         while not self.finished.is_set():

@@ -6,7 +6,7 @@ holds; and it bounds the nesting. `read_object` is for messages whose fields are
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn
 
 from router.errors import RequestError
@@ -23,10 +23,7 @@ def read_object(text: str) -> dict[str, Any]:
     >>> read_object('{"type": "ping"}')
     {'type': 'ping'}
     """
-    try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise RequestError("expected one JSON object", slug="bad-json") from error
+    value = _load(text)
     if not isinstance(value, dict):
         raise RequestError("expected one JSON object", slug="bad-json")
     return value
@@ -38,20 +35,24 @@ def read_value(text: str) -> Any:
     >>> read_value('[{"a": 1.5}]')
     [{'a': 1.5}]
     """
-    try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_read_integer)
-    except RecursionError as error:
-        raise _refuse(f"nested deeper than {MAX_DEPTH}") from error
-    except json.JSONDecodeError as error:
-        raise _refuse(f"{error.msg} at character {error.pos}") from error
-    except ValueError as error:
-        raise _refuse(str(error)) from error
+    value = _load(text, parse_int=_read_integer)
     for part in _walk(value):
         if isinstance(part, float) and not math.isfinite(part):
             raise _refuse("a number is too large")
         if isinstance(part, str) and not _is_unicode(part):
             raise _refuse("a surrogate stands alone, which is no character")
     return value
+
+
+def _load(text: str, *, parse_int: Callable[[str], int] = int) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=parse_int)
+    except RecursionError as error:
+        raise _refuse(f"nested deeper than {MAX_DEPTH}") from error
+    except json.JSONDecodeError as error:
+        raise _refuse(f"{error.msg} at character {error.pos}") from error
+    except ValueError as error:
+        raise _refuse(str(error)) from error
 
 
 def _refuse(what: str) -> RequestError:

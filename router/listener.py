@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from router.errors import ConfigError
+from router.hosts import ALL
 from router.http_protocol import make_http_protocol, make_websocket_protocol
 
 BACKLOG: Final = 2048
@@ -30,8 +31,35 @@ class HttpLimits:
     trusted_proxies: tuple[str, ...] = ()
 
 
-def bind_port(host: str, port: int, key: str) -> socket.socket:
-    """A listening socket that nobody accepts from yet, or a `ConfigError` that names the setting, such as `public`."""
+def bind_port(host: str, port: int, key: str) -> list[socket.socket]:
+    """Listening sockets of one port that nobody accepts from yet: one, for `*` one for each of IPv4 and IPv6.
+
+    Two, for on a socket of both an IPv4 client has another address (`::ffff:…`), which no list of networks holds.
+    A `ConfigError` names the setting, such as `public`.
+    """
+    if host != ALL:
+        return [_bind(host, port, key)]
+    bound = [_bind("0.0.0.0", port, key)]  # noqa: S104 - a server's purpose
+    if _has_ipv6():
+        try:
+            bound.append(_bind("::", bound[0].getsockname()[1], key))
+        except ConfigError:
+            bound[0].close()
+            raise
+    return bound
+
+
+def _has_ipv6() -> bool:
+    """Whether the kernel lets anybody listen by IPv6: containers and hardened machines may do without."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _bind(host: str, port: int, key: str) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except socket.gaierror as error:
@@ -39,6 +67,8 @@ def bind_port(host: str, port: int, key: str) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)  # its connections inherit it
         bound.bind(address)
         bound.listen(BACKLOG)  # only now is a port that another process has bound, but not yet opened, refused
@@ -47,6 +77,12 @@ def bind_port(host: str, port: int, key: str) -> socket.socket:
         raise ConfigError(describe_bind_error(error, host, port, key)) from None
     bound.setblocking(False)
     return bound
+
+
+def close_all(bound: list[socket.socket]) -> None:
+    """Closes them."""
+    for each in bound:
+        each.close()
 
 
 def describe_bind_error(error: OSError, host: str, port: int, key: str, port_key: str = "port") -> str:
@@ -69,10 +105,10 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """Serves one application on one bound socket."""
+    """Serves one application on one port."""
 
-    def __init__(self, app: ASGIApp, bound: socket.socket, limits: HttpLimits) -> None:
-        self.port: int = bound.getsockname()[1]
+    def __init__(self, app: ASGIApp, bound: list[socket.socket], limits: HttpLimits) -> None:
+        self.port: int = bound[0].getsockname()[1]
         self._bound = bound
         self._task: asyncio.Task[None] | None = None
         self._server = _Server(
@@ -103,12 +139,12 @@ class Listener:
 
     def start(self) -> None:
         """Connections are accepted from the next turn of the loop on."""
-        self._task = asyncio.get_running_loop().create_task(self._server.serve([self._bound]), name="Listener.serve")
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(self._bound), name="Listener.serve")
 
     async def stop(self) -> None:
         """Stops accepting, lets requests end for a few seconds, and returns when all is closed."""
         if self._task is None:
-            self._bound.close()
+            close_all(self._bound)
             return
         self._server.should_exit = True
         await asyncio.gather(self._task, return_exceptions=True)

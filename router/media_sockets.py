@@ -6,6 +6,8 @@ that nobody uses any more, so one standing connection per worker keeps them open
 """
 
 import asyncio
+from collections.abc import Iterable
+from ipaddress import ip_address
 
 from router import clock
 from router.config import Settings
@@ -13,12 +15,16 @@ from router.errors import ConfigError
 from router.listener import describe_bind_error
 from router.rtc import RTCConnection, RTCSocket, RTCSocketOptions, RTCSocketServer, RTCSocketServers
 from router.rtc.engine import MediaEngine
-from router.rtc.ice import host_addresses
+from router.rtc.ice import bound_addresses, host_addresses
 from router.rtc.placement import MEASURE_INTERVAL_S, Placement, WorkerLoads
 
 LOOPBACK = "127.0.0.1"
 MAX_WORKERS_PER_ROOM = 8
 """Each one adds candidates to the room's offer, and peers check them all."""
+
+
+def _versions(addresses: Iterable[str]) -> set[int]:
+    return {ip_address(address).version for address in addresses}
 
 
 class MediaSockets:
@@ -44,10 +50,17 @@ class MediaSockets:
 
     def start(self) -> None:
         """Binds all of them, or raises `ConfigError`; server-reflexive candidates come later."""
-        for worker in range(self._settings.media.worker_count):
+        media = self._settings.media
+        addresses = bound_addresses(media.addresses)
+        if media.announced_addresses and not _versions(media.announced_addresses) & _versions(addresses):
+            raise ConfigError(
+                f"media.announced_addresses is {', '.join(media.announced_addresses)}: no socket could be told by it, "
+                f"media.addresses binds {', '.join(addresses)}; expected one of the same kind, IPv4 or IPv6"
+            )
+        for worker in range(media.worker_count):
             keeper = RTCConnection()
             self._keepers.append(keeper)
-            for address in self._settings.media.addresses:
+            for address in addresses:
                 keeper.add_socket(self._open(worker, address))
         if len(self._keepers) > 1:
             self._measure()

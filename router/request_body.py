@@ -19,7 +19,12 @@ def check_content_type(request: Request, expected: str) -> None:
 
 
 async def read_text(request: Request, *, limit_bytes: int, timeout_s: float) -> str:
-    """The body as UTF-8. Gives up on the first byte too many, declared or not, and on a body that is too slow."""
+    """The body as UTF-8. Gives up on the first byte too many, declared or not, and on a body that is too slow.
+
+    Nothing is ever inflated: a limit of size would not be one of what comes out.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaTypeError("Content-Encoding: expected none")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and len(declared) < 20 and int(declared) > limit_bytes:
         raise PayloadTooLargeError(f"the body has {declared} bytes, at most {limit_bytes} are taken")

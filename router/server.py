@@ -10,6 +10,7 @@ import contextlib
 import logging
 import resource
 import socket
+from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -20,6 +21,7 @@ from router.access import Access
 from router.admin.app import create_admin_app
 from router.admin.capture_limits import CaptureLimits
 from router.admin.node_client import NodeClient
+from router.admin.node_questions import NodeQuestions
 from router.admin.state import AdminState
 from router.cluster.membership import Membership
 from router.cluster.peers import Peers
@@ -32,7 +34,8 @@ from router.errors import EngineError
 from router.event_sinks import EventSinks
 from router.events.log import EventLog
 from router.events.model import NodeDraining, NodeStarted, NodeStopped
-from router.listener import HttpLimits, Listener, bind_port
+from router.hosts import in_url
+from router.listener import HttpLimits, Listener, bind_port, close_all
 from router.loop_lag import LoopLag
 from router.media_sockets import MediaSockets
 from router.metrics import default_metrics
@@ -63,11 +66,11 @@ FORK_BURST_PER_ADDRESS_S: Final = 5.0
 class RouterServer:
     """A router that runs from `__aenter__` to `stop`."""
 
-    def __init__(self, settings: Settings, *, public_prefix: str | None = None) -> None:
-        """With a prefix it has no public port: another application serves `make_public_app` below that."""
+    def __init__(self, settings: Settings, *, embedded: bool = False) -> None:
+        """Embedded it has no public port: another application serves `make_public_app`."""
         settings.check_startable()
         self.settings = settings
-        self._public_prefix = public_prefix
+        self._embedded = embedded
         self.metrics = default_metrics()
         self.access = Access(settings)
         self.events = EventLog(max_entries=settings.events.max_entries, metrics=self.metrics)
@@ -99,9 +102,9 @@ class RouterServer:
         """The public TCP port, also when 0 was asked for."""
         return self._public.port if self._public else 0
 
-    def make_public_app(self) -> ASGIApp:
-        """What the public port serves; once started."""
-        return create_public_app(self._public_state())
+    def make_public_app(self, prefix: str = "") -> ASGIApp:
+        """What the public port serves; once started. The prefix is the path that clients see it below."""
+        return create_public_app(self._public_state(prefix))
 
     @property
     def admin_port(self) -> int:
@@ -128,12 +131,12 @@ class RouterServer:
 
     async def _start(self) -> None:
         settings, closing = self.settings, self._closing
-        listens = self._public_prefix is None
-        public_port = bind_port(settings.public_host, settings.public.port, "public") if listens else None
-        if public_port is not None:
-            closing.callback(public_port.close)
+        public_port = None
+        if not self._embedded:
+            public_port = bind_port(settings.public_host, settings.public.port, "public")
+            closing.callback(close_all, public_port)
         admin_port = bind_port(settings.admin.host, settings.admin.port, "admin")
-        closing.callback(admin_port.close)
+        closing.callback(close_all, admin_port)
         self._engine = await closing.enter_async_context(
             MediaEngine(
                 settings.media.worker_count, timeout_s=settings.media.timeout_s, cpus=settings.media.worker_cpus
@@ -156,7 +159,9 @@ class RouterServer:
         )
         self._membership.start()
         closing.push_async_callback(self._membership.close)
-        self._peers = Peers(self.registry, opened.store, self._membership)
+        questions = NodeQuestions(self.access.admin_tokens)
+        closing.push_async_callback(questions.close)
+        self._peers = Peers(self.registry, opened.store, self._membership, questions)
         self.drain.on_changed = self._membership.wake
         self.events.node = self._membership.node.id
         self._exchange_revocations(opened)
@@ -185,8 +190,8 @@ class RouterServer:
             "router started",
             extra={
                 "version": __version__,
-                "public": f"{settings.public_host}:{self.public_port}",
-                "admin": f"{settings.admin.host}:{self.admin_port}",
+                "public": f"{in_url(settings.public_host)}:{self.public_port}",
+                "admin": f"{in_url(settings.admin.host)}:{self.admin_port}",
                 "udp_ports": self.media_ports,
                 "worker_cpus": list(settings.media.worker_cpus),
                 "dev": settings.dev,
@@ -194,11 +199,14 @@ class RouterServer:
         )
 
     def _exchange_revocations(self, opened: OpenStore) -> None:
-        tokens = opened.open_revoked_tokens(Revocation.read, self.metrics)
-        if tokens is not None:
-            exchange = RevocationExchange(self.access.join_tokens.revocations, tokens)
-            exchange.start()
-            self._closing.push_async_callback(exchange.close)
+        revocations = self.access.join_tokens.revocations
+        for table in (revocations.revoked, revocations.removed):
+            read = partial(Revocation.read, reason=table.reason)
+            tokens = opened.open_revoked_tokens(table.reason, read, self.metrics, limit=table.limit)
+            if tokens is not None:
+                exchange = RevocationExchange(table, tokens)
+                exchange.start()
+                self._closing.push_async_callback(exchange.close)
 
     async def stop(self) -> None:
         """Ends everything that was started, newest first. Idempotent."""
@@ -265,10 +273,10 @@ class RouterServer:
             captures=CaptureLimits(**self.settings.capture.model_dump()),
         )
 
-    def _public_state(self) -> PublicState:
+    def _public_state(self, prefix: str) -> PublicState:
         settings = self.settings
         signaling = SignalingSettings(
-            public_url=settings.public.url or self._public_prefix,
+            public_url=settings.public.url or prefix or None,
             allowed_origins=settings.public.allowed_origins,
             ice_servers=_ice_servers(settings),
             body_timeout_s=BODY_TIMEOUT_SHARE * settings.public.request_timeout_s,

@@ -4,7 +4,8 @@
 revocation, with a fast path. The algorithm is pinned, so "none" and public-key confusion are refused (RFC 8725
 sections 3.1 and 3.2); `kid`, `jku` and `jwk` are never read: all keys are tried, a named one wants its name as `iss`.
 Times are compared with an injected clock, not by the library. A token is good, and whoever came with it may stay, until
-its expiry plus a leeway for clocks that differ. Refusals are `UnauthorizedError`, or `ForbiddenError` for a good token
+its expiry plus a leeway for clocks that differ. It was issued at `iat`, or at `nbf` where that is all there is:
+LiveKit's SDKs write no `iat`. Refusals are `UnauthorizedError`, or `ForbiddenError` for a good token
 that is not for joining, with a detail that says what is wrong and never quotes the token.
 """
 
@@ -23,7 +24,7 @@ from router import clock
 from router.claims import read_claims, write_claims
 from router.errors import ConfigError, RequestError, UnauthorizedError
 from router.keys import SigningKey
-from router.rooms.revocation import Revocations
+from router.rooms.revocations import Revocations
 from router.rooms.rights import JoinGrant
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class JoinTokens:
             grant = read_claims(
                 claims,
                 expires_at_s=claims["exp"] + self._leeway_s,
-                issued_at_s=claims.get("iat", -math.inf),
+                issued_at_s=claims.get("iat", claims.get("nbf", -math.inf)),
                 key_id=key.id,
             )
         except RequestError as error:
@@ -125,6 +126,8 @@ class JoinTokens:
     def _read_signed(self, token: str) -> tuple[dict[str, Any], SigningKey]:
         if len(token) > MAX_TOKEN_BYTES:
             raise UnauthorizedError(f"the token is longer than {MAX_TOKEN_BYTES} bytes", slug="bad-token")
+        if not token.isascii():  # a lone surrogate, which JSON can bring, could not even be signed
+            raise UnauthorizedError("the token is malformed", slug="bad-token")
         head = token.partition(".")[0]
         found = self._read_familiar(token) if head in self._heads else None
         if found is not None:

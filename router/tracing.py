@@ -7,7 +7,9 @@ and so on) apply. Left out: taking over a trace that the request's `traceparent`
 """
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +26,28 @@ logger = logging.getLogger(__name__)
 
 SERVICE: Final = "fork-router"
 CLOSE_TIMEOUT_S: Final = 3.0
+EXPORTER_LOGGER: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+COMPLAINT_INTERVAL_US: Final = 60_000_000
+
+
+class SeldomFilter(logging.Filter):
+    """A collector that is away costs a line a minute; the library writes several a batch."""
+
+    def __init__(self, *, now_us: Callable[[], int] = clock.monotonic_us) -> None:
+        super().__init__()
+        self._now_us = now_us
+        self._next_us = 0
+
+    def filter(self, _record: logging.LogRecord) -> bool:
+        """Whether this line is written."""
+        now_us = self._now_us()
+        if now_us < self._next_us:
+            return False
+        self._next_us = now_us + COMPLAINT_INTERVAL_US
+        return True
+
+
+_SELDOM: Final = SeldomFilter()
 
 
 class JoinTracer:
@@ -62,10 +86,22 @@ class JoinTracer:
         root.end(epoch_ns + trace.ended_us * 1000)
 
     async def close(self) -> None:
-        """Sends what waits, if that can be done soon."""
+        """Sends what waits, if that can be done soon.
+
+        The library waits up to half a minute for a collector that does not answer. A thread of the loop's executor
+        would hold up the end of the process as long; this one ends with it.
+        """
+        loop, sent = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(sent.set)
+
+        threading.Thread(target=shut_down, name="traces-close", daemon=True).start()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await asyncio.to_thread(self._provider.shutdown)
+                await sent.wait()
         except TimeoutError:
             logger.warning("traces were not sent in time")
 
@@ -83,6 +119,8 @@ def open_tracer(settings: "TracingSettings") -> JoinTracer | None:
     except ImportError as error:
         raise ConfigError(f"tracing.endpoint needs the extra otel: pip install 'fork-router[otel]' ({error})") from None
     resource = Resource.create({"service.name": SERVICE, "service.version": __version__})
-    provider = TracerProvider(sampler=TraceIdRatioBased(settings.sample_ratio), resource=resource)
+    sampler = TraceIdRatioBased(settings.sample_ratio)
+    provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+    logging.getLogger(EXPORTER_LOGGER).addFilter(_SELDOM)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.endpoint)))
     return JoinTracer(provider)

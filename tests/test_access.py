@@ -20,6 +20,7 @@ WEAK = [
     "s" * 40,
     "0123456701234567012345670123456701234567",
     "your-secret-goes-here-0123456789abc",
+    "abbabaabbaababbabaababbaabbabaababba",  # of two letters, though no piece comes again and again
 ]
 
 
@@ -46,6 +47,7 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (lambda weak: {"admin": {"token": weak}}, "admin.token"),
         (lambda weak: {"admin": {"tokens": {"grafana": {"token": weak}}}}, "admin.tokens.grafana.token"),
         (lambda weak: {"turn": {"urls": ["turn:t.example:3478"], "secret": weak}}, "turn.secret"),
+        (lambda weak: {"webhooks": {"urls": ["https://x.example/hook"], "secret": weak}}, "webhooks.secret"),
     ],
 )
 def test_a_weak_secret_refuses_start_by_name_outside_dev(weak: str, flags: Any, name: str) -> None:
@@ -109,7 +111,7 @@ def test_a_key_file_that_changes_takes_effect(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "k1: short-hunter2", "k1: [hunter2]", "hunter2", "a" * 70_000, f"k1: {'x' * 40}"]
+    "text", ["", "{}", "{", "k1: short-hunter2", "k1: [hunter2]", "hunter2", "a" * 70_000, f"k1: {'x' * 40}"]
 )
 def test_a_broken_key_file_refuses_start_and_changes_nothing_later(
     tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture

@@ -30,7 +30,7 @@ MAY_USE = {
     },
     "diagnosis": {"router.rooms", "router.rtc", "router._engine", "router.engine_stats"},
     "cluster": {"router.rooms", "router.config_model"},
-    "commands": {"router.config", "router.tables", "router.access", "router.claims", "router.tokens"},
+    "commands": {"router.config", "router.hosts", "router.tables", "router.access", "router.claims", "router.tokens"},
     "examples": {"router.embedding"},
 }
 ONLY_IMPORTERS = {
@@ -69,7 +69,7 @@ RUST_MAY_USE = {
     "route": {"route", "recv", "send", "wire", "core::command", "core::stats", *PLAIN_VALUES},
     "speakers": {"speakers", *PLAIN_VALUES},
     "bwe": {"bwe", "wire", *PLAIN_VALUES},
-    "alloc": {"alloc", "route::ladder", "route::select", "core::command", *PLAIN_VALUES},
+    "alloc": {"alloc", "route::cover", "route::ladder", "route::select", "core::command", *PLAIN_VALUES},
     "pace": {"pace", "wire", "core::sink", *PLAIN_VALUES},
     "core": {
         *("core", "alloc", "bwe", "ice", "pace", "recv", "route", "send", "speakers", "srtp", "wire"),

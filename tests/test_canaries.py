@@ -2,15 +2,12 @@
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from router.config import load_settings
-from router.log import configure_logging
 from router.rooms.rights import JoinGrant
 from router.server import RouterServer
 
@@ -30,15 +27,6 @@ FLAGS: dict[str, Any] = {
     "turn": {"urls": ["turn:turn.example.org:3478"], "secret": KEYS["turn"]},
     "redis": {"url": f"redis://router:{KEYS['redis']}@127.0.0.1:1/0"},
 }
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    configure_logging("json", "debug", stream=stream)
-    yield stream
-    configure_logging("json", "warning")
-    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.mark.e2e

@@ -6,7 +6,7 @@ import jwt
 import pytest
 
 from router.errors import ConfigError, ForbiddenError, RouterError, UnauthorizedError
-from router.keys import SigningKey
+from router.keys import MAX_ID_CHARACTERS, MAX_KEYS, SigningKey, read_keys
 from router.rooms.rights import JoinGrant, describe_rights
 from router.rooms.sources import Source
 from router.tokens import JoinTokens
@@ -141,6 +141,20 @@ def test_a_named_key_verifies_its_own_tokens_only() -> None:
         for token in (sign(video, iss="k2"), sign(video), sign(video, secret=OTHER, iss="k1")):
             assert "iss" in str(refusal(token, verifier))
     assert refusal(sign(video, secret="x0123456789abcdef" * 2, iss="k1"), verifier).slug == "bad-token"
+
+
+@pytest.mark.parametrize("id_", ["a\nb", "é", "x" * (MAX_ID_CHARACTERS + 1)])
+def test_a_key_has_a_plain_name(id_: str) -> None:
+    with pytest.raises(ConfigError, match="key id"):
+        SigningKey(SECRET.encode(), id_)
+
+
+def test_there_are_only_so_many_keys() -> None:
+    """A token that is signed with none of them is tried with all."""
+    named = {f"k{number}": SECRET for number in range(MAX_KEYS)}
+    assert len(read_keys(named)) == MAX_KEYS
+    with pytest.raises(ConfigError, match=f"at most {MAX_KEYS}"):
+        read_keys(named, (OTHER,))
 
 
 def test_a_secret_without_a_name_takes_any_issuer() -> None:

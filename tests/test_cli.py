@@ -1,8 +1,10 @@
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -165,3 +167,64 @@ def test_the_start_imports_neither_engine_nor_settings() -> None:
     assert loaded >= {"router.cli", "router.commands.top"}
     heavy = ("router._engine", "router.rtc", "router.rooms", "router.config", "router.access", "router.commands.client")
     assert [name for name in loaded if name.startswith(heavy)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "offered", "not_offered"),
+    [
+        ("router ro", {"rooms"}, set()),
+        ("router rooms ", {"list", "create", "close"}, {"--json"}),
+        ("router participants ", {"list", "mute"}, set()),
+        ("router rooms create --em", {"--empty-timeout"}, set()),
+        ("router stats tea --ca", {"--ca-file"}, set()),
+        ("router top --sort ", {"people", "quality"}, set()),
+    ],
+)
+def test_shells_complete_commands_and_options(line: str, offered: set[str], not_offered: set[str]) -> None:
+    *_, last = words = line.split(" ")
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_ROUTER_COMPLETE": "complete_bash"}
+    found = set(runner.invoke(app, [], prog_name="router", env=asked).output.split())
+    assert offered <= found
+    assert not_offered & found == set()
+    assert all(word.startswith(last) for word in found)
+
+
+def start(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "router", *arguments], cwd=ROOT, check=False, **options)
+
+
+def test_output_that_is_closed_or_cannot_say_it() -> None:
+    closed = start("config", "schema", stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+    assert (closed.returncode, closed.stderr) == (0, b"")
+    with Path("/dev/full").open("w") as full:
+        failed = start("config", "schema", stdout=full, stderr=subprocess.PIPE)
+    assert (failed.returncode, failed.stderr) == (1, b"router: cannot write to stdout: No space left on device\n")
+    show = "from router import cli, tables; cli.main.__globals__['app'] = lambda: tables.print_line('tea \u8336')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    told = subprocess.run(
+        [sys.executable, "-c", f"{show}; cli.main()"], cwd=ROOT, env=environment, capture_output=True, check=True
+    )
+    assert told.stdout == b"tea ?\n"
+
+
+def test_a_pipe_that_nobody_reads_to_its_end() -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    left = start("config", "schema", stdout=writes, stderr=subprocess.PIPE)
+    os.close(writes)
+    assert left.stderr == b""
+
+
+def test_ctrl_c_while_libraries_load() -> None:
+    code = """
+import builtins
+load = builtins.__import__
+def stop(name, *rest):
+    if name == "typer": raise KeyboardInterrupt
+    return load(name, *rest)
+builtins.__import__ = stop
+from router.__main__ import main
+main()
+"""
+    left = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert (left.returncode, left.stderr) == (130, b"")

@@ -68,6 +68,16 @@ def test_every_key_or_group_of_the_sample_has_a_comment() -> None:
     assert commented_sections >= set(Settings.model_fields) - {"log"}  # its keys have comments
 
 
+def test_every_key_of_the_sample_is_explained_above_it_or_with_its_neighbour() -> None:
+    bare, explained = [], False
+    for before, line in itertools.pairwise(SAMPLE.read_text().splitlines()):
+        if re.match(r"  [a-z_]+:", line):
+            follows_explained, explained = explained, before.startswith("  #")
+            if not explained and not (follows_explained and re.match(r"  [a-z_]+:", before)):
+                bare.append(line.strip())
+    assert bare == []
+
+
 def test_order_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(
         tmp_path / "r.yaml", "public: {port: 1000}\nmedia: {udp_port: 2000, workers: 2}\nrooms: {max_rooms: 5}"
@@ -198,7 +208,8 @@ def test_dev_is_for_loopback_only() -> None:
     settings = load_settings(flags={"dev": True})
     settings.check_startable()
     assert settings.public_host == "127.0.0.1"
-    assert load_settings().public_host == "0.0.0.0"
+    assert load_settings().public_host == "*"
+    assert "public.host is '*'" in refused(flags={"dev": True, "public": {"host": "*"}})
     assert "public.host is '0.0.0.0'" in refused(flags={"dev": True, "public": {"host": "0.0.0.0"}})
     assert "admin.host" in refused(flags={"dev": True, "admin": {"host": "10.0.0.1"}})
     for host in ("::1", "localhost", "127.0.0.2"):

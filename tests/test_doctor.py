@@ -55,6 +55,8 @@ def test_taken_ports() -> None:
     assert "ROUTER_ADMIN__PORT" in find(findings, "admin port").fix
     assert find(findings, "media ports").status == "fail"
     assert find(findings, "public port").status == "ok"
+    for name in ("admin port", "media ports"):
+        assert "--remote" in find(findings, name).fix, "in a pod a router runs already"
 
 
 def test_small_kernel_buffers_name_the_sysctl() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
@@ -18,6 +18,7 @@ from router import clock
 from router.server import RouterServer
 from tests.cluster.waiting import until
 from tests.rooms.fakes import publish_offer
+from tests.rtc.peers import make_peer
 from tests.signaling.public import SDP, text
 from tests.test_server import read_until, settings, start_process
 
@@ -79,7 +80,7 @@ async def running(**environment: str) -> AsyncIterator[Router]:
 
 async def test_a_call_goes_on_and_the_process_ends_when_it_does() -> None:
     async with running(ROUTER_DRAIN__DEADLINE_S="600") as router:
-        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peer = make_peer()
         peer.addTrack(AudioStreamTrack())
 
         async def is_connected() -> bool:

@@ -1,5 +1,7 @@
 import asyncio
 import errno
+import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
@@ -7,11 +9,12 @@ from typing import Any, NoReturn
 import pytest
 import uvicorn
 
-from router.http_protocol import MAX_HEAD_BYTES, make_http_protocol, make_websocket_protocol
+from router.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED, make_http_protocol, make_websocket_protocol
 from router.listener import UNACKNOWLEDGED_MS, bind_port
 
 DEADLINE_S = 0.3
 BIG = b"x" * 30_000_000
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -30,7 +33,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if message["type"] == "http.disconnect":
             return
         body, more = body + message["body"], message.get("more_body", False)
-    content = BIG if scope["path"] == "/big" else body or b"empty"
+    content = {"/big": BIG, "/headers": repr(scope["headers"]).encode()}.get(scope["path"], body or b"empty")
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]})
     await send({"type": "http.response.body", "body": content})
 
@@ -121,6 +124,117 @@ async def test_bodies_in_small_chunks_have_no_limit_here(port: int) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("begun", [b"GET", b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nX-A: b"])
+async def test_a_head_that_does_not_come_in_time_is_told_so(port: int, begun: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(5) == b"empty"
+    writer.write(begun)
+    head, problem = read_problem(await reader.read())
+    assert head.startswith("HTTP/1.1 408 Request Timeout\r\n")
+    assert (problem["slug"], problem["detail"]) == (
+        "request-timeout", "the head of the request did not arrive within 0.3 s",
+    )  # fmt: skip
+    writer.close()
+
+
+async def test_who_sends_nothing_is_told_nothing(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_an_answer_under_way_is_not_mixed_with_a_refusal(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na")
+    assert await reader.read() == b"", "cut off: the application was to say it"
+    writer.close()
+
+
+UPGRADE = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\n"
+)
+
+
+@pytest.mark.parametrize("headers", [b"", b"Content-Length: 3\r\n", UPGRADE])
+async def test_a_crowd_is_told_when_to_come_back(server: uvicorn.Server, port: int, headers: bytes) -> None:
+    server.config.limit_concurrency = 3
+    inside = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
+    head, problem = read_problem(await reader.read())
+    assert head.startswith("HTTP/1.1 503 Service Unavailable\r\n")
+    assert "\r\nretry-after: 5\r\n" in head.lower() + "\r\n"
+    assert problem["slug"] == "too-many-connections"
+    for _, one in [*inside, (reader, writer)]:
+        one.close()
+
+
+def read_problem(reply: bytes) -> tuple[str, dict[str, Any]]:
+    head, _, body = reply.partition(b"\r\n\r\n")
+    assert b"\r\ncontent-type: application/problem+json" in head.lower()
+    assert b"\r\nconnection: close" in head.lower()
+    problem: dict[str, Any] = json.loads(body)
+    assert problem["status"] == int(head.split()[1])
+    return head.decode(), problem
+
+
+async def test_trailers_are_no_headers(port: int) -> None:
+    """Else a trailer would be the `Authorization` of somebody who was let in without, or a second one."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /headers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+    writer.write(b"1\r\na\r\n0\r\nAuthorization: Bearer x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+    told = await reader.read()
+    writer.close()
+    assert b"b'transfer-encoding'" in told
+    assert b"authorization" not in told
+    assert b"forwarded" not in told
+
+
+async def test_pipelined_requests_have_a_limit(port: int) -> None:
+    """Some are served in order; what one read brings of thousands would be parsed in one go."""
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request * MAX_PIPELINED)
+    for _ in range(MAX_PIPELINED):
+        assert (await reader.readuntil(b"empty")).startswith(b"HTTP/1.1 200 ")
+    writer.write(request * (MAX_PIPELINED + 2))
+    told = await reader.read()
+    writer.close()
+    assert told.startswith(b"HTTP/1.1 400 "), told
+    assert b"requests wait on this connection" in told
+    assert b" 200 " not in told, "what was read before is not answered behind the refusal"
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0\r\n\r\n"),
+        (CHUNKED, b"zz\r\n"),
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+            b"0\r\nContent-Length: 5\r\n\r\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("pause_s", [0.0, DEADLINE_S / 6])
+async def test_what_is_refused_after_its_head_was_good_is_answered_once(
+    port: int, first: bytes, rest: bytes, pause_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And is no error of ours, of which strangers could fill the log."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(first)
+    await asyncio.sleep(pause_s)
+    writer.write(rest)
+    told = await reader.read()
+    writer.close()
+    assert told.count(b"HTTP/1.1 400 ") == 1, told
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 async def test_empty_lines_between_requests_do_not_keep_a_connection(port: int) -> None:
     assert await lifetime_s(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n") < 1.5
 
@@ -184,8 +298,38 @@ async def test_websocket_that_is_never_read_is_freed(server: uvicorn.Server, por
     writer.transport.abort()
 
 
+UPGRADE = (
+    b"Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "handshake",
+    [
+        b"GET /?access_token=" + b"x" * 9_000 + b" HTTP/1.1\r\n" + UPGRADE,
+        b"GET / HTTP/1.1\r\n" + UPGRADE + b"X-A: " + b"b" * 9_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + UPGRADE + b"X-A: b\r\n" * 200,
+        b"GET / HTTP/1.1\r\n" + UPGRADE + b"Content-Length: 5\r\n",
+    ],
+)
+async def test_handshakes_that_the_websocket_library_refuses_are_answered_and_closed(
+    server: uvicorn.Server, port: int, handshake: bytes
+) -> None:
+    """Else each would be a connection for ever, of which there are not many."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(handshake + b"\r\n")
+    async with asyncio.timeout(10):
+        told = await reader.read()
+    writer.close()
+    assert told.startswith(b"HTTP/1.1 400 "), told
+    assert b"expected a WebSocket handshake" in told
+    assert len(server.server_state.connections) == 0
+
+
 def test_connections_end_when_their_peer_takes_nothing_any_more() -> None:
-    with bind_port("127.0.0.1", 0, "public") as listening, socket.create_connection(listening.getsockname()):
+    (listening,) = bind_port("127.0.0.1", 0, "public")
+    with listening, socket.create_connection(listening.getsockname()):
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNACKNOWLEDGED_MS

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import sys
@@ -14,8 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from router import listener
 from router.config import Settings, load_settings
 from router.errors import ConfigError
+from router.listener import bind_port, close_all
 from router.rooms import RoomLimits
 from router.server import RouterServer, _room_limits
 
@@ -65,6 +68,41 @@ async def test_a_token_made_by_the_admin_plane_opens_its_room_within_the_setting
             assert (await client.get("/rooms/lobby/offer", headers=headers)).status_code == 200
             assert (await client.get("/rooms/other/offer", headers=headers)).status_code == 403
         assert [(await api.get("/v1/rooms")).status_code for _ in range(2)] == [200, 429]
+
+
+async def test_all_addresses_are_those_of_ipv4_and_ipv6() -> None:
+    every = settings(
+        dev=False,
+        public={"port": 0, "host": "*"},
+        admin={"port": 0, "host": "*", "token": secrets.token_hex(16)},
+        auth={"secrets": [secrets.token_hex(32)]},
+        media={"udp_port": 0, "addresses": ["::1"]},
+    )
+    async with RouterServer(every) as server, httpx.AsyncClient() as client:
+        for host in ("127.0.0.1", "[::1]"):
+            assert (await client.get(f"http://{host}:{server.admin_port}/readyz")).status_code == 200
+            assert (await client.get(f"http://{host}:{server.public_port}/")).status_code == 200
+    for port in (server.admin_port, server.public_port):
+        close_all(bind_port("*", port, "again"))
+
+
+def test_a_machine_without_ipv6_serves_by_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "_has_ipv6", lambda: False)
+    bound = bind_port("*", 0, "public")
+    close_all(bound)
+    assert len(bound) == 1
+
+
+def test_a_port_that_is_taken_by_ipv6_alone_is_taken() -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as taken, pytest.raises(ConfigError, match="taken"):
+        bind_port("*", taken.getsockname()[1], "public")
+
+
+async def test_an_announced_address_that_no_socket_has_is_refused() -> None:
+    media = {"udp_port": 0, "addresses": ["127.0.0.1"], "announced_addresses": ["2001:db8::1"]}
+    with pytest.raises(ConfigError, match=r"^media\.announced_addresses is 2001:db8::1: .* binds 127\.0\.0\.1"):
+        async with RouterServer(settings(media=media)):
+            pass
 
 
 async def test_the_admin_plane_is_not_on_the_public_port(server: RouterServer) -> None:

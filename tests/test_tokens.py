@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from router.errors import ConfigError, RequestError, UnauthorizedError
 from router.rooms.names import MAX_METADATA_BYTES
-from router.tokens import DEFAULT_LEEWAY_S, JoinGrant, JoinTokens
+from router.tokens import DEFAULT_LEEWAY_S, MAX_HEADS, MAX_TOKEN_BYTES, JoinGrant, JoinTokens
 
 SECRET = "0123456789abcdef0123456789abcdef"
 NOW_S = 1_800_000_000.0
@@ -87,6 +87,17 @@ def test_a_backend_may_sign_with_any_jwt_library() -> None:
     assert tokens().verify(sign(iat=None)).issued_at_s < 0, "a token of unknown age is an old one"
 
 
+def test_without_a_time_of_issue_it_is_when_the_token_became_good() -> None:
+    """As LiveKit's SDKs write them. Else each would be older than whatever was revoked or removed, for ever."""
+    assert tokens().verify(sign(iat=None, nbf=NOW_S - 5)).issued_at_s == NOW_S - 5
+    assert tokens().verify(sign(iat=NOW_S - 9, nbf=NOW_S - 5)).issued_at_s == NOW_S - 9
+    revoking = tokens()
+    revoking.revocations.revoke_identity("ada")
+    assert not revoking.revocations.is_revoked(tokens(NOW_S + 5).verify(sign(iat=None, nbf=NOW_S + 1)))
+    with pytest.raises(UnauthorizedError):
+        revoking.verify(sign(iat=None, nbf=NOW_S - 5))
+
+
 def test_expiry_has_a_leeway_and_no_more() -> None:
     tokens(NOW_S + 69).verify(sign())
     assert refused(sign(), NOW_S + 71).slug == "token-expired"
@@ -148,11 +159,32 @@ def test_keys_in_the_header_are_never_used() -> None:
         assert "another secret" in str(refused(jwt.encode(CLAIMS, attacker, algorithm="HS256", headers=header)))
 
 
+def test_a_token_that_is_too_long_is_refused_though_it_is_signed() -> None:
+    assert f"longer than {MAX_TOKEN_BYTES}" in str(refused(sign(padding="x" * MAX_TOKEN_BYTES)))
+
+
+def test_heads_of_good_tokens_are_remembered_within_a_cap() -> None:
+    """Whoever may sign can write any head; each is good, and no more than some are kept."""
+    verifying = tokens()
+    for number in range(2 * MAX_HEADS):
+        verifying.verify(jwt.encode(CLAIMS, SECRET, algorithm="HS256", headers={"kid": str(number)}))
+    assert len(verifying._heads) == MAX_HEADS
+
+
 def test_every_flipped_character_is_noticed() -> None:
     token = sign()
     for index, character in enumerate(token[:-1]):
         flipped = "A" if character != "A" else "B"
         refused(token[:index] + flipped + token[index + 1 :])
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+@pytest.mark.parametrize("odd", ["\ud800", "é", "\0"])
+def test_what_is_not_ascii_is_malformed(part: int, odd: str) -> None:
+    """A lone surrogate comes with JSON, on the events WebSocket."""
+    parts = sign(iat=None).split(".")
+    parts[part] += odd
+    assert "malformed" in str(refused(".".join(parts)))
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "x" * 4_096, "x" * 1_000_000, "é.é.é", "[" * 4_000])

@@ -43,6 +43,6 @@ def test_command_and_metadata() -> None:
         folder = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")).rpartition("/")[0]
         metadata = wheel.read(f"{folder}/METADATA").decode()
         entries = wheel.read(f"{folder}/entry_points.txt").decode()
-    assert "router=router.cli:main" in entries.replace(" ", "")
+    assert "router=router.__main__:main" in entries.replace(" ", "")
     assert "Requires-Python: >=3.11" in metadata
     assert "Requires-Dist: pylibsrtp==1.0.0" in metadata

@@ -1,8 +1,9 @@
 """Connectivity checks of a full ICE agent with one host candidate (RFC 8445), on aioice's STUN codec.
 
-One component, UDP over IPv4. As controlling agent it nominates with its first check to each candidate; as controlled
-agent it waits for the server's nomination. Left out: pacing (candidates are few), candidates of other kinds, consent
-(the native part keeps it fresh). Time is the caller's: it calls `send_checks`.
+One component, UDP over IPv4. As controlling agent it nominates one candidate, the first that answers: of several that
+are nominated a server may choose another than we do, and its media would come from an address that we do not listen
+to. As controlled agent it waits for the server's nomination. Left out: pacing (candidates are few), candidates of other
+kinds, consent (the native part keeps it fresh). Time is the caller's: it calls `send_checks`.
 """
 
 import secrets
@@ -44,7 +45,8 @@ class IceAgent:
     remote: Remote | None = None
     _tie_breaker: int = field(default_factory=lambda: secrets.randbits(64))
     _candidates: list[Address] = field(default_factory=list)
-    _pending: dict[bytes, Address] = field(default_factory=dict)
+    _pending: dict[bytes, tuple[Address, bool]] = field(default_factory=dict)
+    """Checks under way: to whom, and whether they nominate."""
     _valid: set[Address] = field(default_factory=set)
     _nominated: Address | None = None
 
@@ -90,10 +92,11 @@ class IceAgent:
         request.attributes["USERNAME"] = f"{self.remote.ufrag}:{self.ufrag}"
         request.attributes["PRIORITY"] = PRIORITY
         request.attributes["ICE-CONTROLLING" if self.controlling else "ICE-CONTROLLED"] = self._tie_breaker
-        if self.controlling:
+        nominates = self.controlling and address == self._nominated
+        if nominates:
             request.attributes["USE-CANDIDATE"] = None
         request.add_message_integrity(self.remote.password.encode())
-        self._pending[request.transaction_id] = address
+        self._pending[request.transaction_id] = (address, nominates)
         self.send(bytes(request), address)
 
     def _on_request(self, message: stun.Message, source: Address) -> None:
@@ -108,25 +111,33 @@ class IceAgent:
             self.add_candidate(source)
         elif source not in self._valid:
             self._check(source)
-        self._select()
+        self._follow_nomination()
 
     def _on_success(self, message: stun.Message) -> None:
-        address = self._pending.pop(message.transaction_id, None)
-        if address is not None:
-            self._valid.add(address)
-            if self.controlling:
-                self._nominated = self._nominated or address
-            self._select()
+        address, nominates = self._pending.pop(message.transaction_id, (None, False))
+        if address is None:
+            return
+        self._valid.add(address)
+        if nominates:
+            self._select(address)
+        elif self.controlling and self._nominated is None:
+            self._nominated = address
+            self._check(address)
+        self._follow_nomination()
 
     def _on_error(self, message: stun.Message) -> None:
-        address = self._pending.pop(message.transaction_id, None)
+        address, _ = self._pending.pop(message.transaction_id, (None, False))
         if address is not None and message.error_code == ROLE_CONFLICT:
-            self.controlling = not self.controlling
+            self.controlling, self._nominated = not self.controlling, None
             self._check(address)
 
-    def _select(self) -> None:
-        if self.selected is None and self._nominated in self._valid:
-            self.selected = self._nominated
-            assert self.selected is not None
+    def _follow_nomination(self) -> None:
+        if not self.controlling and self._nominated in self._valid:
+            assert self._nominated is not None
+            self._select(self._nominated)
+
+    def _select(self, address: Address) -> None:
+        if self.selected is None:
+            self.selected = address
             self._pending.clear()
-            self.on_selected(self.selected)
+            self.on_selected(address)

@@ -3,7 +3,8 @@
     python -m loadtest.servers.media_relay_server PORT
 
 aiortc decodes what it receives, and MediaRelay hands the decoded frames to a sender for each receiver, which encodes
-them again. One process, asyncio, aiortc's defaults. Left out: rights, trickled candidates, publishers that come later.
+them again. One process, asyncio, aiortc's defaults but for its STUN server.
+Left out: rights, trickled candidates, publishers that come later.
 """
 
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import uvicorn
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -33,7 +34,7 @@ class Relay:
 
     async def publish(self, request: Request) -> Response:
         """WHIP: keeps the tracks that arrive."""
-        connection = RTCPeerConnection()
+        connection = _make_connection()
         tracks = self.tracks.setdefault(request.path_params["room"], [])
         connection.on("track", tracks.append)
         return await self._answer(connection, await _offer_of(request), ())
@@ -44,7 +45,7 @@ class Relay:
         wanted = {kind: offer.sdp.count(f"m={kind} ") for kind in ("audio", "video")}
         tracks = self.tracks.get(request.path_params["room"], ())
         chosen = [track for kind, count in wanted.items() for track in _first(tracks, kind, count)]
-        return await self._answer(RTCPeerConnection(), offer, chosen)
+        return await self._answer(_make_connection(), offer, chosen)
 
     async def end(self, request: Request) -> Response:
         """DELETE of a session."""
@@ -65,6 +66,11 @@ class Relay:
         self.connections[session] = connection
         headers = {"Location": f"/session/{session}"}
         return Response(connection.localDescription.sdp, 201, headers, "application/sdp")
+
+
+def _make_connection() -> RTCPeerConnection:
+    # aiortc's default asks a STUN server on the internet, whose name takes seconds not to resolve where there is none.
+    return RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
 
 async def _offer_of(request: Request) -> RTCSessionDescription:
