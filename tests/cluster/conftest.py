@@ -16,6 +16,9 @@ from router.cluster.store import Store
 from router.metrics import Metrics
 from tests.cluster.redis_servers import RedisServer, needs_redis, run_servers
 
+PATIENT_S = 10.0
+"""For what looks at a Redis: it may be on a disk that stands still for seconds, and a sentinel or a node of a cluster
+that writes its file there answers nobody meanwhile."""
 HOME = NodeAddress("N_1", "http://10.0.0.1:8081", "")
 SETUP = RoomSetup({"video_slots": 9}, 1, "Context1234", bytes(range(32)), HOME)
 
@@ -33,7 +36,9 @@ def room(name: str, node_id: str = "N_1", participants: int = 1, epoch: int = 0)
     return RoomEntry(name, node_id, participants, 1000.5, epoch)
 
 
-def open_redis(url: str, metrics: Metrics | None = None, *, prefix: str = "test", timeout_s: float = 1.0) -> RedisStore:
+def open_redis(
+    url: str, metrics: Metrics | None = None, *, prefix: str = "test", timeout_s: float = PATIENT_S
+) -> RedisStore:
     metrics = metrics or Metrics()
     link = RedisLink(parse_target(url), metrics, timeout_s=timeout_s)
     return RedisStore(link, Keys(prefix), metrics)
@@ -55,7 +60,7 @@ async def redis_store(server: RedisServer) -> AsyncIterator[RedisStore]:
 
 @pytest.fixture
 async def link(server: RedisServer) -> AsyncIterator[RedisLink]:
-    link = RedisLink(parse_target(server.url), Metrics())
+    link = RedisLink(parse_target(server.url), Metrics(), timeout_s=PATIENT_S)
     yield link
     await link.close()
 

@@ -154,7 +154,7 @@ async def test_a_redis_that_is_200_ms_away_still_names_the_owner(server: RedisSe
     await eye.write_node(node("N_1"))
     await eye.write_rooms([room("a")], {})
     async with SlowProxy(server.port, 0.2) as proxy:
-        far: Store = open_redis(f"redis://127.0.0.1:{proxy.port}", Metrics())
+        far: Store = open_redis(f"redis://127.0.0.1:{proxy.port}", Metrics(), timeout_s=1.0)
         peers = Peers(here.registry, far, here.membership)
         for _ in range(3):
             started_us = clock.monotonic_us()

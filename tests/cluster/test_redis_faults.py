@@ -29,6 +29,8 @@ from tests.cluster.waiting import until
 pytestmark = needs_redis
 
 WHOLE_AGAIN_S = 5.0
+PATIENCE_S = 1.0
+"""A router's with Redis, as its settings have it."""
 ROOMS = 50
 
 
@@ -84,7 +86,7 @@ class Scene:
 @asynccontextmanager
 async def run_scene(server: RedisServer, url: str | None = None) -> AsyncIterator[Scene]:
     metrics = Metrics()
-    store = open_redis(url or server.url, metrics)
+    store = open_redis(url or server.url, metrics, timeout_s=PATIENCE_S)
     async with run_node("N_1", store, metrics) as node_:
         eye = open_redis(server.url)
         scene = Scene(server, node_, eye)
@@ -185,7 +187,7 @@ async def test_a_room_is_read_from_another_node_within_100_ms(server: RedisServe
 async def test_a_node_that_died_and_its_rooms_are_gone_within_ten_seconds_and_no_other(server: RedisServer) -> None:
     async with run_scene(server) as scene:
         metrics = Metrics()
-        async with run_node("N_2", open_redis(server.url, metrics), metrics) as other:
+        async with run_node("N_2", open_redis(server.url, metrics, timeout_s=PATIENCE_S), metrics) as other:
             other.registry.create_room("theirs")
             await until(lambda: owned_by(scene.eye, "theirs", "N_2"))
             task = other.membership._task
@@ -210,7 +212,7 @@ async def test_a_node_that_was_stopped_gives_up_what_another_claimed_meanwhile(s
         written = await scene.eye.find_node(zombie.id)  # perhaps by a heartbeat that was cut short
         assert written is not None
         await scene.eye.remove_node(written)
-        async with run_node("N_2", open_redis(server.url, metrics), metrics) as successor:
+        async with run_node("N_2", open_redis(server.url, metrics, timeout_s=PATIENCE_S), metrics) as successor:
             successor.registry.create_room("before-7")
             await until(lambda: owned_by(scene.eye, "before-7", "N_2"))
             zombie.membership.start()
@@ -228,7 +230,7 @@ async def test_a_node_that_was_stopped_gives_up_what_another_claimed_meanwhile(s
 async def test_redis_without_memory_left_is_told_apart(tmp_path: Path) -> None:
     async with run_servers([RedisServer(tmp_path, "--maxmemory", "1mb")]) as (server,):
         metrics = Metrics()
-        async with run_node("N_1", open_redis(server.url, metrics), metrics) as node_:
+        async with run_node("N_1", open_redis(server.url, metrics, timeout_s=PATIENCE_S), metrics) as node_:
 
             async def is_told() -> bool:
                 return bool(node_.store.describe()["error"] == "memory")

@@ -17,7 +17,7 @@ from router.cluster.revoked_tokens import RedisRevokedTokens
 from router.cluster.store import StoreError
 from router.metrics import Metrics
 from router.rooms.revocation import Revocation
-from tests.cluster.conftest import SETUP, node, open_redis, room
+from tests.cluster.conftest import PATIENT_S, SETUP, node, open_redis, room
 from tests.cluster.redis_servers import RedisServer, needs_redis, run_servers
 from tests.cluster.waiting import until
 from tests.events.entries import entry
@@ -208,7 +208,7 @@ async def test_sentinel_names_the_master_and_a_failover_is_followed(tmp_path: Pa
 async def until_replica_is_known(url: str) -> None:
     """The sentinels learn of a replica from the master's INFO, every ten seconds, sooner at the beginning."""
     sentinel = parse_target(url).addresses[1]
-    link = RedisLink(parse_target(f"redis://{sentinel[0]}:{sentinel[1]}"), Metrics())
+    link = RedisLink(parse_target(f"redis://{sentinel[0]}:{sentinel[1]}"), Metrics(), timeout_s=PATIENT_S)
 
     async def is_known() -> bool:
         replicas = (await link.run("test", [("SENTINEL", "REPLICAS", "mymaster")]))[0]
