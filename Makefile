@@ -93,8 +93,8 @@ test-rs: $(INSTALLED) ## The engine's tests, without Python
 	$(CARGO) test --locked --workspace
 
 test-py: setup wheel test-programs ## The Python tests, with real browsers and Redis where they are installed
-	$(BIN)/python -m pytest -m "not soak and not alone" --numprocesses 2 --dist worksteal
-	$(BIN)/python -m pytest -m "not soak and alone"
+	tests/run -m "not soak and not alone" --numprocesses 2 --dist worksteal
+	tests/run -m "not soak and alone"
 
 test-programs: ## Install what the tests use, as root on Debian; elsewhere those tests are skipped by name
 	@tests/install-programs
