@@ -278,8 +278,8 @@ class WorkerCounters(TypedDict):
     fir_sent: int
     retransmitted_packets: int
     forward_delay_us: list[int]
-    """Histogram of the time from receiving a batch to sending it, upper bounds 50, 100, 250, 500, 1000, 2500, 5000,
-    10000, 50000 us and infinity."""
+    """Histogram of the time from a packet's arrival at the machine to its sending, upper bounds 50, 100, 250, 500,
+    1000, 2500, 5000, 10000, 50000 us and infinity."""
     forward_delay_sum_us: int
     census: Census
 

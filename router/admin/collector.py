@@ -151,7 +151,7 @@ def _collect_send_drops(workers: "Sequence[WorkerCounters]") -> Metric:
 
 def _collect_forward_delay(workers: "Sequence[WorkerCounters]") -> Metric:
     name = "sfu_forward_delay_seconds"
-    family = HistogramMetricFamily(name, "Time from receiving a packet to sending it.")
+    family = HistogramMetricFamily(name, "Time from a packet's arrival at the machine to its sending.")
     bounds = [*(str(bound / 1e6) for bound in FORWARD_DELAY_BOUNDS_US), "+Inf"]
     total = 0
     for index, bound in enumerate(bounds):

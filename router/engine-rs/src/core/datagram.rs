@@ -20,6 +20,8 @@ pub struct Datagram<'a> {
     pub data: &'a mut [u8],
     /// Its length.
     pub len: usize,
+    /// When it reached this machine, `now` at the latest: what is told and measured of a path goes by it.
+    pub arrived: Micros,
     /// By which [`super::Received`] finds it again.
     pub index: usize,
 }
@@ -29,10 +31,12 @@ impl Core {
         &mut self,
         now: Micros,
         tuple: Tuple,
-        Datagram { data, len, index }: Datagram,
+        mut datagram: Datagram,
         sink: &mut impl Sink,
     ) {
-        let len = len.min(data.len());
+        let len = datagram.len.min(datagram.data.len());
+        datagram.len = len;
+        let data = &mut *datagram.data;
         let class = match classify(&data[..len]) {
             Ok(class) => class,
             Err(reason) => return self.totals.drops.count(reason),
@@ -51,7 +55,7 @@ impl Core {
         match class {
             DatagramClass::Stun => self.on_stun(now, ix, tuple, &data[..len], sink),
             DatagramClass::Dtls => self.on_dtls(now, ix, tuple, &data[..len], sink),
-            DatagramClass::Rtp => self.on_srtp(now, ix, Datagram { data, len, index }, sink),
+            DatagramClass::Rtp => self.on_srtp(now, ix, datagram, sink),
             DatagramClass::Rtcp => self.on_srtcp(now, (ix, tuple), data, len, sink),
         }
         self.current = None;
@@ -149,13 +153,15 @@ impl Core {
         &mut self,
         now: Micros,
         ix: Ix<TransportId>,
-        Datagram { data, len, index }: Datagram,
+        mut datagram: Datagram,
         sink: &mut impl Sink,
     ) {
-        match self.unprotect(now, ix, data, len, DatagramClass::Rtp) {
+        let len = datagram.len;
+        match self.unprotect(now, ix, datagram.data, len, DatagramClass::Rtp) {
             Ok(plain) => {
                 self.totals.rtp_received.count(len);
-                self.on_rtp(now, ix, &data[..plain], index, sink);
+                datagram.len = plain;
+                self.on_rtp(now, ix, &datagram, sink);
             }
             Err(reason) => self.drop_of(ix, reason),
         }

@@ -142,6 +142,7 @@ impl Core {
         let datagram = Datagram {
             data: &mut *data,
             len,
+            arrived: now,
             index: 0,
         };
         self.on_datagram(now, tuple, datagram, sink);

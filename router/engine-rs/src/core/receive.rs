@@ -3,6 +3,7 @@
 //! The packet is parsed once, here.
 
 use super::arena::Ix;
+use super::datagram::Datagram;
 use super::mirror::hand_over;
 use super::producer::Producer;
 use super::streams::Stream;
@@ -20,11 +21,10 @@ impl Core {
         &mut self,
         now: Micros,
         ix: Ix<TransportId>,
-        data: &[u8],
-        index: usize,
+        datagram: &Datagram,
         sink: &mut impl Sink,
     ) {
-        if let Err(reason) = self.receive(now, ix, data, index, sink) {
+        if let Err(reason) = self.receive(now, ix, datagram, sink) {
             self.drop_of(ix, reason);
         }
     }
@@ -33,10 +33,10 @@ impl Core {
         &mut self,
         now: Micros,
         ix: Ix<TransportId>,
-        data: &[u8],
-        index: usize,
+        datagram: &Datagram,
         sink: &mut impl Sink,
     ) -> Result<(), DropReason> {
+        let (data, arrived) = (&datagram.data[..datagram.len], datagram.arrived);
         let header = RtpHeader::parse(data).map_err(|_| DropReason::RtpMalformed)?;
         let transport = self
             .transports
@@ -45,7 +45,7 @@ impl Core {
         let extensions =
             ExtensionValues::parse(data, header.extension.as_ref(), &transport.extensions);
         if let Some(seq) = extensions.transport_cc {
-            transport.arrivals.on_packet(seq, now);
+            transport.arrivals.on_packet(seq, arrived);
             transport.arrivals_of = header.ssrc;
             if let Some(at) = transport.arrivals.deadline() {
                 self.timers
@@ -60,7 +60,7 @@ impl Core {
             .producers
             .get_mut(stream.producer)
             .ok_or(DropReason::UnknownStream)?;
-        let packet = accept(producer, stream, data, &header, &extensions, now)?;
+        let packet = accept(producer, stream, data, &header, &extensions, arrived)?;
         let Some(packet) = packet else { return Ok(()) };
         if let Some(event) = producer.on_packet(stream.encoding, &packet) {
             sink.event(event);
@@ -77,7 +77,8 @@ impl Core {
         if let Some(speaker) = speaker {
             self.on_voice(now, speaker, packet.extensions.audio_level);
         }
-        self.pending.push(stream.producer, from, &packet, index);
+        self.pending
+            .push(stream.producer, from, &packet, datagram.index);
         Ok(())
     }
 
@@ -99,14 +100,14 @@ fn accept<'a>(
     data: &'a [u8],
     header: &RtpHeader,
     extensions: &ExtensionValues,
-    now: Micros,
+    arrived: Micros,
 ) -> Result<Option<MediaPacket<'a>>, DropReason> {
     let encoding = producer
         .stream(stream.encoding)
         .ok_or(DropReason::UnknownStream)?;
     if stream.is_rtx {
-        encoding.on_rtx(data, header, extensions, now)
+        encoding.on_rtx(data, header, extensions, arrived)
     } else {
-        encoding.on_rtp(data, header, extensions, now).map(Some)
+        encoding.on_rtp(data, header, extensions, arrived).map(Some)
     }
 }

@@ -52,8 +52,8 @@ pub struct SendBatch {
     entries: Vec<Entry>,
     /// Indexes of `entries`, grouped.
     order: Vec<u16>,
-    /// When the datagrams that caused these entries were received.
-    received_at: Option<Micros>,
+    /// When the first of the datagrams that caused these entries came.
+    arrived: Option<Micros>,
     /// The worker's sockets.
     pub sockets: Vec<UdpSocket>,
     /// Sends and counts.
@@ -76,7 +76,7 @@ impl SendBatch {
             used: 0,
             entries: Vec::with_capacity(MAX_ENTRIES),
             order: Vec::with_capacity(MAX_ENTRIES),
-            received_at: None,
+            arrived: None,
             sockets: Vec::new(),
             sender: Sender::new(),
             forward_delay: DelayHistogram::default(),
@@ -86,9 +86,10 @@ impl SendBatch {
         }
     }
 
-    /// What follows, until the next flush at the end of a wake-up, was caused by datagrams received then.
-    pub fn begin_forwarding(&mut self, received_at: Micros) {
-        self.received_at.get_or_insert(received_at);
+    /// What follows, until the next flush at the end of a wake-up, was caused by datagrams of which the first came then:
+    /// to the machine, so that the time they waited for this thread counts.
+    pub fn begin_forwarding(&mut self, arrived: Micros) {
+        self.arrived.get_or_insert(arrived);
     }
 
     /// Adds a socket to send by.
@@ -111,7 +112,7 @@ impl SendBatch {
     /// Ends a wake-up, or a phase of it: everything is sent.
     pub fn flush(&mut self) {
         self.transmit();
-        self.received_at = None;
+        self.arrived = None;
     }
 
     fn transmit(&mut self) {
@@ -140,8 +141,8 @@ impl SendBatch {
             self.sender
                 .send(socket.descriptor(), &mut socket.pressure, datagrams);
         }
-        if let Some(received_at) = self.received_at {
-            let delay = clock::now() - received_at;
+        if let Some(arrived) = self.arrived {
+            let delay = clock::now() - arrived;
             self.forward_delay.record(delay, self.entries.len() as u64);
         }
         self.entries.clear();

@@ -24,6 +24,11 @@ fn read(clock: libc::clockid_t) -> Micros {
     };
     // SAFETY: `time` is an exclusive, live timespec. The call cannot fail for these two clocks (clock_gettime(2)).
     unsafe { libc::clock_gettime(clock, &raw mut time) };
+    from_timespec(time)
+}
+
+/// A time that the kernel told.
+pub fn from_timespec(time: libc::timespec) -> Micros {
     Micros(time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000)
 }
 

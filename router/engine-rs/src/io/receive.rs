@@ -6,15 +6,20 @@
 //! more than single packets keeps one page a message, 256 KiB; what a flood of runs can make of it is the 4 MiB, once for
 //! all peers. Fewer buffers would read fewer single packets at once, which are the most common by far.
 //!
+//! Each packet has the time at which it reached the machine, not that at which we came to read it: what a publisher takes
+//! for the delay and the rate of its path would else be our own, and all packets of a batch would have come at once.
+//!
 //! Invariants: [`ReceiveBatch::receive`] hands out [`RECEIVE_BATCH`] packets at most, however many a run holds; they stay
 //! where they are until it is called again; each begins aligned and has room to spare behind it.
 
+use super::clock;
 use super::messages::{empty_headers, empty_vectors};
 use super::sockaddr::{RAW_ADDRESS_LEN, RawAddress};
 use super::socket::UdpSocket;
 use crate::core::Received;
 use crate::core::sink::MAX_DATAGRAM;
 use crate::srtp::SRTP_MAX_OVERHEAD;
+use crate::time::Micros;
 use arrayvec::ArrayVec;
 use std::ffi::c_int;
 use std::io;
@@ -38,10 +43,13 @@ const STRIDE: usize = RUN_BYTES + PACKET_BYTES;
 const ALIGNMENT: usize = 64;
 const _: () = assert!(STRIDE.is_multiple_of(ALIGNMENT) && PACKET_BYTES.is_multiple_of(ALIGNMENT));
 
-/// Room for control messages, aligned as `cmsghdr` wants it.
+/// Longest wait on a socket that is believed: the kernel's time is the system clock's, which may have been set meanwhile.
+const MAX_WAIT: Micros = Micros::from_secs(2);
+
+/// Room for control messages, aligned as `cmsghdr` wants it: a time, a counter and a length.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; 64]);
+struct Control([u8; 96]);
 
 /// Room for datagrams, one after the other, which costs no memory before it is used.
 struct Room {
@@ -80,6 +88,7 @@ struct Packet {
     len: usize,
     /// It was part of a run and has been copied to its own room; else it is where the kernel wrote it.
     is_copied: bool,
+    arrived: Micros,
 }
 
 /// What the control messages of a datagram say.
@@ -89,6 +98,8 @@ struct Ancillary {
     overflow: Option<u32>,
     /// The length of a run's packets, of which the last may be shorter; absent when it is no run.
     segment: Option<usize>,
+    /// Unix time at which it came, of a run that of its first packet.
+    unix_time: Option<Micros>,
 }
 
 /// Totals of receive offload.
@@ -118,6 +129,8 @@ pub struct ReceiveBatch {
     next: (usize, usize),
     packets: ArrayVec<Packet, RECEIVE_BATCH>,
     overflow: Option<u32>,
+    /// When the last system call was made, and [`clock::wall_offset`] then.
+    read_at: (Micros, i64),
     /// Totals.
     pub runs: RunCounters,
 }
@@ -130,6 +143,8 @@ pub struct Datagram<'a> {
     pub buffer: &'a mut [u8],
     /// Its length.
     pub len: usize,
+    /// When it came, in engine time.
+    pub arrived: Micros,
     /// It was longer than [`MAX_DATAGRAM`] and was cut.
     pub truncated: bool,
 }
@@ -147,7 +162,7 @@ impl ReceiveBatch {
             messages: Room::new(STRIDE),
             copies: Room::new(PACKET_BYTES),
             names: vec![RawAddress::zeroed(); RECEIVE_BATCH].into_boxed_slice(),
-            controls: vec![Control([0; 64]); RECEIVE_BATCH].into_boxed_slice(),
+            controls: vec![Control([0; 96]); RECEIVE_BATCH].into_boxed_slice(),
             vectors: empty_vectors(RECEIVE_BATCH),
             headers: empty_headers(RECEIVE_BATCH),
             written: RECEIVE_BATCH,
@@ -155,6 +170,7 @@ impl ReceiveBatch {
             next: (0, 0),
             packets: ArrayVec::new(),
             overflow: None,
+            read_at: (Micros(0), 0),
             runs: RunCounters::default(),
         }
     }
@@ -208,6 +224,7 @@ impl ReceiveBatch {
                 std::ptr::null_mut(),
             )
         };
+        self.read_at = (clock::now(), clock::wall_offset());
         self.written = usize::try_from(count).unwrap_or(0);
         if let Ok(count) = usize::try_from(count) {
             let last = count.checked_sub(1);
@@ -227,20 +244,38 @@ impl ReceiveBatch {
         while self.has_more() && self.packets.len() < limit {
             let (message, done) = self.next;
             let len = self.headers[message].msg_len as usize;
-            if let Some(segment) = self.ancillary(message).segment {
-                self.take_segment(message, done, len, segment);
+            let told = self.ancillary(message);
+            let arrived = self.arrival(told.unix_time);
+            if let Some(segment) = told.segment {
+                self.take_segment((message, arrived), done, len, segment);
             } else {
                 self.packets.push(Packet {
                     message,
                     len,
                     is_copied: false,
+                    arrived,
                 });
                 self.next = (message + 1, 0);
             }
         }
     }
 
-    fn take_segment(&mut self, message: usize, done: usize, total: usize, segment: usize) {
+    /// The kernel's time as engine time, or the time of reading.
+    fn arrival(&self, unix_time: Option<Micros>) -> Micros {
+        let (read_at, wall_offset) = self.read_at;
+        unix_time
+            .and_then(|unix| unix.0.checked_add_signed(-wall_offset).map(Micros))
+            .filter(|arrived| *arrived <= read_at && read_at - *arrived <= MAX_WAIT)
+            .unwrap_or(read_at)
+    }
+
+    fn take_segment(
+        &mut self,
+        (message, arrived): (usize, Micros),
+        done: usize,
+        total: usize,
+        segment: usize,
+    ) {
         let len = segment.min(total - done);
         let kept = len.min(PACKET_BYTES);
         let run = &self.messages.get(message)[done..done + kept];
@@ -249,6 +284,7 @@ impl ReceiveBatch {
             message,
             len,
             is_copied: true,
+            arrived,
         });
         self.runs.runs += u64::from(done == 0);
         self.runs.packets += 1;
@@ -270,6 +306,7 @@ impl ReceiveBatch {
         Some(Datagram {
             source: self.names[packet.message].read()?,
             len: packet.len.min(MAX_DATAGRAM),
+            arrived: packet.arrived,
             truncated: packet.len > MAX_DATAGRAM,
             buffer: &mut room[..PACKET_BYTES],
         })
@@ -288,8 +325,15 @@ impl ReceiveBatch {
         let mut next = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() };
         while let Some(message) = next {
             // SAFETY: a header that the kernel wrote is followed by its data.
-            let value = unsafe { libc::CMSG_DATA(message).cast::<c_int>().read_unaligned() };
+            let data = unsafe { libc::CMSG_DATA(message) };
+            // SAFETY: the shortest that was asked for is an integer.
+            let value = unsafe { data.cast::<c_int>().read_unaligned() };
             match (message.cmsg_level, message.cmsg_type) {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    // SAFETY: messages of this type hold a timespec.
+                    let time = unsafe { data.cast::<libc::timespec>().read_unaligned() };
+                    told.unix_time = Some(clock::from_timespec(time));
+                }
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                     told.overflow = Some(value.cast_unsigned());
                 }
@@ -396,6 +440,47 @@ mod tests {
         let mut batch = ReceiveBatch::new();
         assert_eq!(receive_all(&socket, &mut batch).len(), RECEIVE_BATCH);
         assert_eq!(receive_all(&socket, &mut batch).len(), 3);
+    }
+
+    /// To a millisecond: the thread may rest between the readings of the two clocks.
+    #[test]
+    fn packets_have_the_time_of_their_arrival() {
+        const GAP: Micros = Micros::from_millis(20);
+        let socket = loopback("127.0.0.1");
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut sent = Vec::new();
+        for _ in 0..3 {
+            let before = clock::now();
+            peer.send_to(&[1], socket.address()).unwrap();
+            sent.push((before, clock::now()));
+            while clock::now() - before < GAP {
+                std::hint::spin_loop();
+            }
+        }
+        let mut batch = ReceiveBatch::new();
+        assert_eq!(batch.receive(&socket, RECEIVE_BATCH).unwrap(), 3, "in one");
+        for (index, (before, after)) in sent.into_iter().enumerate() {
+            let arrived = batch.datagram(index).unwrap().arrived;
+            let slack = Micros::from_millis(1);
+            assert!(arrived + slack >= before && arrived <= after + slack);
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_is_that_of_reading() {
+        let mut batch = ReceiveBatch::new();
+        let unix_offset = 1_700_000_000_000_000;
+        let read_at = Micros::from_secs(1_000);
+        batch.read_at = (read_at, unix_offset);
+        let arrival = |before: i64| {
+            let unix = read_at.0.checked_add_signed(unix_offset - before).unwrap();
+            batch.arrival(Some(Micros(unix)))
+        };
+        assert_eq!(arrival(700), Micros(read_at.0 - 700));
+        assert_eq!(arrival(-1), read_at, "the clock was set back meanwhile");
+        assert_eq!(arrival(3_600_000_000), read_at, "it was set forward");
+        assert_eq!(batch.arrival(Some(Micros(0))), read_at);
+        assert_eq!(batch.arrival(None), read_at);
     }
 
     #[test]

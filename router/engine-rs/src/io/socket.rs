@@ -1,5 +1,6 @@
 //! One UDP socket of a worker: nonblocking, with buffers as large as the kernel grants, counting what the kernel drops.
-//! Where the kernel can join packets of one sender (`UDP_GRO`, Linux 5.0) it is asked to.
+//! Where the kernel can join packets of one sender (`UDP_GRO`, Linux 5.0) it is asked to, and everywhere to say when each
+//! packet came (`SO_TIMESTAMPNS`, socket(7)).
 
 use super::pressure::Pressure;
 use super::sockaddr::{RAW_ADDRESS_LEN, RawAddress};
@@ -49,6 +50,7 @@ impl UdpSocket {
             set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
         }
         set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+        set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
         let joins_packets = set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
         set_buffer(fd, [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF], buffers.receive)?;
         set_buffer(fd, [libc::SO_SNDBUFFORCE, libc::SO_SNDBUF], buffers.send)?;

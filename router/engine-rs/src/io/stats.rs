@@ -8,7 +8,7 @@ use crate::time::Micros;
 /// Upper bounds of the histogram's buckets in microseconds; the last bucket is unbounded.
 pub const DELAY_BOUNDS_US: [u64; 9] = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000];
 
-/// A histogram of the time from receiving a batch to having sent what it caused, by packet sent.
+/// A histogram of the time from the arrival of a batch's first packet to having sent what the batch caused, by packet sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DelayHistogram {
     /// By [`DELAY_BOUNDS_US`], each without those below.

@@ -327,7 +327,6 @@ impl Worker {
                     return;
                 }
             }
-            self.batch.begin_forwarding(now);
             for index in 0..count {
                 self.take_datagram(now, socket, index);
             }
@@ -369,10 +368,12 @@ impl Worker {
             socket,
             address: datagram.source,
         };
+        self.batch.begin_forwarding(datagram.arrived);
         let (core, batch) = (&mut self.core, &mut self.batch);
         let datagram = core::Datagram {
             data: datagram.buffer,
             len: datagram.len,
+            arrived: datagram.arrived,
             index,
         };
         let call = || core.take_datagram(now, tuple, datagram, batch);

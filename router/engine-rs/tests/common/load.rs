@@ -91,7 +91,13 @@ impl Batch {
     fn play(&mut self, core: &mut Core, now: Micros, from: Tuple, sink: &mut CountingSink) {
         for (index, (data, len)) in self.buffers.iter_mut().zip(&self.lengths).enumerate() {
             let len = *len;
-            core.take_datagram(now, from, Datagram { data, len, index }, sink);
+            let datagram = Datagram {
+                data,
+                len,
+                arrived: now,
+                index,
+            };
+            core.take_datagram(now, from, datagram, sink);
         }
         core.forward_pending(now, self, sink);
     }

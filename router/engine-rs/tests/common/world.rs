@@ -131,12 +131,23 @@ impl World {
 
     /// Datagrams that one wake-up of the worker found waiting.
     pub fn receive_batch(&mut self, datagrams: &[(Tuple, Vec<u8>)]) {
+        self.receive_waiting(datagrams, &vec![Micros(0); datagrams.len()]);
+    }
+
+    /// The same, of datagrams that have been waiting for so long.
+    pub fn receive_waiting(&mut self, datagrams: &[(Tuple, Vec<u8>)], waited: &[Micros]) {
         let mut batch = Batch(datagrams.iter().map(|(_, data)| data.clone()).collect());
-        for (index, (from, datagram)) in datagrams.iter().enumerate() {
+        for (index, ((from, datagram), waited)) in datagrams.iter().zip(waited).enumerate() {
             let data = &mut batch.0[index];
             data.resize(datagram.len() + SRTP_MAX_OVERHEAD, 0);
             let len = datagram.len();
-            let datagram = Datagram { data, len, index };
+            let arrived = self.now - *waited;
+            let datagram = Datagram {
+                data,
+                len,
+                arrived,
+                index,
+            };
             self.core
                 .take_datagram(self.now, *from, datagram, &mut self.sink);
         }

@@ -493,6 +493,40 @@ fn arrivals_are_fed_back_transport_wide() {
     assert!(reported.len() + 25 >= expected.len());
 }
 
+/// A worker that was away for a while finds packets together that came one after the other: nobody is told that they came
+/// at once, which reads as a link of infinite rate, or as a queue.
+#[test]
+fn feedback_and_jitter_are_of_the_arrival_not_of_our_reading() {
+    let (mut world, mut peer) = publisher(19, &[]);
+    let mut encoder = Encoder::video(7);
+    world.advance(Micros::from_secs(1));
+    let waited = [80, 60, 40, 20, 0].map(Micros::from_millis);
+    let mut datagrams = Vec::new();
+    for number in 0..waited.len() as u16 {
+        encoder.transport_cc = Some(number);
+        let packet = encoder.frame(number == 0, 1).remove(0);
+        datagrams.push((peer.tuple, peer.protect(&packet)));
+        encoder.pass(1_800);
+    }
+    world.receive_waiting(&datagrams, &waited);
+    world.advance_with(Micros::from_millis(100), &mut [&mut peer]);
+    let mut arrivals = Vec::new();
+    for rtcp in world.take_media(&mut peer).1 {
+        for message in messages(&rtcp) {
+            if let RtcpMessage::TransportCc(feedback) = message.unwrap() {
+                arrivals.extend(feedback.statuses().filter_map(|(_, at)| at));
+            }
+        }
+    }
+    let gaps: Vec<i64> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(gaps.len(), 4);
+    assert!(
+        gaps.iter().all(|gap| (gap - 20_000).abs() <= 250),
+        "{gaps:?}"
+    );
+    assert!(encoding(&mut world, &peer, 0).jitter_s < 0.001);
+}
+
 /// S4, R13, R14: every length and first byte, before and after keys, also encrypted with the right ones.
 #[test]
 fn no_datagram_panics() {
