@@ -50,8 +50,10 @@ fn main() {
                 Priority::Ordinary
             },
             preference: Preference::Motion,
-            shown_at: Some(if slot == 0 { (1_280, 720) } else { (640, 360) }),
-            limits: Limits::default(),
+            limits: Limits {
+                shown_at: Some(if slot == 0 { (1_280, 720) } else { (640, 360) }),
+                ..Limits::default()
+            },
             standing: *standing,
         });
         let now = Micros::from_millis(100 * round);

@@ -318,7 +318,6 @@ fn decisions_allocate_nothing() {
             wants: Wants::Video(&ladder),
             priority: Priority::Ordinary,
             preference: Preference::Motion,
-            shown_at: None,
             limits: Limits::default(),
             standing: *standing,
         });

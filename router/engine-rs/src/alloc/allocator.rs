@@ -196,7 +196,7 @@ impl Allocator {
             ..Bidder::default()
         });
         self.entries.push(Entry {
-            shown_at: claim.shown_at,
+            shown_at: claim.limits.shown_at,
             standing,
             ceiling: path.ceiling,
             brake,
@@ -205,7 +205,7 @@ impl Allocator {
 
     fn grant_nothing(&mut self, claim: &Claim, cause: Cause) {
         let mut standing = claim.standing;
-        standing.grant(None, Step::Same, claim.shown_at, Micros(0));
+        standing.grant(None, Step::Same, claim.limits.shown_at, Micros(0));
         self.grants.push(Grant {
             slot: claim.slot,
             rung: None,
@@ -310,7 +310,7 @@ struct Limit {
 /// Why a claim may not have all levels now, and how many it may.
 fn brake(claim: &Claim, levels: &[Level], held: usize, now: Micros) -> Option<(Cause, usize)> {
     let standing = &claim.standing;
-    if held > 0 && standing.must_wait(claim.shown_at, now) {
+    if held > 0 && standing.must_wait(claim.limits.shown_at, now) {
         return Some((Cause::Settling, held));
     }
     let failed = standing.backs_off(now)?;

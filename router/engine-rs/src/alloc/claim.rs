@@ -48,10 +48,7 @@ pub struct Claim<'a> {
     pub priority: Priority,
     /// What to keep when not all can be had.
     pub preference: Preference,
-    /// Width and height in pixels at which the client shows it, `u16::MAX` for a side that is not known; (0, 0) when it is
-    /// out of sight.
-    pub shown_at: Option<(u16, u16)>,
-    /// What the application allows.
+    /// At which size it is shown, and what client and application allow.
     pub limits: Limits,
     /// What was granted before, as the last [`super::Grant`] gave it.
     pub standing: Standing,
@@ -78,7 +75,7 @@ impl Claim<'_> {
 
     /// Pixels it can make use of.
     fn area(&self) -> Option<u32> {
-        let (width, height) = self.shown_at.unzip();
+        let (width, height) = self.limits.shown_at.unzip();
         let known = |side: &u16| *side != u16::MAX;
         let (width, height) = (width.filter(known), height.filter(known));
         let smaller = |shown: Option<u16>, limit: Option<u16>| match (shown, limit) {
@@ -95,7 +92,8 @@ impl Claim<'_> {
 
     /// The client says that nobody sees it.
     pub fn is_hidden(&self) -> bool {
-        self.shown_at
+        self.limits
+            .shown_at
             .is_some_and(|(width, height)| width == 0 || height == 0)
     }
 }
@@ -110,8 +108,10 @@ mod tests {
             wants: Wants::Nothing,
             priority,
             preference: Preference::Motion,
-            shown_at,
-            limits: Limits::default(),
+            limits: Limits {
+                shown_at,
+                ..Limits::default()
+            },
             standing: Standing::default(),
         }
         .weight()

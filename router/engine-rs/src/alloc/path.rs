@@ -39,7 +39,7 @@ pub struct Path {
 
 /// Finds the path of a claim.
 pub fn find(claim: &mut Claim, ladder: &Ladder, now: Micros) -> Path {
-    let covering = smallest_covering(ladder, claim.shown_at);
+    let covering = smallest_covering(ladder, claim.limits.shown_at);
     let mut ceiling = Cause::Best;
     let mut excess_of = |rung: &Rung, claim: &Claim| {
         let excess = excess(rung, claim, covering);
@@ -205,8 +205,12 @@ mod tests {
     fn no_more_than_covers_its_place() {
         let ladder = ladder();
         let best = |width, height| {
-            let claim = Claim {
+            let limits = Limits {
                 shown_at: Some((width, height)),
+                ..Limits::default()
+            };
+            let claim = Claim {
+                limits,
                 ..claim(0, &ladder)
             };
             let (places, ceiling) = places(&claim, &ladder);

@@ -157,7 +157,6 @@ fn claim_of<'a>(
         wants,
         priority: share.map_or(Priority::default(), |it| it.priority),
         preference: share.map_or(Preference::default(), |it| it.preference),
-        shown_at: limits.shown_at,
         limits,
         standing: share.map_or(Standing::default(), |it| it.standing),
     }

@@ -126,7 +126,7 @@ pub struct SlotConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Width and height in pixels at which it is shown; nothing beyond the smallest picture that covers this is of use. A
-    /// side of `u16::MAX` is not known.
+    /// side of `u16::MAX` is not known; (0, 0) is out of sight.
     pub shown_at: Option<(u16, u16)>,
     /// Highest bitrate, RTP payload and header, in bits per second.
     pub max_bitrate_bps: Option<u64>,

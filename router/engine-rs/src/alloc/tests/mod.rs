@@ -46,7 +46,6 @@ pub fn claim(slot: u16, ladder: &Ladder) -> Claim<'_> {
         wants: Wants::Video(ladder),
         priority: Priority::Ordinary,
         preference: Preference::Motion,
-        shown_at: None,
         limits: Limits::default(),
         standing: Standing::default(),
     }
@@ -58,7 +57,6 @@ pub struct Slot {
     pub ladder: Ladder,
     pub priority: Priority,
     pub preference: Preference,
-    pub shown_at: Option<(u16, u16)>,
     pub limits: Limits,
     pub standing: Standing,
     pub wanted: bool,
@@ -70,8 +68,10 @@ impl Slot {
             ladder: ladder(),
             priority: Priority::Ordinary,
             preference: Preference::Motion,
-            shown_at: Some((width, height)),
-            limits: Limits::default(),
+            limits: Limits {
+                shown_at: Some((width, height)),
+                ..Limits::default()
+            },
             standing: Standing::default(),
             wanted: true,
         }
@@ -101,7 +101,6 @@ impl Slot {
             wants,
             priority: self.priority,
             preference: self.preference,
-            shown_at: self.shown_at,
             limits: self.limits,
             standing: self.standing,
             ..claim(slot, &self.ladder)

@@ -64,10 +64,10 @@ fn some_slot() -> impl Strategy<Value = Slot> {
             priority,
             preference,
             limits: Limits {
+                shown_at,
                 max_bitrate_bps,
                 ..Limits::default()
             },
-            shown_at,
             ..Slot::shown_at(1, 1)
         },
     )
@@ -139,7 +139,7 @@ proptest! {
                 prop_assert!(limit.is_none_or(|limit| cost(grant) <= limit * 11 / 10), "{slot:?} {grant:?}");
                 let exceeds = grant.reason.cause == Cause::SmallestExceeds;
                 let rung = grant.rung.filter(|rung| rung.size.is_some() && !exceeds);
-                if let (Some(rung), Some(place)) = (rung, slot.shown_at) {
+                if let (Some(rung), Some(place)) = (rung, slot.limits.shown_at) {
                     let covers = |size: (u16, u16)| {
                         let side = |have: u16, want: u16| u32::from(have) * 100 >= u32::from(want) * 85;
                         side(size.0, place.0) || side(size.1, place.1)

@@ -141,7 +141,7 @@ fn who_is_pinned_displaces_within_what_is_used() {
     let heights = receiver.run(1_700, 5_000).heights();
     assert_eq!(heights, [360, 360], "equals are treated alike");
     receiver.slots[1].priority = Priority::Pinned;
-    receiver.slots[0].shown_at = Some((320, 180));
+    receiver.slots[0].limits.shown_at = Some((320, 180));
     let decided = receiver.run(1_700, 1_000);
     assert_eq!(decided.heights(), [180, 720]);
 }
@@ -298,7 +298,7 @@ fn a_screen_keeps_its_resolution() {
 fn what_is_not_wanted_costs_nothing() {
     let mut receiver = stage(2);
     receiver.slots[0].wanted = false;
-    receiver.slots[1].shown_at = Some((0, 0));
+    receiver.slots[1].limits.shown_at = Some((0, 0));
     let decided = receiver.run(1_800, 3_000);
     assert_eq!(decided.shown(), [None, None, Some((720, 2))]);
     let causes: Vec<Cause> = decided
