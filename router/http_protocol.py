@@ -19,7 +19,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, cast
 
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -121,12 +122,17 @@ def is_crowded() -> CapacityError:
 
 
 async def refuse_crowd(scope: Scope, receive: Receive, send: Send) -> None:
-    """The application that answers requests beyond that."""
-    await write_problem(is_crowded(), {"Connection": "close"})(scope, receive, send)
+    """The application that answers requests beyond that.
+
+    A preflight is none of them: only after a good one may a page read the refusal of the request that it is for.
+    """
+    close = {"Connection": "close"}
+    answer = Response(None, 204, close) if scope["method"] == "OPTIONS" else write_problem(is_crowded(), close)
+    await answer(scope, receive, send)
 
 
-def make_http_protocol(deadline_s: float) -> type[HttpToolsProtocol]:
-    """The protocol class for `uvicorn.Config(http=…)`, with this deadline."""
+def make_http_protocol(deadline_s: float, crowded: ASGIApp = refuse_crowd) -> type[HttpToolsProtocol]:
+    """The protocol class for `uvicorn.Config(http=…)`, with this deadline and answer to requests that are too many."""
 
     class DeadlineProtocol(SendDeadline, HttpToolsProtocol):
         def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: uvicorn's own signature
@@ -217,7 +223,7 @@ def make_http_protocol(deadline_s: float) -> type[HttpToolsProtocol]:
         def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # Any: uvicorn has types of its own
             self._serving = cycle
             cycle.transport = cast(asyncio.Transport, ClosesWhenRead(self.transport, self.close_when_read))
-            answering: Any = refuse_crowd if app is service_unavailable else app
+            answering: Any = crowded if app is service_unavailable else app
             super()._start_asgi_task(cycle, answering)
 
         def on_response_complete(self) -> None:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from router.errors import ConfigError
 from router.hosts import ALL
-from router.http_protocol import make_http_protocol, make_websocket_protocol
+from router.http_protocol import make_http_protocol, make_websocket_protocol, refuse_crowd
 
 BACKLOG: Final = 2048
 MAX_WEBSOCKET_MESSAGE_BYTES: Final = 65_536
@@ -105,16 +105,18 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """Serves one application on one port."""
+    """Serves one application on one port; `crowded` answers what comes beyond `limits.max_connections`."""
 
-    def __init__(self, app: ASGIApp, bound: list[socket.socket], limits: HttpLimits) -> None:
+    def __init__(
+        self, app: ASGIApp, bound: list[socket.socket], limits: HttpLimits, *, crowded: ASGIApp = refuse_crowd
+    ) -> None:
         self.port: int = bound[0].getsockname()[1]
         self._bound = bound
         self._task: asyncio.Task[None] | None = None
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http=make_http_protocol(limits.request_timeout_s),
+                http=make_http_protocol(limits.request_timeout_s, crowded),
                 ws=make_websocket_protocol(limits.request_timeout_s),
                 ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
                 ws_per_message_deflate=False,  # a compression bomb would be inflated before its size is known

@@ -35,6 +35,7 @@ from router.event_sinks import EventSinks
 from router.events.log import EventLog
 from router.events.model import NodeDraining, NodeStarted, NodeStopped
 from router.hosts import in_url
+from router.http_protocol import refuse_crowd
 from router.listener import HttpLimits, Listener, bind_port, close_all
 from router.loop_lag import LoopLag
 from router.media_sockets import MediaSockets
@@ -47,6 +48,7 @@ from router.rooms.static_offer import OfferLayout
 from router.rtc import RTCConnection
 from router.rtc.engine import MediaEngine
 from router.signaling.app import create_public_app
+from router.signaling.cors import CorsMiddleware
 from router.signaling.state import IceServer, PublicState, SignalingSettings
 from router.tracing import open_tracer
 
@@ -174,7 +176,8 @@ class RouterServer:
         self._admin = Listener(create_admin_app(self._admin_state()), admin_port, HttpLimits())
         closing.push_async_callback(self._nodes.close)
         if public_port is not None:
-            self._public = Listener(self.make_public_app(), public_port, _public_limits(settings))
+            crowded = CorsMiddleware(refuse_crowd, settings.public.allowed_origins)
+            self._public = Listener(self.make_public_app(), public_port, _public_limits(settings), crowded=crowded)
         for listener in filter(None, (self._admin, self._public)):
             closing.push_async_callback(listener.stop)
             listener.start()

@@ -110,6 +110,24 @@ async def test_the_admin_plane_is_not_on_the_public_port(server: RouterServer) -
         assert (await get(server.public_port, path)).status_code == 404
 
 
+async def test_a_page_of_another_origin_can_read_that_there_are_too_many() -> None:
+    """Else it sees a broken network, and not when to come back. Its preflight must pass for that."""
+    page = {"Origin": "https://app.example"}
+    preflight = {**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    async with RouterServer(settings(public={"port": 0, "max_connections": 1})) as crowded:
+        forks = f"http://127.0.0.1:{crowded.public_port}/rooms/a/forks"
+        _, waiting = await asyncio.open_connection("127.0.0.1", crowded.public_port)
+        async with httpx.AsyncClient() as client:
+            allowed = await client.options(forks, headers=preflight)
+            refused = await client.post(forks, headers={**page, "Authorization": "Bearer x"}, content="v=0")
+        waiting.close()
+    assert (allowed.status_code, refused.status_code) == (204, 503)
+    assert "Authorization" in allowed.headers["Access-Control-Allow-Headers"]
+    assert refused.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Retry-After" in refused.headers["Access-Control-Expose-Headers"]
+    assert (refused.json()["slug"], refused.headers["Retry-After"]) == ("too-many-connections", "5")
+
+
 async def test_sockets_outlive_rooms(server: RouterServer) -> None:
     ports = server.media_ports
     for _ in range(2):
