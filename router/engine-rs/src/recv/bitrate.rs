@@ -10,7 +10,7 @@ pub const BUCKETS: usize = 10;
 pub const BUCKET: Micros = Micros::from_millis(100);
 
 /// Length of the window.
-pub const WINDOW: Micros = Micros(BUCKET.0 * BUCKETS as u64);
+const WINDOW: Micros = Micros(BUCKET.0 * BUCKETS as u64);
 
 /// A sum per second over the last [`WINDOW`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,13 +33,14 @@ impl RateMeter {
         self.total += amount;
     }
 
-    /// The sum per second. In the first second after the start it is over the time since then, at least two buckets.
+    /// The sum per second, over what is in the buckets. In the first second after the start it is over the time since then,
+    /// at least two buckets.
     pub fn per_second(&mut self, now: Micros) -> f64 {
         self.slide(now);
         let Some(started) = self.started else {
             return 0.0;
         };
-        let span = (now - started).clamp(BUCKET + BUCKET, WINDOW);
+        let span = (now - started).clamp(BUCKET + BUCKET, counted(now));
         self.sum as f64 / span.as_secs_f64()
     }
 
@@ -72,20 +73,10 @@ impl RateMeter {
     }
 }
 
-/// Bits per second.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BitrateMeter(RateMeter);
-
-impl BitrateMeter {
-    /// Counts a packet of this many bytes.
-    pub fn add(&mut self, bytes: usize, now: Micros) {
-        self.0.add(bytes as u64, now);
-    }
-
-    /// Bits per second over the window.
-    pub fn bps(&mut self, now: Micros) -> u64 {
-        (self.0.per_second(now) * 8.0) as u64
-    }
+/// The time that the buckets cover. The newest has just begun: counted as a whole one it would make all rates waver by a
+/// tenth.
+pub fn counted(now: Micros) -> Micros {
+    WINDOW - BUCKET + Micros(now.0 % BUCKET.0)
 }
 
 #[cfg(test)]
@@ -94,35 +85,40 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn steady_stream_is_measured() {
-        let mut meter = BitrateMeter::default();
+    fn steady_stream_reads_the_same_at_any_moment() {
+        let mut meter = RateMeter::default();
         for ms in 0..5_000u64 {
-            meter.add(125, Micros::from_millis(ms));
+            let now = Micros::from_millis(ms);
+            meter.add(125, now);
+            let rate = meter.per_second(now);
+            let settled = ms >= 1_000;
+            assert!(
+                !settled || (124_000.0..127_000.0).contains(&rate),
+                "{rate} at {ms}"
+            );
         }
-        let bps = meter.bps(Micros::from_millis(5_000));
-        assert!((900_000..=1_100_000).contains(&bps), "{bps}");
     }
 
     #[test]
     fn start_is_not_diluted_and_one_packet_is_not_blown_up() {
-        let mut meter = BitrateMeter::default();
+        let mut meter = RateMeter::default();
         for ms in 0..300u64 {
             meter.add(125, Micros::from_millis(1_000 + ms));
         }
-        let bps = meter.bps(Micros::from_millis(1_300));
-        assert!((900_000..=1_100_000).contains(&bps), "{bps}");
-        let mut single = BitrateMeter::default();
+        let rate = meter.per_second(Micros::from_millis(1_300));
+        assert!((112_000.0..138_000.0).contains(&rate), "{rate}");
+        let mut single = RateMeter::default();
         single.add(1_000, Micros::from_millis(77));
-        assert_eq!(single.bps(Micros::from_millis(77)), 40_000);
+        assert!((single.per_second(Micros::from_millis(77)) - 5_000.0).abs() < 1.0);
     }
 
     #[test]
     fn silence_empties_the_window() {
-        let mut meter = BitrateMeter::default();
+        let mut meter = RateMeter::default();
         meter.add(1_000, Micros::from_millis(50));
-        assert!(meter.bps(Micros::from_millis(999)) > 0);
-        assert_eq!(meter.bps(Micros::from_millis(1_000)), 0);
-        assert_eq!(meter.bps(Micros::from_secs(1_000_000)), 0);
+        assert!(meter.per_second(Micros::from_millis(999)) > 0.0);
+        assert_eq!(meter.window_sum(Micros::from_millis(1_000)), 0);
+        assert_eq!(meter.window_sum(Micros::from_secs(1_000_000)), 0);
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 //!
 //! One ring of buckets for all layers, so that a packet costs two additions and no more than one slide.
 
-use super::bitrate::{BUCKET, BUCKETS, WINDOW};
+use super::bitrate::{BUCKET, BUCKETS, counted};
 use super::layers::{Layer, SPATIAL_LAYERS, TEMPORAL_LAYERS};
 use crate::time::Micros;
 use arrayvec::ArrayVec;
@@ -134,13 +134,11 @@ impl LayerMeter {
         self.newest = newest;
     }
 
-    /// Over what is in the buckets, of which the newest has just begun: counted as a whole one it would make all rates
-    /// waver by a tenth, and what is raised is raised when its rate seems lowest. In the first second after the start over
-    /// the time since then, at least two buckets.
+    /// Over what is in the buckets: were the newest counted as a whole one, layers would be raised when their rate seems
+    /// lowest. In the first second after the start over the time since then, at least two buckets.
     fn per_second(sum: u32, started: Option<Micros>, now: Micros) -> f64 {
         let Some(started) = started else { return 0.0 };
-        let counted = WINDOW - BUCKET + Micros(now.0 % BUCKET.0);
-        let span = (now - started).clamp(BUCKET + BUCKET, counted);
+        let span = (now - started).clamp(BUCKET + BUCKET, counted(now));
         f64::from(sum) / span.as_secs_f64()
     }
 
