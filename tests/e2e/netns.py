@@ -75,6 +75,10 @@ def create_namespace() -> Iterator[Namespace]:
     run_ip("netns", "add", name)
     try:
         run_ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
+        # Else the link gets an address of its own after a second or two, and Chromium, which takes that for another
+        # network, ends what it is loading: a page without its modules stays as it is.
+        run_ip("link", "set", link, "addrgenmode", "none")
+        run_ip("-n", name, "link", "set", "eth0", "addrgenmode", "none")
         run_ip("addr", "add", f"{space.outside}/24", "dev", link)
         run_ip("link", "set", link, "up")
         run_ip("-n", name, "addr", "add", f"{space.inside}/24", "dev", "eth0")

@@ -10,7 +10,7 @@ pub enum Priority {
     /// As any other.
     #[default]
     Ordinary,
-    /// Before others: the one who speaks, a shared screen.
+    /// Before others: a shared screen.
     Preferred,
     /// Pinned by the receiver.
     Pinned,
