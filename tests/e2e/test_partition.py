@@ -287,8 +287,16 @@ needs_nftables = pytest.mark.skipif(
 
 
 @asynccontextmanager
-async def run_in_namespace(directory: Path, space: Namespace) -> AsyncIterator[Stage]:
-    """Router one in a namespace of its own, everything else outside."""
+async def run_in_namespace(directory: Path) -> AsyncIterator[tuple[Stage, Namespace]]:
+    """Router one in a namespace of its own, everything else outside; they know each other."""
+    with create_namespace() as space:
+        async with run_around(directory, space) as stage:
+            await know_each_other(stage)
+            yield stage, space
+
+
+@asynccontextmanager
+async def run_around(directory: Path, space: Namespace) -> AsyncIterator[Stage]:
     ports = [free_port() for _ in range(4)]
     urls = (f"http://{space.inside}:{ports[0]}", f"http://{space.outside}:{ports[1]}")
     server = RedisServer(directory, "--bind", "0.0.0.0", "--protected-mode", "no")
@@ -316,11 +324,9 @@ async def run_in_namespace(directory: Path, space: Namespace) -> AsyncIterator[S
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("ways", [(THERE,), (BACK,), BOTH])
 async def test_packets_that_the_kernel_drops(tmp_path: Path, ways: tuple[str, ...]) -> None:
-    with create_namespace() as space:
-        async with run_in_namespace(tmp_path, space) as stage:
-            await know_each_other(stage)
-            heard = await cut_from_redis(stage, *ways)
-            await cut_from_all(stage, heard)
+    async with run_in_namespace(tmp_path) as (stage, _):
+        heard = await cut_from_redis(stage, *ways)
+        await cut_from_all(stage, heard)
 
 
 @pytest.mark.soak
@@ -328,36 +334,32 @@ async def test_packets_that_the_kernel_drops(tmp_path: Path, ways: tuple[str, ..
 @pytest.mark.timeout(120)
 async def test_a_minute_without_redis_for_one_node(tmp_path: Path) -> None:
     """Newcomers at the other node find the room at each look, and its people notice nothing."""
-    with create_namespace() as space:
-        async with run_in_namespace(tmp_path, space) as stage:
-            await know_each_other(stage)
-            heard = await cut_from_redis(stage, *BOTH)
-            for _ in range(60):
-                assert await stage.place_of(stage.two, "a") == stage.urls[0]
-                await asyncio.sleep(1.0)
-            assert heard.gap_s < GAP_S
-            await stage.redis.heal()
+    async with run_in_namespace(tmp_path) as (stage, _):
+        heard = await cut_from_redis(stage, *BOTH)
+        for _ in range(60):
+            assert await stage.place_of(stage.two, "a") == stage.urls[0]
+            await asyncio.sleep(1.0)
+        assert heard.gap_s < GAP_S
+        await stage.redis.heal()
 
-            async def is_back() -> bool:
-                return [node.id for node in await stage.eye.read_nodes()] == ["node-1", "node-2"]
+        async def is_back() -> bool:
+            return [node.id for node in await stage.eye.read_nodes()] == ["node-1", "node-2"]
 
-            print(f"in the store again after {await until(is_back, 5.0):.2f} s")
-            assert await heard.hears()
-            assert await stage.rooms_of(stage.one) == {"a"}
+        print(f"in the store again after {await until(is_back, 5.0):.2f} s")
+        assert await heard.hears()
+        assert await stage.rooms_of(stage.one) == {"a"}
 
 
 @pytest.mark.soak
 @needs_nftables
 @pytest.mark.timeout(120)
 async def test_clients_that_do_not_reach_a_node_open_its_rooms_nowhere_else(tmp_path: Path) -> None:
-    with create_namespace() as space:
-        async with run_in_namespace(tmp_path, space) as stage:
-            await know_each_other(stage)
-            await stage.talk(stage.one, "a", "Ada", "Sam")
-            clients = DroppedPath(space, "clients", [stage.one.port], dials=False)
-            await clients.cut(*BOTH)
-            for _ in range(12):
-                assert await stage.place_of(stage.two, "a") == stage.urls[0]
-                await asyncio.sleep(1.0)
-            await clients.heal()
-            assert await stage.place_of(stage.one, "a") == "here"
+    async with run_in_namespace(tmp_path) as (stage, space):
+        await stage.talk(stage.one, "a", "Ada", "Sam")
+        clients = DroppedPath(space, "clients", [stage.one.port], dials=False)
+        await clients.cut(*BOTH)
+        for _ in range(12):
+            assert await stage.place_of(stage.two, "a") == stage.urls[0]
+            await asyncio.sleep(1.0)
+        await clients.heal()
+        assert await stage.place_of(stage.one, "a") == "here"
