@@ -69,10 +69,7 @@ class Revocation:
 
     def write(self) -> str:
         """As JSON, for a store."""
-        fields = asdict(self)
-        if self.reason == REVOKED:
-            del fields["reason"]  # which nodes of the first versions do not know
-        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def read(cls, text: str, reason: Reason = REVOKED) -> "Revocation":
@@ -86,12 +83,11 @@ class Revocation:
             fields = json.loads(text)
         except RecursionError as error:
             raise ValueError("revocation: nested too deeply") from error
-        names = cls.__dataclass_fields__.keys() - ({"reason"} if reason == REVOKED else ())
-        if not isinstance(fields, dict) or fields.keys() != names:
+        if not isinstance(fields, dict) or fields.keys() != cls.__dataclass_fields__.keys():
             raise ValueError("revocation: expected an object with the fields of a revocation")
         if not all(isinstance(fields[name], str) for name in ("token_id", "room", "identity")):
             raise ValueError("revocation: expected texts")
-        if fields.get("reason", reason) != reason:
+        if fields["reason"] != reason:
             raise ValueError("revocation: expected another reason")
         times = (fields["revoked_at_s"], fields["expires_at_s"])
         if not all(type(time) in (int, float) and 0 <= time <= clock.LAST_S for time in times):
