@@ -51,38 +51,6 @@ class RevokedTokens(Protocol):
         """How many there are."""
 
 
-class MemoryRevokedTokens:
-    """A `RevokedTokens` for the nodes of one process, which is what tests are."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[int, Revocation]] = {}
-        self._written = 0
-
-    async def add(self, revocations: Sequence[Revocation]) -> None:
-        """See `RevokedTokens`."""
-        for revocation in revocations:
-            self._written += 1
-            self._kept[revocation.write()] = (self._written, revocation)
-
-    async def remove(self, revocations: Sequence[Revocation]) -> None:
-        """See `RevokedTokens`."""
-        for revocation in revocations:
-            self._kept.pop(revocation.write(), None)
-
-    async def read(self, after: float) -> Page[Revocation]:
-        """See `RevokedTokens`."""
-        found = sorted((kept for kept in self._kept.values() if kept[0] > after), key=lambda kept: kept[0])[:PAGE]
-        return Page([one for _, one in found], found[-1][0] if found else after, last=len(found) < PAGE)
-
-    async def find_end(self) -> float:
-        """See `RevokedTokens`."""
-        return max((written for written, _ in self._kept.values()), default=-math.inf)
-
-    async def check(self) -> int:
-        """See `RevokedTokens`."""
-        return len(self._kept)
-
-
 @dataclass(slots=True)
 class _Round:
     """On the way through the whole set."""

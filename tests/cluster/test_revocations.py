@@ -1,11 +1,12 @@
 """Nodes and one store: what one revokes the others learn, also around outages and losses, and at what price."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 import pytest
 
-from router.cluster.revocations import CHECK_S, SKEW_S, MemoryRevokedTokens, RevocationExchange
+from router.cluster.revocations import CHECK_S, SKEW_S, RevocationExchange
 from router.cluster.revoked_tokens import PAGE, Page
 from router.cluster.store import StoreError
 from router.rooms.revocation import Revocation
@@ -22,11 +23,12 @@ class Clock:
         return int(self.now_s * 1e6)
 
 
-class Store(MemoryRevokedTokens):
-    """Fails when it is told to, and counts."""
+class Store:
+    """`RevokedTokens` of nodes in one process; fails when it is told to, and counts."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._kept: dict[str, tuple[int, Revocation]] = {}
+        self._written = 0
         self.down = False
         self.read_texts = 0
         self.added = 0
@@ -38,13 +40,25 @@ class Store(MemoryRevokedTokens):
     async def add(self, revocations: Sequence[Revocation]) -> None:
         self._check_up()
         self.added += len(revocations)
-        await super().add(revocations)
+        for revocation in revocations:
+            self._written += 1
+            self._kept[revocation.write()] = (self._written, revocation)
+
+    async def remove(self, revocations: Sequence[Revocation]) -> None:
+        for revocation in revocations:
+            self._kept.pop(revocation.write(), None)
 
     async def read(self, after: float) -> Page[Revocation]:
         self._check_up()
-        page = await super().read(after)
-        self.read_texts += len(page.found)
-        return page
+        found = sorted((kept for kept in self._kept.values() if kept[0] > after), key=lambda kept: kept[0])[:PAGE]
+        self.read_texts += len(found)
+        return Page([one for _, one in found], found[-1][0] if found else after, last=len(found) < PAGE)
+
+    async def find_end(self) -> float:
+        return max((written for written, _ in self._kept.values()), default=-math.inf)
+
+    async def check(self) -> int:
+        return len(self._kept)
 
     def lose(self, *token_ids: str) -> None:
         """Some, or all."""
